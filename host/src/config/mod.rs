@@ -1,0 +1,86 @@
+//! The configuration as used: checked, complete, without serde.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::http::Forwarding;
+use crate::names::Name;
+use crate::pipeline::Handler;
+use crate::{cache, listener, plugin, router, upstream};
+
+/// Everything the gateway needs to know. Nothing in it needs checking again, except what only the plugins' own schemas can check.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Worker threads; 0 in the file means one per core and is resolved here.
+    pub workers: usize,
+    /// Where clients connect.
+    pub listeners: Vec<listener::Settings>,
+    /// Where operators connect, if anywhere.
+    pub admin: Option<SocketAddr>,
+    /// How long exchanges under way may go on after SIGTERM.
+    pub drain_timeout: Duration,
+    /// The plugins.
+    pub plugins: plugin::Settings,
+    /// The upstreams, by unique name.
+    pub upstreams: Vec<upstream::Settings>,
+    /// The memory cache.
+    pub cache: cache::Settings,
+    /// The routes, by unique name.
+    pub routes: Vec<Route>,
+    /// How the client's address is told to upstreams.
+    pub forwarding: Forwarding,
+    /// What is logged.
+    pub log: LogSettings,
+}
+
+/// One route.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// What it matches.
+    pub matches: router::Settings,
+    /// What it does.
+    pub handler: Handler,
+    /// Whether responses are cached.
+    pub cache: RouteCache,
+    /// The plugins that are active here, in chain order, each as this route wants it; without those that no chain entry names.
+    pub chain: Vec<plugin::Entry>,
+    /// Whether unlisted plugins run here, too.
+    pub unlisted: RouteUnlisted,
+    /// Longest request body in bytes; none: unlimited.
+    pub body_bytes_max: Option<u64>,
+}
+
+/// Whether a route's responses are cached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteCache {
+    /// No.
+    Off,
+    /// Where HTTP and the plugins allow it.
+    On,
+}
+
+/// Whether unlisted plugins run on a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouteUnlisted {
+    /// All of them, less those named here (a route switches one off with `"plugins": {"name": false}`).
+    Except(Vec<Name>),
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// A `tracing` filter such as `info` or `portcullis=debug`.
+    pub filter: String,
+    /// How it looks.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}

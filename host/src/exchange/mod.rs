@@ -1,0 +1,146 @@
+//! One request and its response on their way through the gateway, and every fact that was learned on the way.
+//!
+//! An [`Exchange`] is owned by exactly one step at a time; the pipeline hands it on. It does no I/O.
+
+mod attributes;
+mod failure;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use crate::http::Body;
+use crate::names::Name;
+use crate::time::Instant;
+
+pub use attributes::{AttributeError, Attributes};
+pub use failure::{Failure, Fault, Reason};
+
+/// Facts of the client's connection that every exchange on it shares.
+#[derive(Debug)]
+pub struct Client {
+    /// The client's address.
+    pub address: SocketAddr,
+    /// The client's IP address as a header value, made once per connection.
+    pub address_value: HeaderValue,
+    /// How the client connected.
+    pub scheme: Scheme,
+}
+
+/// How the client connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Cleartext.
+    Http,
+    /// TLS.
+    Https,
+}
+
+impl Scheme {
+    /// The URI scheme.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// The request head as the handler will see it.
+#[derive(Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Host and port as asked for: the target's authority where it has one (RFC 9112 section 3.2.2), otherwise `Host`.
+    pub authority: Arc<str>,
+    /// Path and query.
+    pub target: PathAndQuery,
+    /// The fields, without hop-by-hop ones.
+    pub headers: HeaderMap,
+}
+
+/// A response whose head is complete.
+#[derive(Debug)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The fields, without hop-by-hop ones. Framing is computed from the body when it is sent.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Body,
+}
+
+impl Response {
+    /// A response without fields.
+    pub fn new(status: StatusCode, body: Body) -> Self {
+        Self { status, headers: HeaderMap::new(), body }
+    }
+}
+
+/// Where the cache stands for an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheStatus {
+    /// The route does not cache, or the request may not be answered from a cache.
+    #[default]
+    Unused,
+    /// The request or a plugin asked to go around it.
+    Bypass,
+    /// Nothing usable was stored.
+    Miss,
+    /// The response comes from the cache.
+    Hit,
+}
+
+/// How long the parts of an exchange took. A part that did not happen is zero.
+#[derive(Debug, Clone, Default)]
+pub struct Timings {
+    /// Finding the route.
+    pub routing: Duration,
+    /// Looking up the cache.
+    pub cache: Duration,
+    /// From sending the request upstream until the response head was complete.
+    pub upstream: Duration,
+    /// All hooks of all plugins.
+    pub plugins: Duration,
+    /// The hooks of each plugin that was called, by plugin number.
+    pub per_plugin: Vec<(u32, Duration)>,
+}
+
+impl Timings {
+    /// Adds what one hook took.
+    pub fn add_plugin(&mut self, plugin: u32, took: Duration) {
+        self.plugins += took;
+        match self.per_plugin.iter_mut().find(|(known, _)| *known == plugin) {
+            Some((_, sum)) => *sum += took,
+            None => self.per_plugin.push((plugin, took)),
+        }
+    }
+}
+
+/// One request and its response.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The request id as a header value.
+    pub id: HeaderValue,
+    /// When the request head was complete.
+    pub started: Instant,
+    /// The client's connection.
+    pub client: Arc<Client>,
+    /// The request.
+    pub request: Request,
+    /// The response, from the moment there is one.
+    pub response: Option<Response>,
+    /// The matched route.
+    pub route: Option<Name>,
+    /// What the `{name}` parts of the route's path matched.
+    pub parameters: Vec<(Arc<str>, String)>,
+    /// Facts that plugins left.
+    pub attributes: Attributes,
+    /// Where the cache stands.
+    pub cache: CacheStatus,
+    /// How long the parts took.
+    pub timings: Timings,
+}

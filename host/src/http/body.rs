@@ -1,0 +1,103 @@
+//! The one body type that flows through the gateway, in both directions.
+//!
+//! Streams are passed on frame by frame, trailers included; nothing here buffers. A body that was made here knows its
+//! length, so that it is framed with Content-Length.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+
+/// Why a body broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The sender's connection failed or its framing was wrong.
+    #[error("{0}")]
+    Transport(#[from] hyper::Error),
+    /// Nothing came for as long as the idle timeout allows.
+    #[error("no data for {} s", .0.as_secs())]
+    Idle(std::time::Duration),
+    /// Longer than the limit allows.
+    #[error("longer than {0} bytes")]
+    TooLarge(u64),
+}
+
+/// A request or response body.
+#[derive(Default)]
+pub enum Body {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// Bytes at hand.
+    Full(Bytes),
+    /// A stream from a connection.
+    Incoming(Incoming),
+    /// A stream with something wrapped around it.
+    Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>),
+}
+
+impl Body {
+    /// Wraps another stream.
+    pub fn boxed(body: impl http_body::Body<Data = Bytes, Error = BodyError> + 'static) -> Self {
+        Self::Boxed(Box::pin(body))
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::Empty } else { Self::Full(bytes) }
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Full(bytes) => write!(f, "Full({} bytes)", bytes.len()),
+            Self::Incoming(_) => f.write_str("Incoming"),
+            Self::Boxed(_) => f.write_str("Boxed"),
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        match this {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *this = Self::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Self::Incoming(incoming) => Pin::new(incoming).poll_frame(cx).map_err(BodyError::from),
+            Self::Boxed(body) => body.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Full(_) => false,
+            Self::Incoming(incoming) => incoming.is_end_stream(),
+            Self::Boxed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Incoming(incoming) => incoming.size_hint(),
+            Self::Boxed(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Portcullis: an HTTP gateway in which every decision a user wants to own is a sandboxed WebAssembly component.
+//!
+//! The house has floors; a room uses only floors below its own (a test holds the code to it):
+//!
+//! | floor | rooms |
+//! |---|---|
+//! | 5 entry | [`cli`] |
+//! | 4 assembly | [`gateway`], [`generation`], [`admin`], [`config`] |
+//! | 3 door and hall | [`listener`], [`pipeline`] |
+//! | 2 stations | [`router`], [`cache`], [`upstream`], [`plugin`] |
+//! | 1 ground | [`telemetry`], [`exchange`], [`http`], [`names`], [`time`], [`shutdown`] |
+
+pub mod cli;
+
+pub mod admin;
+pub mod config;
+pub mod gateway;
+pub mod generation;
+
+pub mod listener;
+pub mod pipeline;
+
+pub mod cache;
+pub mod plugin;
+pub mod router;
+pub mod upstream;
+
+pub mod exchange;
+pub mod http;
+pub mod names;
+pub mod shutdown;
+pub mod telemetry;
+pub mod time;
