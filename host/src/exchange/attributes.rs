@@ -38,10 +38,12 @@ impl Attributes {
         if name.len() > NAME_BYTES_MAX || value.len() > VALUE_BYTES_MAX {
             return Err(AttributeError::TooLarge);
         }
-        match self.0.iter_mut().find(|(known, _)| **known == *name) {
-            Some((_, old)) => *old = value.into(),
-            None if self.0.len() >= COUNT_MAX => return Err(AttributeError::TooLarge),
-            None => self.0.push((name.into(), value.into())),
+        if let Some((_, old)) = self.0.iter_mut().find(|(known, _)| **known == *name) {
+            *old = value.into();
+        } else if self.0.len() < COUNT_MAX {
+            self.0.push((name.into(), value.into()));
+        } else {
+            return Err(AttributeError::TooLarge);
         }
         Ok(())
     }
@@ -53,6 +55,7 @@ impl Attributes {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
