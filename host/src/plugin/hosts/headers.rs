@@ -1,0 +1,71 @@
+//! `headers`: interning names and preparing header sets, and the checks that every header edit goes through.
+
+use http::{HeaderName, HeaderValue};
+
+use super::contract::headers::{HeaderEdit, Host, Invalid};
+use crate::http::is_framing;
+use crate::plugin::state::{Edit, PREPARED_MAX, State};
+
+/// A field name that a plugin may read.
+pub(super) fn readable(name: &str) -> Result<HeaderName, Invalid> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| Invalid::Name)
+}
+
+/// A field name that a plugin may write: not one that frames the message, since that is computed.
+pub(super) fn writable(name: &str) -> Result<HeaderName, Invalid> {
+    readable(name).and_then(|name| if is_framing(&name) { Err(Invalid::Name) } else { Ok(name) })
+}
+
+/// A field value as HTTP allows it (RFC 9110 section 5.5).
+pub(super) fn value(bytes: Vec<u8>) -> Result<HeaderValue, Invalid> {
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(bytes)).map_err(|_| Invalid::Value)
+}
+
+impl State {
+    /// The interned name of this number; none for a number that was never given out.
+    pub(super) fn name(&self, number: u32) -> Option<&HeaderName> {
+        self.prepared.names.get(number as usize)
+    }
+}
+
+fn edit(edit: HeaderEdit) -> Result<Edit, Invalid> {
+    Ok(match edit {
+        HeaderEdit::Set((name, bytes)) => Edit::Set(writable(&name)?, value(bytes)?),
+        HeaderEdit::Default((name, bytes)) => Edit::Default(writable(&name)?, value(bytes)?),
+        HeaderEdit::Append((name, bytes)) => Edit::Append(writable(&name)?, value(bytes)?),
+        HeaderEdit::Remove(name) => Edit::Remove(writable(&name)?),
+    })
+}
+
+impl Host for State {
+    fn intern(&mut self, name: String) -> wasmtime::Result<Result<u32, Invalid>> {
+        let name = match readable(&name) {
+            Ok(name) => name,
+            Err(invalid) => return Ok(Err(invalid)),
+        };
+        let names = &mut self.prepared.names;
+        let index = match names.iter().position(|known| *known == name) {
+            Some(index) => index,
+            None if names.len() >= PREPARED_MAX => return Ok(Err(Invalid::TooLarge)),
+            None => {
+                names.push(name);
+                names.len() - 1
+            }
+        };
+        Ok(Ok(u32::try_from(index)?))
+    }
+
+    fn prepare(&mut self, edits: Vec<HeaderEdit>) -> wasmtime::Result<Result<u32, Invalid>> {
+        if self.prepared.sets.len() >= PREPARED_MAX || edits.len() > PREPARED_MAX {
+            return Ok(Err(Invalid::TooLarge));
+        }
+        let set: Result<Vec<Edit>, Invalid> = edits.into_iter().map(edit).collect();
+        match set {
+            Ok(set) => {
+                self.prepared.sets.push(set.into());
+                Ok(Ok(u32::try_from(self.prepared.sets.len() - 1)?))
+            }
+            Err(invalid) => Ok(Err(invalid)),
+        }
+    }
+}

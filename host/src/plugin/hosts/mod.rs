@@ -1,0 +1,64 @@
+//! The host's side of the contract: what a plugin's imports do.
+//!
+//! What a plugin asks wrongly is a value of the WIT error type; what it must not do is a trap. Every byte it hands over
+//! is counted against the call's budget.
+
+mod capabilities;
+mod crypto;
+mod headers;
+mod request;
+mod response;
+mod wasi;
+
+pub(super) use wasi::is_inert;
+
+use std::collections::BTreeSet;
+
+use wasmtime::Engine;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, HasSelf, Linker};
+
+use super::contract::portcullis::plugin as contract;
+use super::state::State;
+use crate::names::Grant;
+
+/// A linker with what every plugin gets and what was granted; nothing else is there.
+pub(super) fn link(engine: &Engine, component: &Component, grants: &BTreeSet<Grant>) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    contract::headers::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+    contract::types::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+    for grant in grants {
+        match grant {
+            Grant::Log => contract::log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?,
+            Grant::Metrics => contract::metrics::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?,
+            Grant::Kv => contract::kv::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?,
+            Grant::Crypto => contract::crypto::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?,
+            Grant::Clock => contract::clock::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?,
+        }
+    }
+    // The WASI that a language's runtime insists on: first everything traps, then what has an answer gets it.
+    linker.allow_shadowing(true);
+    for (name, item) in component.component_type().imports(engine) {
+        if let ComponentItem::ComponentInstance(ty) = item.ty
+            && wasi::is_inert(name)
+        {
+            wasi::trap(&mut linker, engine, name, &ty)?;
+            wasi::define(&mut linker, name, &|grant| grants.contains(&grant))?;
+        }
+    }
+    Ok(linker)
+}
+
+/// A linker in which the capabilities are there but trap, for a look at a component that nothing was granted to.
+pub(super) fn link_for_a_look(engine: &Engine, component: &Component) -> wasmtime::Result<Linker<State>> {
+    let mut linker = link(engine, component, &BTreeSet::new())?;
+    for (name, item) in component.component_type().imports(engine) {
+        let capability = super::names::parse(name).is_some_and(|import| Grant::from_name(import.interface).is_some());
+        if let ComponentItem::ComponentInstance(ty) = item.ty
+            && capability
+        {
+            wasi::trap(&mut linker, engine, name, &ty)?;
+        }
+    }
+    Ok(linker)
+}

@@ -1,0 +1,214 @@
+//! One instance of a plugin: its store, the hooks it exports, and the way into them.
+//!
+//! Every call goes through [`guarded`]: fuel and deadline set before, whatever went wrong turned into a [`CallError`]
+//! after. An instance that trapped is never called again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::Instance as WasmInstance;
+use wasmtime::{Store, Trap};
+
+use super::contract::exports::portcullis::plugin as hooks;
+use super::engine::ticks;
+use super::error::CallError;
+use super::loaded::Loaded;
+use super::state::{HostBytesExceeded, MemoryExceeded, State};
+use super::settings::Limits;
+use crate::names::Hook;
+use crate::time::{self, Instant};
+
+/// What one call may spend of what wasmtime meters.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budget {
+    fuel: u64,
+    ticks: u64,
+    timeout: Duration,
+}
+
+impl Budget {
+    /// For a hook.
+    pub(super) fn call(limits: &Limits) -> Self {
+        Self { fuel: limits.fuel, ticks: ticks(limits.timeout), timeout: limits.timeout }
+    }
+
+    /// For `init`, `describe` and `destroy`.
+    pub(super) fn init(limits: &Limits) -> Self {
+        let timeout = limits.timeout.saturating_mul(limits.init_factor);
+        Self { fuel: limits.fuel.saturating_mul(limits.init_factor.into()), ticks: ticks(timeout), timeout }
+    }
+}
+
+/// Runs Wasm within a budget.
+pub(super) fn guarded<R>(
+    store: &mut Store<State>,
+    budget: Budget,
+    call: impl FnOnce(&mut Store<State>) -> wasmtime::Result<R>,
+) -> Result<R, CallError> {
+    if store.set_fuel(budget.fuel).is_err() {
+        return Err(CallError::Panic);
+    }
+    store.set_epoch_deadline(budget.ticks);
+    store.data_mut().refill();
+    // A panic in wasmtime or in our host functions must cost this call and not the worker. The store is dropped after
+    // it, so that nothing half-changed is ever looked at.
+    match catch_unwind(AssertUnwindSafe(|| call(store))) {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(error)) => Err(classify(&error, budget)),
+        Err(_) => Err(CallError::Panic),
+    }
+}
+
+fn classify(error: &wasmtime::Error, budget: Budget) -> CallError {
+    if let Some(memory) = error.downcast_ref::<MemoryExceeded>() {
+        return CallError::Memory(memory.0);
+    }
+    if let Some(bytes) = error.downcast_ref::<HostBytesExceeded>() {
+        return CallError::HostBytes(bytes.0);
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => CallError::Fuel(budget.fuel),
+        Some(Trap::Interrupt) => CallError::Timeout(budget.timeout),
+        Some(_) | None => CallError::Trap(format!("{error:?}")),
+    }
+}
+
+/// The hooks of one instance, ready to be called.
+#[derive(Default)]
+pub(super) struct Hooks {
+    init: Option<hooks::init::Guest>,
+    pub(super) pre_route: Option<hooks::pre_route::Guest>,
+    pub(super) pre_handler: Option<hooks::pre_handler::Guest>,
+    pub(super) cache_key: Option<hooks::cache_key::Guest>,
+    pub(super) cache_admit: Option<hooks::cache_admit::Guest>,
+    pub(super) post_handler: Option<hooks::post_handler::Guest>,
+    pub(super) post_response: Option<hooks::post_response::Guest>,
+    pub(super) on_error: Option<hooks::on_error::Guest>,
+    destroy: Option<hooks::destroy::Guest>,
+}
+
+/// The hooks of a component, found once; an instance only loads them.
+#[derive(Default)]
+pub(super) struct Indices {
+    init: Option<hooks::init::GuestIndices>,
+    pre_route: Option<hooks::pre_route::GuestIndices>,
+    pre_handler: Option<hooks::pre_handler::GuestIndices>,
+    cache_key: Option<hooks::cache_key::GuestIndices>,
+    cache_admit: Option<hooks::cache_admit::GuestIndices>,
+    post_handler: Option<hooks::post_handler::GuestIndices>,
+    post_response: Option<hooks::post_response::GuestIndices>,
+    on_error: Option<hooks::on_error::GuestIndices>,
+    destroy: Option<hooks::destroy::GuestIndices>,
+}
+
+/// Fills a struct with one field per hook from the hooks that are there.
+macro_rules! each_hook {
+    ($has:expr, $into:ident { $($field:ident: $hook:ident => $make:expr),* $(,)? }) => {
+        $into { $($field: if $has(Hook::$hook) { Some($make?) } else { None }),* }
+    };
+}
+
+impl Indices {
+    pub(super) fn new(pre: &wasmtime::component::InstancePre<State>, has: impl Fn(Hook) -> bool) -> wasmtime::Result<Self> {
+        Ok(each_hook!(has, Self {
+            init: Init => hooks::init::GuestIndices::new(pre),
+            pre_route: PreRoute => hooks::pre_route::GuestIndices::new(pre),
+            pre_handler: PreHandler => hooks::pre_handler::GuestIndices::new(pre),
+            cache_key: CacheKey => hooks::cache_key::GuestIndices::new(pre),
+            cache_admit: CacheAdmit => hooks::cache_admit::GuestIndices::new(pre),
+            post_handler: PostHandler => hooks::post_handler::GuestIndices::new(pre),
+            post_response: PostResponse => hooks::post_response::GuestIndices::new(pre),
+            on_error: OnError => hooks::on_error::GuestIndices::new(pre),
+            destroy: Destroy => hooks::destroy::GuestIndices::new(pre),
+        }))
+    }
+
+    fn load(&self, store: &mut Store<State>, instance: &WasmInstance) -> wasmtime::Result<Hooks> {
+        macro_rules! load {
+            ($($field:ident),*) => {
+                Hooks { $($field: self.$field.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?),* }
+            };
+        }
+        Ok(load!(init, pre_route, pre_handler, cache_key, cache_admit, post_handler, post_response, on_error, destroy))
+    }
+}
+
+/// A living instance.
+pub(super) struct Instance {
+    pub(super) store: Store<State>,
+    pub(super) hooks: Hooks,
+    calls: u64,
+    born: Instant,
+}
+
+impl Instance {
+    /// Makes an instance and lets it `init`.
+    pub(super) fn new(loaded: &Loaded) -> Result<Self, CallError> {
+        let limits = &loaded.limits;
+        let kv = Arc::clone(&loaded.kv);
+        let state = State::new(loaded.name.clone(), Arc::clone(&loaded.services), kv, Arc::clone(limits));
+        let mut store = Store::new(&loaded.services.engine, state);
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(limits.host_bytes_max.saturating_add(HOSTCALL_SLACK));
+        store.set_max_component_handles(HANDLES_MAX);
+        let budget = Budget::init(limits);
+        let made = guarded(&mut store, budget, |store| {
+            let instance = loaded.pre.instantiate(&mut *store)?;
+            loaded.indices.load(store, &instance)
+        });
+        let hooks = made.map_err(|error| match error {
+            CallError::Trap(message) => CallError::Instantiate(message),
+            error => error,
+        })?;
+        let mut instance = Self { store, hooks, calls: 0, born: time::now() };
+        instance.init(loaded, budget)?;
+        Ok(instance)
+    }
+
+    fn init(&mut self, loaded: &Loaded, budget: Budget) -> Result<(), CallError> {
+        let Self { store, hooks, .. } = self;
+        let Some(init) = &hooks.init else { return Ok(()) };
+        match guarded(store, budget, |store| init.call_init(store, &loaded.config))? {
+            Ok(()) => Ok(()),
+            Err(message) => Err(CallError::Returned(message)),
+        }
+    }
+
+    /// Counts a call and tells whether the instance is due for recycling.
+    pub(super) fn used(&mut self, limits: &Limits, now: Instant) -> Recycle {
+        self.calls += 1;
+        let due = self.calls >= limits.recycle_calls
+            || self.store.data().memory.bytes >= limits.recycle_memory_bytes
+            || now.saturating_duration_since(self.born) >= limits.recycle_age;
+        if due { Recycle::Due } else { Recycle::NotYet }
+    }
+
+    /// Bytes of its linear memory.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.store.data().memory.bytes
+    }
+
+    /// Ends the instance in good order.
+    pub(super) fn destroy(mut self) {
+        let budget = Budget::init(&self.store.data().limits);
+        if let Some(destroy) = &self.hooks.destroy
+            && let Err(error) = guarded(&mut self.store, budget, |store| destroy.call_destroy(store))
+        {
+            tracing::warn!(plugin = %self.store.data().plugin, %error, "`destroy` failed");
+        }
+    }
+}
+
+/// Whether an instance has lived long enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recycle {
+    NotYet,
+    Due,
+}
+
+/// Live resource handles of one instance. A call has two of ours and a few of WASI.
+const HANDLES_MAX: usize = 1000;
+
+/// Room for names and list headers beside the payload bytes that the call's own budget counts.
+const HOSTCALL_SLACK: usize = 64 * 1024;

@@ -1,0 +1,56 @@
+//! What all plugins share: the engine, the key-value store, the metric series, the numbers of their names.
+//!
+//! Made once per process; it survives every reload.
+
+use std::sync::{Arc, RwLock};
+
+use wasmtime::Engine;
+
+use super::{engine, kv, metrics};
+use crate::names::Name;
+use crate::time::{self, Instant};
+
+/// What all plugins share.
+pub struct Services {
+    pub(super) engine: Engine,
+    /// The key-value store.
+    pub kv: kv::Store,
+    /// The series of all plugins.
+    pub metrics: Arc<metrics::Registry>,
+    numbers: RwLock<Vec<Name>>,
+    started: Instant,
+}
+
+impl Services {
+    /// Starts the engine. Fails where the machine cannot run Wasm.
+    pub fn new(metrics: Arc<metrics::Registry>) -> wasmtime::Result<Arc<Self>> {
+        let engine = engine::build()?;
+        Ok(Arc::new(Self { engine, kv: kv::Store::default(), metrics, numbers: RwLock::default(), started: time::now() }))
+    }
+
+    /// The number by which timings name a plugin. The same name keeps its number as long as the process lives.
+    pub(super) fn number(&self, plugin: &Name) -> u32 {
+        let mut numbers = self.numbers.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let index = numbers.iter().position(|known| known == plugin).unwrap_or_else(|| {
+            numbers.push(plugin.clone());
+            numbers.len() - 1
+        });
+        u32::try_from(index).unwrap_or(u32::MAX)
+    }
+
+    /// Nanoseconds on the clock that plugins see.
+    pub(super) fn monotonic_ns(&self) -> u64 {
+        u64::try_from(time::now().saturating_duration_since(self.started).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// The plugin with this number.
+    pub fn name(&self, number: u32) -> Option<Name> {
+        self.numbers.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(number as usize).cloned()
+    }
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Services")
+    }
+}

@@ -1,0 +1,201 @@
+//! What the host keeps for one instance: the exchange of the current call, what the plugin prepared, what it has left to spend.
+//!
+//! Lives in the instance's store and dies with it. The exchange is only lent: it is moved in before a call and taken
+//! out after it, whatever the call did.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use wasmtime::ResourceLimiter;
+
+use super::crypto;
+use super::metrics;
+use super::services::Services;
+use super::settings::Limits;
+use crate::exchange::{Exchange, Response};
+use crate::names::Name;
+
+/// The guest's `request` resource. There is only one per call, so a handle carries nothing.
+#[derive(Debug)]
+pub struct RequestHandle;
+
+/// The guest's `response` resource: the exchange's own at [`CURRENT`], others made by the plugin.
+#[derive(Debug)]
+pub struct ResponseHandle;
+
+/// The number of the exchange's own request and response.
+pub(super) const CURRENT: u32 = 0;
+
+/// Responses that a plugin may hold at the same time. It needs one.
+const RESPONSES_MAX: usize = 16;
+
+/// Names, sets and keys that an instance may prepare. More is a leak in the plugin.
+pub(super) const PREPARED_MAX: usize = 4096;
+
+/// One edit of a prepared header set.
+#[derive(Debug, Clone)]
+pub(super) enum Edit {
+    Set(HeaderName, HeaderValue),
+    Default(HeaderName, HeaderValue),
+    Append(HeaderName, HeaderValue),
+    Remove(HeaderName),
+}
+
+/// Carries out a header set.
+pub(super) fn apply(edits: &[Edit], headers: &mut HeaderMap) {
+    for edit in edits {
+        match edit {
+            Edit::Set(name, value) => {
+                headers.insert(name, value.clone());
+            }
+            Edit::Default(name, value) => {
+                headers.entry(name).or_insert_with(|| value.clone());
+            }
+            Edit::Append(name, value) => {
+                headers.append(name, value.clone());
+            }
+            Edit::Remove(name) => {
+                headers.remove(name);
+            }
+        }
+    }
+}
+
+/// What an instance prepared once and uses by number.
+#[derive(Default)]
+pub(super) struct Prepared {
+    pub(super) names: Vec<HeaderName>,
+    pub(super) sets: Vec<Arc<[Edit]>>,
+    pub(super) keys: Vec<Arc<crypto::Key>>,
+    pub(super) series: Vec<metrics::Series>,
+}
+
+/// What is left of the current call's byte budgets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bytes {
+    pub(super) host: usize,
+    pub(super) log: usize,
+    /// Log lines that did not fit.
+    pub(super) log_dropped: u64,
+}
+
+/// The data of one instance's store.
+pub(super) struct State {
+    pub(super) plugin: Name,
+    pub(super) services: Arc<Services>,
+    pub(super) kv: Arc<super::kv::Namespace>,
+    pub(super) exchange: Option<Box<Exchange>>,
+    responses: Vec<Option<Response>>,
+    pub(super) prepared: Prepared,
+    pub(super) bytes: Bytes,
+    pub(super) memory: MemoryGuard,
+    pub(super) limits: Arc<Limits>,
+}
+
+impl State {
+    pub(super) fn new(
+        plugin: Name,
+        services: Arc<Services>,
+        kv: Arc<super::kv::Namespace>,
+        limits: Arc<Limits>,
+    ) -> Self {
+        let memory = MemoryGuard { bytes: 0, bytes_max: limits.memory_bytes_max };
+        let bytes = Bytes { host: limits.host_bytes_max, log: limits.log_bytes_max, log_dropped: 0 };
+        Self {
+            plugin,
+            services,
+            kv,
+            exchange: None,
+            responses: Vec::new(),
+            prepared: Prepared::default(),
+            bytes,
+            memory,
+            limits,
+        }
+    }
+
+    /// Fills the byte budgets for the next call.
+    pub(super) fn refill(&mut self) {
+        self.bytes = Bytes { host: self.limits.host_bytes_max, log: self.limits.log_bytes_max, log_dropped: 0 };
+    }
+
+    /// Takes `bytes` from the call's host budget; a trap when it is used up.
+    pub(super) fn spend(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        match self.bytes.host.checked_sub(bytes) {
+            Some(left) => {
+                self.bytes.host = left;
+                Ok(())
+            }
+            None => Err(HostBytesExceeded(self.limits.host_bytes_max).into()),
+        }
+    }
+
+    /// The exchange of the current call. A handle outlives no call, so its absence is a trap.
+    pub(super) fn exchange(&mut self) -> wasmtime::Result<&mut Exchange> {
+        self.exchange.as_deref_mut().ok_or_else(|| wasmtime::format_err!("there is no request in this call"))
+    }
+
+    /// The response behind a handle.
+    pub(super) fn response(&mut self, number: u32) -> wasmtime::Result<&mut Response> {
+        let response = if number == CURRENT {
+            self.exchange.as_deref_mut().and_then(|exchange| exchange.response.as_mut())
+        } else {
+            self.responses.get_mut(number as usize - 1).and_then(Option::as_mut)
+        };
+        response.ok_or_else(|| wasmtime::format_err!("there is no such response in this call"))
+    }
+
+    /// Keeps a response that the plugin made and gives its number.
+    pub(super) fn keep_response(&mut self, response: Response) -> wasmtime::Result<u32> {
+        let free = self.responses.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.responses.push(None);
+            self.responses.len() - 1
+        });
+        if free >= RESPONSES_MAX {
+            wasmtime::bail!("more than {RESPONSES_MAX} responses at the same time");
+        }
+        if let Some(slot) = self.responses.get_mut(free) {
+            *slot = Some(response);
+        }
+        Ok(u32::try_from(free)? + 1)
+    }
+
+    /// Takes a response that the plugin made out of the table.
+    pub(super) fn take_response(&mut self, number: u32) -> Option<Response> {
+        let index = (number as usize).checked_sub(1)?;
+        self.responses.get_mut(index)?.take()
+    }
+}
+
+/// The call handed the host more bytes than it may.
+#[derive(Debug, thiserror::Error)]
+#[error("handed the host more than {0} bytes (limits.host_bytes_max)")]
+pub(super) struct HostBytesExceeded(pub(super) usize);
+
+/// The instance wanted more memory than it may have.
+#[derive(Debug, thiserror::Error)]
+#[error("needs more than {0} bytes of memory (limits.memory_bytes_max)")]
+pub(super) struct MemoryExceeded(pub(super) usize);
+
+/// Holds an instance's linear memories to its limit and remembers their size.
+pub(super) struct MemoryGuard {
+    /// Bytes of all linear memories together.
+    pub(super) bytes: usize,
+    bytes_max: usize,
+}
+
+impl ResourceLimiter for MemoryGuard {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let after = self.bytes.saturating_sub(current).saturating_add(desired);
+        if after > self.bytes_max {
+            // A trap and not a failed growth: the guest's allocator would turn that into a less telling abort.
+            return Err(MemoryExceeded(self.bytes_max).into());
+        }
+        self.bytes = after;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= 100_000)
+    }
+}
