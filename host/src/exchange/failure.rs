@@ -71,7 +71,9 @@ impl Reason {
     pub const fn fault(self) -> Fault {
         match self {
             Self::BadRequest | Self::NoRoute | Self::MethodNotAllowed | Self::RequestTooLarge => Fault::Downstream,
-            Self::NoEndpoint | Self::UpstreamConnect | Self::UpstreamProtocol | Self::UpstreamTimeout => Fault::Upstream,
+            Self::NoEndpoint | Self::UpstreamConnect | Self::UpstreamProtocol | Self::UpstreamTimeout => {
+                Fault::Upstream
+            }
             Self::PluginFailed | Self::PluginQuarantined => Fault::Plugin,
             Self::Overload | Self::Internal => Fault::Internal,
         }

@@ -30,6 +30,17 @@ pub struct Client {
     pub scheme: Scheme,
 }
 
+impl Client {
+    /// The facts of a connection. An IPv4 address that arrived over IPv6 (`::ffff:192.0.2.1`) is told as IPv4.
+    pub fn new(address: SocketAddr, scheme: Scheme) -> Self {
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let text = address.ip().to_string();
+        // The text of an IP address always is a field value.
+        let address_value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"));
+        Self { address, address_value, scheme }
+    }
+}
+
 /// How the client connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {

@@ -1,9 +1,19 @@
-//! HTTP as this gateway speaks of it: bodies, hop-by-hop fields, forwarding fields.
+//! HTTP as this gateway speaks of it: bodies, hop-by-hop fields, forwarding fields, request ids.
 //!
 //! Pure values and functions over `http` types; no sockets, no configuration.
 
 mod body;
 mod forwarding;
+mod hop;
+mod limit;
+mod observe;
+mod request_id;
 
 pub use body::{Body, BodyError};
 pub use forwarding::{Forwarding, ForwardingFields, IncomingForwarding};
+pub use hop::{is_framing, is_framing_in_request, strip_request, strip_response};
+pub use observe::{BodyEnd, BodyOutcome};
+pub use request_id::{REQUEST_ID, RequestIds};
+
+#[cfg(test)]
+pub(crate) mod test_bodies;

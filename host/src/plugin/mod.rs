@@ -1,5 +1,6 @@
 //! The plugin runtime: the only room that knows wasmtime.
 
+pub mod schema;
 mod settings;
 
 pub use settings::{Entry, FailurePolicy, InstanceMode, Limits, Settings, Unlisted};

@@ -1,0 +1,110 @@
+//! Request ids: 32 hexadecimal digits, made without asking the system for each.
+//!
+//! They tell requests apart; they are no secrets. Every worker has a generator of its own.
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::IncomingForwarding;
+
+/// `x-request-id`.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest id that is taken over from a client, in bytes.
+const KEPT_BYTES_MAX: usize = 128;
+
+/// Makes request ids.
+#[derive(Debug)]
+pub struct RequestIds {
+    /// Random per generator, so that two workers or two runs do not make the same ids.
+    prefix: u64,
+    state: Cell<u64>,
+}
+
+impl RequestIds {
+    /// A generator with a seed of its own, from the system's randomness.
+    pub fn new() -> Self {
+        // `RandomState` is keyed from the system's random source; hashing with two of them gives 128 unforeseen bits.
+        let random = || RandomState::new().hash_one(0_u64);
+        Self { prefix: random(), state: Cell::new(random()) }
+    }
+
+    /// The id of a request: the client's own where it may be trusted and looks like one, otherwise a new one.
+    pub fn id(&self, headers: &HeaderMap, incoming: IncomingForwarding) -> HeaderValue {
+        match incoming {
+            IncomingForwarding::Replace => self.make(),
+            IncomingForwarding::Append => {
+                headers.get(REQUEST_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(|| self.make())
+            }
+        }
+    }
+
+    /// A new id.
+    pub fn make(&self) -> HeaderValue {
+        // splitmix64 walks through all 2^64 states before it repeats.
+        let state = self.state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.state.set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let mut text = [0; 32];
+        let (high, low) = text.split_at_mut(16);
+        write_hex(high, self.prefix);
+        write_hex(low, mixed ^ (mixed >> 31));
+        // Hexadecimal digits always are a field value.
+        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("0"))
+    }
+}
+
+impl Default for RequestIds {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn write_hex(out: &mut [u8], number: u64) {
+    for (index, digit) in out.iter_mut().enumerate() {
+        let nibble = (number >> (60 - 4 * index)) as u8 & 0xf;
+        *digit = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    }
+}
+
+/// Short, visible, and nothing that means something in a log line, a header or a URL.
+fn is_sane(id: &HeaderValue) -> bool {
+    let id = id.as_bytes();
+    (1..=KEPT_BYTES_MAX).contains(&id.len())
+        && id.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/' | b'+' | b'='))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn ids_are_hexadecimal_and_differ() {
+        let (one, two) = (RequestIds::new(), RequestIds::new());
+        let ids: HashSet<_> = (0..1000).flat_map(|_| [one.make(), two.make()]).collect();
+        assert_eq!(ids.len(), 2000);
+        for id in &ids {
+            assert!(id.len() == 32 && id.as_bytes().iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn a_clients_id_is_kept_only_from_a_proxy_of_ours() {
+        let ids = RequestIds::new();
+        let check = |sent: &str, incoming, kept: bool| {
+            let headers = HeaderMap::from_iter([(REQUEST_ID, sent.parse().unwrap())]);
+            assert_eq!(ids.id(&headers, incoming) == sent, kept, "{sent}");
+        };
+        check("abc-123", IncomingForwarding::Append, true);
+        check("abc-123", IncomingForwarding::Replace, false);
+        check("", IncomingForwarding::Append, false);
+        check("a b", IncomingForwarding::Append, false);
+        check("a\"b", IncomingForwarding::Append, false);
+        check(&"x".repeat(129), IncomingForwarding::Append, false);
+    }
+}
