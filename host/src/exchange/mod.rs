@@ -4,6 +4,7 @@
 
 mod attributes;
 mod failure;
+mod held;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::time::Instant;
 
 pub use attributes::{AttributeError, Attributes};
 pub use failure::{Failure, Fault, Reason};
+pub use held::Held;
 
 /// Facts of the client's connection that every exchange on it shares.
 #[derive(Debug)]
@@ -154,4 +156,15 @@ pub struct Exchange {
     pub cache: CacheStatus,
     /// How long the parts took.
     pub timings: Timings,
+    /// When the last step ended, see [`Self::lap`].
+    pub lap: Instant,
+}
+
+impl Exchange {
+    /// The time since the last step ended; this step ends `now`. Steps that follow one another share one look at the clock.
+    pub fn lap(&mut self, now: Instant) -> Duration {
+        let took = now.saturating_duration_since(self.lap);
+        self.lap = now;
+        took
+    }
 }

@@ -16,6 +16,7 @@ use wasmtime::{Engine, Store};
 use super::contract::exports::portcullis::plugin::describe;
 use super::error::LoadError;
 use super::instance::{Budget, guarded};
+use super::schema::Schema;
 use super::services::Services;
 use super::state::State;
 use super::{Limits, compiled, hosts, names, signature};
@@ -87,6 +88,8 @@ pub struct Code {
     pub imports: Vec<String>,
     /// What it says of itself.
     pub description: Description,
+    /// The schema that its configuration is held against.
+    pub(super) schema: Option<Schema>,
 }
 
 impl std::fmt::Debug for Code {
@@ -107,10 +110,12 @@ impl Code {
         let hooks = check_exports(engine, &component)?;
         let look = Look { services, name, component: &component };
         let description = look.describe(hooks.contains_key(&Hook::Describe))?;
+        let schema = description.config_schema.clone().map(Schema::new).transpose();
+        let schema = schema.map_err(|error| LoadError::Describe(format!("gives a schema that is none: {error}")))?;
         // So that the first request does not pay for it.
         let image = component.initialize_copy_on_write_image();
         image.map_err(|error| LoadError::Instantiate(flat(&error)))?;
-        Ok(Self { component, hash, bytes: bytes.len(), hooks, capabilities, imports, description })
+        Ok(Self { component, hash, bytes: bytes.len(), hooks, capabilities, imports, description, schema })
     }
 
     /// Whether it has a hook.

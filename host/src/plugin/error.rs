@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::schema;
 use crate::names::Hook;
 
 /// Why a file does not become a plugin.
@@ -73,6 +74,10 @@ fn exchange_hooks() -> String {
     Hook::ALL.into_iter().filter(with_exchange).map(Hook::as_str).collect::<Vec<_>>().join(", ")
 }
 
+fn lines(problems: &[schema::Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
 /// Why a plugin does not take its place in the chain.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -87,8 +92,8 @@ pub enum BindError {
         path: String,
     },
     /// Its schema refuses the configuration.
-    #[error("{}", .0.join("\n"))]
-    Config(Vec<String>),
+    #[error("{}", lines(.0))]
+    Config(Vec<schema::Problem>),
     /// The trial instance could not be made.
     #[error("cannot be instantiated: {0}")]
     Instantiate(String),

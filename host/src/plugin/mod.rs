@@ -1,6 +1,41 @@
 //! The plugin runtime: the only room that knows wasmtime.
+//!
+//! A file becomes [`Code`] (checked, compiled, described), code and a chain entry become [`Loaded`] (linked, configured,
+//! tried), and every worker reaches it through a [`Lane`] (a warm instance, budgets, accounts). What a plugin may touch is what its
+//! linker holds; what it may spend is its [`Limits`].
 
-pub mod schema;
 mod settings;
 
+mod code;
+mod compiled;
+mod contract;
+mod engine;
+mod names;
+mod signature;
+
+mod hosts;
+mod services;
+mod state;
+
+mod breaker;
+mod instance;
+mod lane;
+mod ledger;
+mod loaded;
+
+mod error;
+
+pub mod crypto;
+pub mod kv;
+pub mod metrics;
+pub mod schema;
+
+pub use code::{Code, ContentHash, Description, Relation};
+pub use engine::MEMORY_BYTES_CEILING;
+pub use error::{BindError, CallError, LoadError};
+pub use lane::{AdmitVerdict, KeyVerdict, Lane, Summary, Verdict, Visit};
+pub use ledger::{Cost, HookCost};
+pub use loaded::Loaded;
+pub use names::CONTRACT;
+pub use services::Services;
 pub use settings::{Entry, FailurePolicy, InstanceMode, Limits, Settings, Unlisted};

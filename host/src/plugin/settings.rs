@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::schema::JsonPath;
 use crate::names::{Grant, Name};
 
 /// All plugins.
@@ -46,6 +47,8 @@ pub struct Entry {
     pub on_failure: FailurePolicy,
     /// How its instances live.
     pub instance: InstanceMode,
+    /// Where in the configuration it stands, such as `plugins.chain[1]` or `routes[3].plugins.jwt-auth`.
+    pub origin: JsonPath,
 }
 
 impl Entry {
@@ -58,7 +61,19 @@ impl Entry {
             limits: Limits::default(),
             on_failure: FailurePolicy::default(),
             instance: InstanceMode::default(),
+            origin: JsonPath::root().key("plugins").key("unlisted"),
         }
+    }
+
+    /// Whether both ask for the same, wherever they stand.
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        let Self { plugin, config, grants, limits, on_failure, instance, origin: _ } = self;
+        *plugin == other.plugin
+            && *config == other.config
+            && *grants == other.grants
+            && *limits == other.limits
+            && *on_failure == other.on_failure
+            && *instance == other.instance
     }
 }
 

@@ -1,0 +1,320 @@
+//! One worker's way into one plugin: its warm instance, and every call's accounts.
+//!
+//! A call is synchronous and happens inside the worker: no lock, no fiber, no other thread. Whatever a plugin does wrong
+//! ends here as a [`CallError`]; what that means for the exchange is the plugin's failure policy.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use wasmtime::Store;
+use wasmtime::component::Resource;
+
+use super::contract::exports::portcullis::plugin::{cache_admit, cache_key, on_error, post_response};
+use super::contract::portcullis::plugin::types;
+use super::error::CallError;
+use super::instance::{Budget, Hooks, Instance, Recycle, guarded};
+use super::ledger::{Counters, Outcome};
+use super::loaded::Loaded;
+use super::settings::InstanceMode;
+use super::state::{CURRENT, RequestHandle, ResponseHandle, State};
+use crate::exchange::{Exchange, Failure, Fault, Held, Response};
+use crate::names::Hook;
+use crate::time;
+
+/// What a hook decided.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Go on.
+    Next,
+    /// Answer with this.
+    Respond(Box<Response>),
+}
+
+/// What a `cache-key` hook decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyVerdict {
+    /// Leave the key.
+    Next,
+    /// Append to the key.
+    Extend(String),
+    /// Use this key.
+    Replace(String),
+    /// Go around the cache.
+    Bypass,
+}
+
+/// What a `cache-admit` hook decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdmitVerdict {
+    /// No opinion.
+    Next,
+    /// Do not store.
+    NoStore,
+    /// Store.
+    Store {
+        /// For how long it is fresh.
+        ttl: std::time::Duration,
+        /// Names under which it can be purged.
+        tags: Vec<String>,
+    },
+}
+
+/// What `post-response` is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Summary {
+    /// Bytes of the body that were sent.
+    pub body_bytes: u64,
+    /// From the request head to the last byte.
+    pub duration: std::time::Duration,
+    /// Whether the response went out whole.
+    pub complete: bool,
+}
+
+/// The fresh instances of one request, for plugins with `"instance": "per_request"`. One instance serves all hooks of the
+/// request.
+#[derive(Default)]
+pub struct Visit(Vec<(u32, Box<Instance>)>);
+
+impl std::fmt::Debug for Visit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Visit({} instances)", self.0.len())
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        for (_, instance) in self.0.drain(..) {
+            instance.destroy();
+        }
+    }
+}
+
+/// One worker's way into one plugin.
+pub struct Lane {
+    loaded: Arc<Loaded>,
+    warm: RefCell<Option<Box<Instance>>>,
+    counters: Arc<Counters>,
+}
+
+impl std::fmt::Debug for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Lane({:?})", self.loaded)
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if let Some(instance) = self.warm.get_mut().take() {
+            self.counters.memory(0);
+            instance.destroy();
+        }
+    }
+}
+
+impl Lane {
+    /// A way in without an instance yet; the first call makes one.
+    pub fn new(loaded: Arc<Loaded>) -> Self {
+        let counters = loaded.ledger.open();
+        Self { loaded, warm: RefCell::new(None), counters }
+    }
+
+    /// The plugin.
+    pub fn loaded(&self) -> &Arc<Loaded> {
+        &self.loaded
+    }
+
+    /// Calls `pre-route`.
+    pub fn pre_route(&self, exchange: &mut Held, visit: &mut Visit) -> Result<Verdict, CallError> {
+        self.call(Hook::PreRoute, exchange, visit, |store, hooks| {
+            let Some(hook) = &hooks.pre_route else { return Ok(Ok(Verdict::Next)) };
+            Ok(hook.call_pre_route(&mut *store, request())?.map(|verdict| taken(store, verdict)))
+        })
+    }
+
+    /// Calls `pre-handler`.
+    pub fn pre_handler(&self, exchange: &mut Held, visit: &mut Visit) -> Result<Verdict, CallError> {
+        self.call(Hook::PreHandler, exchange, visit, |store, hooks| {
+            let Some(hook) = &hooks.pre_handler else { return Ok(Ok(Verdict::Next)) };
+            Ok(hook.call_pre_handler(&mut *store, request())?.map(|verdict| taken(store, verdict)))
+        })
+    }
+
+    /// Calls `cache-key`.
+    pub fn cache_key(&self, exchange: &mut Held, visit: &mut Visit) -> Result<KeyVerdict, CallError> {
+        self.call(Hook::CacheKey, exchange, visit, |store, hooks| {
+            let Some(hook) = &hooks.cache_key else { return Ok(Ok(KeyVerdict::Next)) };
+            Ok(hook.call_cache_key(store, request())?.map(|verdict| match verdict {
+                cache_key::KeyVerdict::Next => KeyVerdict::Next,
+                cache_key::KeyVerdict::Extend(part) => KeyVerdict::Extend(part),
+                cache_key::KeyVerdict::Replace(key) => KeyVerdict::Replace(key),
+                cache_key::KeyVerdict::Bypass => KeyVerdict::Bypass,
+            }))
+        })
+    }
+
+    /// Calls `cache-admit`.
+    pub fn cache_admit(&self, exchange: &mut Held, visit: &mut Visit) -> Result<AdmitVerdict, CallError> {
+        self.call(Hook::CacheAdmit, exchange, visit, |store, hooks| {
+            let Some(hook) = &hooks.cache_admit else { return Ok(Ok(AdmitVerdict::Next)) };
+            Ok(hook.call_cache_admit(store, request(), response())?.map(|verdict| match verdict {
+                cache_admit::AdmitVerdict::Next => AdmitVerdict::Next,
+                cache_admit::AdmitVerdict::NoStore => AdmitVerdict::NoStore,
+                cache_admit::AdmitVerdict::Store(admission) => AdmitVerdict::Store {
+                    ttl: std::time::Duration::from_millis(admission.ttl_ms),
+                    tags: admission.tags,
+                },
+            }))
+        })
+    }
+
+    /// Calls `post-handler`. The exchange must have a response.
+    pub fn post_handler(&self, exchange: &mut Held, visit: &mut Visit) -> Result<Verdict, CallError> {
+        self.call(Hook::PostHandler, exchange, visit, |store, hooks| {
+            let Some(hook) = &hooks.post_handler else { return Ok(Ok(Verdict::Next)) };
+            Ok(hook.call_post_handler(&mut *store, request(), response())?.map(|verdict| taken(store, verdict)))
+        })
+    }
+
+    /// Calls `post-response`. The exchange must have a response.
+    pub fn post_response(&self, exchange: &mut Held, visit: &mut Visit, summary: Summary) -> Result<(), CallError> {
+        self.call(Hook::PostResponse, exchange, visit, |store, hooks| {
+            let Some(hook) = &hooks.post_response else { return Ok(Ok(())) };
+            let summary = post_response::Summary {
+                body_bytes: summary.body_bytes,
+                duration: u64::try_from(summary.duration.as_nanos()).unwrap_or(u64::MAX),
+                complete: summary.complete,
+            };
+            hook.call_post_response(store, request(), response(), summary)
+        })
+    }
+
+    /// Calls `on-error`.
+    pub fn on_error(
+        &self,
+        exchange: &mut Held,
+        visit: &mut Visit,
+        failure: &Failure,
+    ) -> Result<Verdict, CallError> {
+        self.call(Hook::OnError, exchange, visit, |store, hooks| {
+            let Some(hook) = &hooks.on_error else { return Ok(Ok(Verdict::Next)) };
+            let error = on_error::Error {
+                fault: match failure.reason.fault() {
+                    Fault::Downstream => on_error::Fault::Downstream,
+                    Fault::Upstream => on_error::Fault::Upstream,
+                    Fault::Plugin => on_error::Fault::Plugin,
+                    Fault::Internal => on_error::Fault::Internal,
+                },
+                status: failure.reason.status().as_u16(),
+                reason: failure.reason.as_str().to_owned(),
+                detail: failure.detail.to_string(),
+            };
+            Ok(hook.call_on_error(&mut *store, request(), &error)?.map(|verdict| taken(store, verdict)))
+        })
+    }
+
+    /// One call with everything around it: quarantine, instance, exchange lent and taken back, accounts, recycling.
+    fn call<R>(
+        &self,
+        hook: Hook,
+        exchange: &mut Held,
+        visit: &mut Visit,
+        call: impl FnOnce(&mut Store<State>, &Hooks) -> wasmtime::Result<Result<R, String>>,
+    ) -> Result<R, CallError> {
+        let Loaded { services, breaker, limits, number, .. } = &*self.loaded;
+        if let Some(left) = breaker.open_for_if_open(|| services.monotonic_ns()) {
+            return Err(CallError::Quarantined(left));
+        }
+        let mut instance = self.instance(visit).map_err(|error| self.failed(hook, exchange, error))?;
+        let Instance { store, hooks, .. } = &mut *instance;
+        store.data_mut().exchange = exchange.lend();
+        let result = guarded(store, Budget::call(limits), |store| call(store, hooks));
+        // The host functions only ever borrow the exchange, so that it is there whatever the call did.
+        exchange.take_back(store.data_mut().exchange.take());
+        let result = result.and_then(|returned| returned.map_err(CallError::Returned));
+
+        let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+        let now = time::now();
+        let took = exchange.lap(now);
+        exchange.timings.add_plugin(*number, took);
+        let outcome = if result.is_ok() { Outcome::Well } else { Outcome::Failed };
+        self.counters.record(hook, took, fuel, outcome);
+        match &result {
+            Err(error) if error.poisons() => {
+                self.counters.recycled();
+                self.counters.memory(0);
+            }
+            _ => self.put_back(instance, visit, now),
+        }
+        match result {
+            Ok(value) => {
+                breaker.succeeded();
+                Ok(value)
+            }
+            Err(error) => Err(self.failed(hook, exchange, error)),
+        }
+    }
+
+    /// The instance for this call: the warm one, this request's own, or a new one.
+    fn instance(&self, visit: &mut Visit) -> Result<Box<Instance>, CallError> {
+        let kept = match self.loaded.entry.instance {
+            InstanceMode::Reuse => self.warm.borrow_mut().take(),
+            InstanceMode::PerRequest => {
+                let found = visit.0.iter().position(|(plugin, _)| *plugin == self.loaded.number);
+                found.map(|index| visit.0.swap_remove(index).1)
+            }
+        };
+        kept.map_or_else(|| Instance::new(&self.loaded).map(Box::new), Ok)
+    }
+
+    /// Keeps the instance for the next call, or ends it when it is due.
+    fn put_back(&self, mut instance: Box<Instance>, visit: &mut Visit, now: time::Instant) {
+        if self.loaded.entry.instance == InstanceMode::PerRequest {
+            visit.0.push((self.loaded.number, instance));
+            return;
+        }
+        match instance.used(&self.loaded.limits, now) {
+            Recycle::NotYet => {
+                self.counters.memory(instance.memory_bytes());
+                *self.warm.borrow_mut() = Some(instance);
+            }
+            Recycle::Due => {
+                self.counters.recycled();
+                self.counters.memory(0);
+                instance.destroy();
+            }
+        }
+    }
+
+    /// Logs a failure and counts it against the plugin.
+    fn failed(&self, hook: Hook, exchange: &Exchange, error: CallError) -> CallError {
+        let Loaded { name, services, breaker, limits, .. } = &*self.loaded;
+        let request_id = exchange.id.to_str().unwrap_or_default();
+        tracing::error!(plugin = %name, %hook, request_id, kind = error.kind(), "plugin call failed: {error}");
+        if error.poisons()
+            && let Some(quarantine) = breaker.failed(limits, services.monotonic_ns())
+        {
+            let milliseconds = u64::try_from(quarantine.as_millis()).unwrap_or(u64::MAX);
+            tracing::error!(plugin = %name, milliseconds, "plugin quarantined: it failed {} times in a row", limits.quarantine_failures);
+        }
+        error
+    }
+}
+
+fn request() -> Resource<RequestHandle> {
+    Resource::new_borrow(CURRENT)
+}
+
+fn response() -> Resource<ResponseHandle> {
+    Resource::new_borrow(CURRENT)
+}
+
+/// Turns the guest's verdict into ours, taking the response that it made out of the instance.
+fn taken(store: &mut Store<State>, verdict: types::Verdict) -> Verdict {
+    match verdict {
+        types::Verdict::Next => Verdict::Next,
+        types::Verdict::Respond(handle) => match store.data_mut().take_response(handle.rep()) {
+            Some(response) => Verdict::Respond(Box::new(response)),
+            None => Verdict::Next,
+        },
+    }
+}
