@@ -89,9 +89,11 @@ impl<P: Exportable> raw::describe::Guest for Exported<P> {
 }
 
 impl<P: Exportable> raw::init::Guest for Exported<P> {
-    fn init(config: String) -> Result<(), String> {
+    fn init(config: String) -> Result<Vec<raw::init::Hook>, String> {
         let plugin = P::init(parse(&config)?).map_err(crate::Error::into_message)?;
-        P::with_slot(|slot| slot.set(plugin)).map_err(|_| "`init` was called twice".to_owned())
+        let idle = plugin.idle_hooks();
+        P::with_slot(|slot| slot.set(plugin)).map_err(|_| "`init` was called twice".to_owned())?;
+        Ok(idle)
     }
 }
 

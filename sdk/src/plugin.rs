@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::{Request, Response, Result};
 
 pub use crate::raw::cache_admit::Admission;
+pub use crate::raw::init::Hook;
 pub use crate::raw::on_error::{Error as Failure, Fault};
 pub use crate::raw::post_response::Summary;
 
@@ -25,6 +26,12 @@ pub trait Plugin: Sized + 'static {
     /// # Errors
     /// Refuses the configuration, with what the operator should read.
     fn init(config: Self::Config) -> Result<Self>;
+
+    /// The hooks that this configuration has no use for: they are not called, so that a feature that is switched off costs
+    /// a request nothing. Asked once, after `init`; the same configuration must always give the same.
+    fn idle_hooks(&self) -> Vec<Hook> {
+        Vec::new()
+    }
 
     /// Before the route is known. Called once per request, in chain order.
     ///

@@ -138,6 +138,8 @@ impl Indices {
 pub(super) struct Instance {
     pub(super) store: Store<State>,
     pub(super) hooks: Hooks,
+    /// The hooks that the configuration has no use for.
+    pub(super) idle: Vec<Hook>,
     calls: u64,
     born: Instant,
 }
@@ -161,18 +163,12 @@ impl Instance {
             CallError::Trap(message) => CallError::Instantiate(message),
             error => error,
         })?;
-        let mut instance = Self { store, hooks, calls: 0, born: time::now() };
-        instance.init(loaded, budget)?;
-        Ok(instance)
-    }
-
-    fn init(&mut self, loaded: &Loaded, budget: Budget) -> Result<(), CallError> {
-        let Self { store, hooks, .. } = self;
-        let Some(init) = &hooks.init else { return Ok(()) };
-        match guarded(store, budget, |store| init.call_init(store, &loaded.config))? {
-            Ok(()) => Ok(()),
-            Err(message) => Err(CallError::Returned(message)),
+        let mut idle = Vec::new();
+        if let Some(init) = &hooks.init {
+            let returned = guarded(&mut store, budget, |store| init.call_init(store, &loaded.config))?;
+            idle = returned.map_err(CallError::Returned)?.into_iter().map(hook).collect();
         }
+        Ok(Self { store, hooks, idle, calls: 0, born: time::now() })
     }
 
     /// Counts a call and tells whether the instance is due for recycling.
@@ -197,6 +193,18 @@ impl Instance {
         {
             tracing::warn!(plugin = %self.store.data().plugin, %error, "`destroy` failed");
         }
+    }
+}
+
+const fn hook(hook: hooks::init::Hook) -> Hook {
+    match hook {
+        hooks::init::Hook::PreRoute => Hook::PreRoute,
+        hooks::init::Hook::PreHandler => Hook::PreHandler,
+        hooks::init::Hook::CacheKey => Hook::CacheKey,
+        hooks::init::Hook::CacheAdmit => Hook::CacheAdmit,
+        hooks::init::Hook::PostHandler => Hook::PostHandler,
+        hooks::init::Hook::PostResponse => Hook::PostResponse,
+        hooks::init::Hook::OnError => Hook::OnError,
     }
 }
 

@@ -34,6 +34,7 @@ pub struct Loaded {
     pub(super) config: String,
     pub(super) pre: InstancePre<State>,
     pub(super) indices: Indices,
+    idle: Vec<Hook>,
     pub(super) breaker: Breaker,
     pub(super) ledger: Ledger,
 }
@@ -53,7 +54,7 @@ impl Loaded {
         let linker = hosts::link(&services.engine, &code.component, &entry.grants).map_err(instantiate)?;
         let pre = linker.instantiate_pre(&code.component).map_err(instantiate)?;
         let indices = Indices::new(&pre, |hook| code.has(hook)).map_err(instantiate)?;
-        let loaded = Self {
+        let mut loaded = Self {
             name: entry.plugin.clone(),
             number: services.number(&entry.plugin),
             code: Arc::clone(code),
@@ -64,11 +65,15 @@ impl Loaded {
             entry,
             pre,
             indices,
+            idle: Vec::new(),
             breaker: Breaker::default(),
             ledger: Ledger::default(),
         };
         match Instance::new(&loaded) {
-            Ok(instance) => instance.destroy(),
+            Ok(instance) => {
+                loaded.idle.clone_from(&instance.idle);
+                instance.destroy();
+            }
             Err(CallError::Instantiate(message)) => return Err(BindError::Instantiate(message)),
             Err(error) => return Err(BindError::Init(error)),
         }
@@ -80,9 +85,9 @@ impl Loaded {
         self.code.hash == code.hash && self.entry.asks_the_same(entry)
     }
 
-    /// Whether it has a hook.
-    pub fn has(&self, hook: Hook) -> bool {
-        self.code.has(hook)
+    /// Whether it has a hook and a use for it with this configuration.
+    pub fn wants(&self, hook: Hook) -> bool {
+        self.code.has(hook) && !self.idle.contains(&hook)
     }
 
     /// What it cost so far.

@@ -13,7 +13,10 @@ pub(super) const fn expected(hook: Hook) -> &'static str {
              requires: list<record { plugin: string, versions: string }>, \
              conflicts: list<record { plugin: string, versions: string }>, config-schema: string, grants: list<string> }"
         }
-        Hook::Init => "func(config: string) -> result<_, string>",
+        Hook::Init => {
+            "func(config: string) -> result<list<enum { pre-route, pre-handler, cache-key, cache-admit, post-handler, \
+             post-response, on-error }>, string>"
+        }
         Hook::PreRoute | Hook::PreHandler => {
             "func(request: borrow<request>) -> result<variant { next, respond(own<response>) }, string>"
         }

@@ -6,6 +6,7 @@
 mod capabilities;
 mod crypto;
 mod headers;
+mod metrics;
 mod request;
 mod response;
 mod wasi;

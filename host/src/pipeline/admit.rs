@@ -1,0 +1,87 @@
+//! The first step: what hyper read becomes an exchange.
+//!
+//! Hop-by-hop fields go, forwarding fields and the request id come, host and target are settled (RFC 9112 section 3.2).
+
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Uri, Version, header, request};
+use hyper::body::Incoming;
+
+use super::Pipeline;
+use crate::exchange::{Attributes, CacheStatus, Client, Exchange, Failure, Held, Reason, Request, Timings};
+use crate::http::{Body, REQUEST_ID, strip_request};
+use crate::time;
+
+/// An admitted request. Where `refused` says why, it is still an exchange, so that it is answered and logged like any other.
+pub(super) struct Admitted {
+    pub(super) exchange: Held,
+    pub(super) body: Body,
+    pub(super) refused: Option<Failure>,
+}
+
+impl Pipeline {
+    /// Makes an exchange of a request.
+    pub(super) fn admit(&self, client: &Arc<Client>, request: http::Request<Incoming>) -> Admitted {
+        let started = time::now();
+        let (request::Parts { method, uri, headers, version, .. }, body) = request.into_parts();
+        let mut headers = headers;
+        let settled = authority(&uri, &headers, version);
+        let refused = match &settled {
+            Err(failure) => Some(failure.clone()),
+            Ok(_) if method == Method::CONNECT => Some(Failure::new(Reason::BadRequest, "CONNECT is not for gateways")),
+            Ok(_) => None,
+        };
+        let authority = settled.unwrap_or_default();
+        strip_request(&mut headers);
+        let forwarding = &self.plan.forwarding;
+        let id = self.ids.id(&headers, forwarding.incoming);
+        forwarding.apply(&mut headers, &client.address_value, client.scheme.as_str(), &authority);
+        headers.insert(REQUEST_ID, id.clone());
+        let target = uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let exchange = Held::new(Exchange {
+            id,
+            started,
+            client: Arc::clone(client),
+            request: Request { method, authority, target, headers },
+            response: None,
+            route: None,
+            parameters: Vec::new(),
+            attributes: Attributes::default(),
+            cache: CacheStatus::Unused,
+            timings: Timings::default(),
+            lap: started,
+        });
+        let body = if http_body::Body::is_end_stream(&body) { Body::Empty } else { Body::Incoming(body) };
+        Admitted { exchange, body, refused }
+    }
+}
+
+/// What the client asked for: the target's authority where it has one, otherwise `Host`, of which there must be exactly
+/// one in HTTP/1.1 (RFC 9112 section 3.2).
+fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Arc<str>, Failure> {
+    let bad = |detail: &'static str| Failure::new(Reason::BadRequest, detail);
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(_), Some(_)) => return Err(bad("more than one Host field")),
+        (None, _) if version == Version::HTTP_11 => return Err(bad("no Host field")),
+        (host, None) | (host @ None, _) => host,
+    };
+    if let Some(authority) = uri.authority() {
+        return if authority.as_str().contains('@') { Err(bad("userinfo in the target")) } else { Ok(authority.as_str().into()) };
+    }
+    let Some(host) = host else { return Ok(Arc::default()) };
+    match host.to_str() {
+        Ok(text) if is_host(text) => Ok(text.into()),
+        _ => Err(bad("a Host field that is no host")),
+    }
+}
+
+/// Whether a text is made of what a host with a port may be made of (RFC 3986 section 3.2.2): enough to refuse what could
+/// be read differently behind us.
+fn is_host(text: &str) -> bool {
+    let allowed = |byte: u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+    };
+    !text.is_empty() && text.bytes().all(allowed)
+}

@@ -1,0 +1,48 @@
+//! The only place that makes error responses: what the client is told when a step failed.
+//!
+//! The client learns what it can act on and the request id; the log learns why.
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+
+use crate::exchange::{Exchange, Failure, Fault, Response};
+use crate::http::Body;
+
+/// Seconds after which a client may try again what is unavailable now (RFC 9110 section 10.2.3).
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// The response for a failure, as `application/problem+json` (RFC 9457).
+pub(super) fn response(failure: &Failure, exchange: &Exchange) -> Response {
+    let status = failure.reason.status();
+    let title = status.canonical_reason().unwrap_or("Error");
+    let reason = failure.reason.as_str();
+    let id = exchange.id.to_str().unwrap_or_default();
+    // Nothing here needs escaping: the words are ours and a request id has been checked or made by us.
+    let body = format!(
+        "{{\"status\":{},\"title\":\"{title}\",\"reason\":\"{reason}\",\"request_id\":\"{id}\"}}\n",
+        status.as_u16()
+    );
+    let mut response = Response::new(status, Body::from(Bytes::from(body)));
+    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(allow) = failure.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
+        response.headers.insert(header::ALLOW, allow);
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    response
+}
+
+/// Tells the log why, in the level that says whether somebody must act.
+pub(super) fn log(failure: &Failure, exchange: &Exchange) {
+    let request_id = exchange.id.to_str().unwrap_or_default();
+    let reason = failure.reason.as_str();
+    let route = exchange.route.as_ref().map(ToString::to_string).unwrap_or_default();
+    let detail = &failure.detail;
+    match failure.reason.fault() {
+        Fault::Downstream => tracing::debug!(request_id, route, reason, "{detail}"),
+        Fault::Upstream | Fault::Plugin => tracing::warn!(request_id, route, reason, "{detail}"),
+        Fault::Internal => tracing::error!(request_id, route, reason, "{detail}"),
+    }
+}
