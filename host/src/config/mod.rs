@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::http::Forwarding;
 use crate::names::Name;
 use crate::pipeline::Handler;
+use crate::telemetry::LogSettings;
 use crate::{cache, listener, plugin, router, upstream};
 
 /// Everything the gateway needs to know. Nothing in it needs checking again, except what only the plugins' own schemas can check.
@@ -64,23 +65,4 @@ pub enum RouteCache {
 pub enum RouteUnlisted {
     /// All of them, less those named here (a route switches one off with `"plugins": {"name": false}`).
     Except(Vec<Name>),
-}
-
-/// What is logged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogSettings {
-    /// A `tracing` filter such as `info` or `portcullis=debug`.
-    pub filter: String,
-    /// How it looks.
-    pub format: LogFormat,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
 }

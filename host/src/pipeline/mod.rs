@@ -1,5 +1,164 @@
 //! The path of a request: one function, one line per step.
+//!
+//! A [`Pipeline`] is one worker's view of one generation: the shared [`Plan`], the worker's own lanes into the plugins and its own
+//! connections. It decides the order of things and nothing else; every step lives in a room of its own.
 
 mod settings;
 
+mod plan;
+
+mod admit;
+mod caching;
+mod handler;
+mod rescue;
+mod walk;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+
+use crate::cache::Cache;
+use crate::exchange::{CacheStatus, Client, Failure, Reason, Response};
+use crate::http::{Body, BodyOutcome, RequestIds};
+use crate::names::Hook;
+use crate::plugin::{Lane, Summary, Visit};
+use crate::router::Found;
+use crate::time;
+use crate::upstream::Upstreams;
+
+pub use plan::{Chain, Plan, Route};
 pub use settings::{Handler, RedirectPart, RedirectTarget};
+use admit::Admitted;
+use walk::{Flow, Walk};
+
+/// One worker's way to answer requests in one generation.
+pub struct Pipeline {
+    plan: Arc<Plan>,
+    /// One per plugin of the plan, with the same indices.
+    lanes: Vec<Rc<Lane>>,
+    upstreams: Rc<Upstreams>,
+    cache: Arc<Cache>,
+    ids: Rc<RequestIds>,
+}
+
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pipeline({} routes, {} plugins)", self.plan.routes.len(), self.lanes.len())
+    }
+}
+
+impl Pipeline {
+    /// A worker's pipeline for a plan, keeping the lanes of `before` into plugins that are still the same.
+    pub fn new(
+        plan: Arc<Plan>,
+        before: Option<&Self>,
+        upstreams: Rc<Upstreams>,
+        cache: Arc<Cache>,
+        ids: Rc<RequestIds>,
+    ) -> Self {
+        let known = before.map_or(&[][..], |before| &before.lanes);
+        let lane = |plugin| {
+            let same = known.iter().find(|lane| Arc::ptr_eq(lane.loaded(), plugin));
+            same.map_or_else(|| Rc::new(Lane::new(Arc::clone(plugin))), Rc::clone)
+        };
+        let lanes = plan.plugins.iter().map(lane).collect();
+        Self { plan, lanes, upstreams, cache, ids }
+    }
+
+    /// Answers one request.
+    pub async fn handle(self: &Rc<Self>, client: &Arc<Client>, request: http::Request<Incoming>) -> http::Response<Body> {
+        let Admitted { exchange, body, refused } = self.admit(client, request);
+        let (lanes, chain) = (&self.lanes[..], &self.plan.gateway);
+        let mut walk = Walk { exchange, visit: Visit::default(), lanes, chain };
+        let answered = match refused {
+            Some(failure) => Err(failure),
+            None => self.answer(&mut walk, body).await,
+        };
+        if let Err(failure) = answered {
+            walk.rescue(&failure);
+        }
+        walk.post_handler();
+        self.finish(walk)
+    }
+
+    /// The steps from an admitted request to a response in the exchange.
+    async fn answer<'p>(&'p self, walk: &mut Walk<'p>, body: Body) -> Result<(), Failure> {
+        // Gateway-wide plugins may rewrite the request before it is decided which route it is, or answer.
+        if walk.pre_route()? == Flow::Answered {
+            return Ok(());
+        }
+        // From here on the route's own plugins run, with the route's own configuration.
+        let route = self.route(walk)?;
+        walk.chain = &route.chain;
+        // Authentication lives here: nothing behind this line is reached by those who may not pass.
+        if walk.pre_handler()? == Flow::Answered {
+            return Ok(());
+        }
+        // A fresh stored response is the handler's answer; plugins on the way out see it like any other.
+        let looked_up = self.look_up(walk, route)?;
+        if walk.exchange.cache == CacheStatus::Hit {
+            return Ok(());
+        }
+        self.handle_with(walk, route, body).await?;
+        // What the handler gave is stored before any plugin dresses it for this client.
+        self.store(walk, looked_up);
+        Ok(())
+    }
+
+    /// Finds the route.
+    fn route<'p>(&'p self, walk: &mut Walk<'p>) -> Result<&'p Route, Failure> {
+        let exchange = &mut *walk.exchange;
+        let request = &exchange.request;
+        let found = self.plan.router.find(&request.authority, request.target.path(), &request.method);
+        let found = match found {
+            Found::Route { route, parameters } => self.plan.routes.get(route).map(|route| (route, parameters)),
+            Found::NotFound => None,
+            Found::MethodNotAllowed { allow } => {
+                let detail = format!("{} is not among {allow}", request.method);
+                return Err(Failure { allow: Some(allow), ..Failure::new(Reason::MethodNotAllowed, detail) });
+            }
+        };
+        let Some((route, parameters)) = found else {
+            return Err(Failure::new(Reason::NoRoute, "no route matches host and path"));
+        };
+        exchange.parameters = parameters;
+        exchange.route = Some(route.name.clone());
+        exchange.timings.routing = exchange.lap(time::now());
+        Ok(route)
+    }
+
+    /// Hands the response to the connection, and the exchange to the `post-response` hooks when the last byte has gone.
+    fn finish(self: &Rc<Self>, walk: Walk<'_>) -> http::Response<Body> {
+        let Walk { mut exchange, visit, chain, .. } = walk;
+        let later = !chain.callers(Hook::PostResponse).is_empty();
+        let Response { status, headers, mut body } = exchange.response.take().unwrap_or_else(|| {
+            rescue::response(&Failure::new(Reason::Internal, "no step gave a response"), &exchange)
+        });
+        if later {
+            // Only here, where somebody looks at it later, is the head copied.
+            exchange.response = Some(Response { status, headers: headers.clone(), body: Body::Empty });
+            let pipeline = Rc::clone(self);
+            body = body.observed(move |end| {
+                let duration = time::now().saturating_duration_since(exchange.started);
+                let complete = end.outcome == BodyOutcome::Complete;
+                let summary = Summary { body_bytes: end.bytes, duration, complete };
+                // On a task of its own, so that the connection's work is not held up.
+                tokio::task::spawn_local(async move {
+                    let route = exchange.route.as_ref().and_then(|name| pipeline.route_named(name));
+                    let chain = pipeline.chain(route);
+                    let lanes = &pipeline.lanes[..];
+                    Walk { exchange, visit, lanes, chain }.post_response(summary);
+                });
+            });
+        }
+        let mut response = http::Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+
+    fn route_named(&self, name: &crate::names::Name) -> Option<usize> {
+        self.plan.routes.iter().position(|route| route.name == *name)
+    }
+}

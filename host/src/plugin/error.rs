@@ -12,6 +12,14 @@ pub enum LoadError {
     /// The file cannot be read.
     #[error("cannot read the file: {0}")]
     Read(#[from] std::io::Error),
+    /// The file is larger than any plugin.
+    #[error("the file has {bytes} bytes; {bytes_max} are allowed")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        bytes_max: u64,
+    },
     /// The file is empty or ends in the middle of its header: still being written, or cut off.
     #[error("the file holds only {0} bytes; it is incomplete. Copy it again (write beside it and rename)")]
     Incomplete(usize),

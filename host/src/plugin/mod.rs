@@ -24,6 +24,10 @@ mod ledger;
 mod loaded;
 
 mod error;
+mod folder;
+mod relations;
+mod roster;
+mod watch;
 
 pub mod crypto;
 pub mod kv;
@@ -33,9 +37,12 @@ pub mod schema;
 pub use code::{Code, ContentHash, Description, Relation};
 pub use engine::MEMORY_BYTES_CEILING;
 pub use error::{BindError, CallError, LoadError};
+pub use folder::{File, Folder};
 pub use lane::{AdmitVerdict, KeyVerdict, Lane, Summary, Verdict, Visit};
 pub use ledger::{Cost, HookCost};
 pub use loaded::Loaded;
 pub use names::CONTRACT;
+pub use roster::{Change, Problem, Refused, Roster, Wanted};
 pub use services::Services;
 pub use settings::{Entry, FailurePolicy, InstanceMode, Limits, Settings, Unlisted};
+pub use watch::{Watch, Watched};

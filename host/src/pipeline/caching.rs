@@ -1,0 +1,1 @@
+//! Cache look-up and storing, with the plugins' say in both.

@@ -1,0 +1,137 @@
+//! The handlers: proxy, respond, redirect.
+
+use http::uri::Uri;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+use super::Pipeline;
+use super::plan::Route;
+use super::settings::{Handler, RedirectPart, RedirectTarget};
+use super::walk::Walk;
+use crate::exchange::{Exchange, Failure, Reason, Response};
+use crate::http::{Body, strip_response};
+use crate::names::Hook;
+use crate::time;
+
+/// Hooks that may still look at the request after the handler has it.
+const AFTER_HANDLER: [Hook; 4] = [Hook::CacheAdmit, Hook::PostHandler, Hook::PostResponse, Hook::OnError];
+
+impl Pipeline {
+    /// Lets the route's handler answer.
+    pub(super) async fn handle_with(&self, walk: &mut Walk<'_>, route: &Route, body: Body) -> Result<(), Failure> {
+        let response = match &route.handler {
+            Handler::Proxy { upstream } => self.proxy(walk, route, *upstream, body).await?,
+            Handler::Respond { status, headers, body } => {
+                Response { status: *status, headers: headers.clone(), body: Body::from(body.clone()) }
+            }
+            Handler::Redirect { status, location } => redirect(*status, location, &walk.exchange)?,
+        };
+        walk.exchange.response = Some(response);
+        Ok(())
+    }
+
+    async fn proxy(
+        &self,
+        walk: &mut Walk<'_>,
+        route: &Route,
+        upstream: usize,
+        body: Body,
+    ) -> Result<Response, Failure> {
+        let body = match route.body_bytes_max {
+            Some(bytes_max) => body.limited(bytes_max).map_err(|error| {
+                Failure::new(Reason::RequestTooLarge, format!("the request body is {error}"))
+            })?,
+            None => body,
+        };
+        let looked_at_later = walk.chain.has_any(&AFTER_HANDLER);
+        let exchange = &mut *walk.exchange;
+        let headers = if looked_at_later { exchange.request.headers.clone() } else { std::mem::take(&mut exchange.request.headers) };
+        let mut request = http::Request::new(body);
+        *request.method_mut() = exchange.request.method.clone();
+        *request.uri_mut() = Uri::from(exchange.request.target.clone());
+        *request.headers_mut() = headers;
+        set_host(request.headers_mut(), &exchange.request.authority);
+        let sent = self.upstreams.send(upstream, request).await;
+        exchange.timings.upstream = exchange.lap(time::now());
+        let response = sent.map_err(|error| Failure::new(error.reason(), error.to_string()))?;
+        let (mut parts, body) = response.into_parts();
+        strip_response(&mut parts.headers);
+        Ok(Response { status: parts.status, headers: parts.headers, body })
+    }
+}
+
+/// `Host` follows the authority, which a plugin may have changed.
+fn set_host(headers: &mut HeaderMap, authority: &str) {
+    if headers.get(header::HOST).is_some_and(|host| host.as_bytes() == authority.as_bytes()) {
+        return;
+    }
+    // An authority has been checked when it was set; an HTTP/1.0 request without one goes on without.
+    if let (false, Ok(host)) = (authority.is_empty(), HeaderValue::from_str(authority)) {
+        headers.insert(header::HOST, host);
+    }
+}
+
+fn redirect(status: StatusCode, location: &RedirectTarget, exchange: &Exchange) -> Result<Response, Failure> {
+    let mut target = String::new();
+    for part in &location.0 {
+        match part {
+            RedirectPart::Literal(text) => target.push_str(text),
+            RedirectPart::Path => target.push_str(exchange.request.target.path()),
+            RedirectPart::Query => {
+                if let Some(query) = exchange.request.target.query() {
+                    target.push('?');
+                    target.push_str(query);
+                }
+            }
+            RedirectPart::Host => target.push_str(without_port(&exchange.request.authority)),
+            RedirectPart::Parameter(name) => {
+                let value = exchange.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+                push_encoded(&mut target, value.map_or("", String::as_str));
+            }
+        }
+    }
+    let value = HeaderValue::try_from(target)
+        .map_err(|_| Failure::new(Reason::BadRequest, "the redirect target would not be a field value"))?;
+    let mut response = Response::new(status, Body::Empty);
+    response.headers.insert(HeaderName::from_static("location"), value);
+    Ok(response)
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        // The colons of an IPv6 address are inside its brackets.
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
+/// Percent-encodes what is not unreserved (RFC 3986 section 2.3), so that a parameter stays one path segment.
+fn push_encoded(target: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            target.push(char::from(byte));
+        } else {
+            target.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_cut_off() {
+        let check = |authority: &str, expected: &str| assert_eq!(without_port(authority), expected);
+        check("example.com", "example.com");
+        check("example.com:8080", "example.com");
+        check("[::1]", "[::1]");
+        check("[::1]:80", "[::1]");
+    }
+
+    #[test]
+    fn parameters_stay_one_segment() {
+        let mut target = String::from("/");
+        push_encoded(&mut target, "a/b?c=ä\r\n");
+        assert_eq!(target, "/a%2Fb%3Fc%3D%C3%A4%0D%0A");
+    }
+}

@@ -1,0 +1,116 @@
+//! One worker: a thread with its own event loop, sockets, upstream connections and plugin instances.
+//!
+//! It shares nothing that is written to with other workers. A new generation reaches it through a watch channel and takes effect
+//! between two requests.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use hyper::body::Incoming;
+use tokio::runtime;
+use tokio::sync::{mpsc, watch};
+use tokio::task::LocalSet;
+
+use crate::cache::Cache;
+use crate::exchange::Client;
+use crate::generation::Generation;
+use crate::http::{Body, RequestIds};
+use crate::listener::{Handle, Listener};
+use crate::pipeline::Pipeline;
+use crate::shutdown::Draining;
+use crate::upstream::Upstreams;
+
+/// Native stack of a worker. Wasm frames may use 512 KiB of it, the rest is for hyper and us.
+const STACK_BYTES: usize = 4 * 1024 * 1024;
+
+/// What a worker is given.
+pub(crate) struct Equipment {
+    pub(crate) number: usize,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) generations: watch::Receiver<Arc<Generation>>,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) draining: Draining,
+    /// Told the number of a generation when the worker has taken it over.
+    pub(crate) adopted: mpsc::UnboundedSender<u64>,
+}
+
+/// Starts a worker's thread. It ends when the gateway drains and its last connection has ended.
+pub(crate) fn start(equipment: Equipment) -> io::Result<JoinHandle<()>> {
+    let name = format!("worker-{}", equipment.number);
+    thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || {
+        let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return tracing::error!(%error, "a worker cannot start its event loop"),
+        };
+        let local = LocalSet::new();
+        local.block_on(&runtime, run(equipment));
+    })
+}
+
+async fn run(equipment: Equipment) {
+    let Equipment { number, listeners, mut generations, cache, draining, adopted } = equipment;
+    let first = Arc::clone(&generations.borrow_and_update());
+    let worker = Rc::new(Worker {
+        cache,
+        ids: Rc::new(RequestIds::new()),
+        upstreams: RefCell::new(Rc::new(Upstreams::new(&first.config.upstreams))),
+        pipeline: RefCell::new(None),
+    });
+    worker.adopt(&first);
+    let _ = adopted.send(first.number);
+    let follower = Rc::clone(&worker);
+    let following = tokio::task::spawn_local(async move {
+        while generations.changed().await.is_ok() {
+            let next = Arc::clone(&generations.borrow_and_update());
+            follower.adopt(&next);
+            let _ = adopted.send(next.number);
+        }
+    });
+    let serving: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| tokio::task::spawn_local(listener.serve(Rc::clone(&worker), draining.clone())))
+        .collect();
+    for listener in serving {
+        match listener.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(worker = number, %error, "a listener ended"),
+            Err(error) => tracing::error!(worker = number, %error, "a listener panicked"),
+        }
+    }
+    following.abort();
+}
+
+struct Worker {
+    cache: Arc<Cache>,
+    ids: Rc<RequestIds>,
+    upstreams: RefCell<Rc<Upstreams>>,
+    pipeline: RefCell<Option<Rc<Pipeline>>>,
+}
+
+impl Worker {
+    /// Takes a generation over. What did not change is kept: connections to endpoints, instances of plugins.
+    fn adopt(&self, generation: &Generation) {
+        let upstreams = Rc::new(self.upstreams.borrow().rebuilt(&generation.config.upstreams));
+        *self.upstreams.borrow_mut() = Rc::clone(&upstreams);
+        let before = self.pipeline.borrow().clone();
+        let plan = Arc::clone(&generation.plan);
+        let ids = Rc::clone(&self.ids);
+        let next = Pipeline::new(plan, before.as_deref(), upstreams, Arc::clone(&self.cache), ids);
+        // Dropping the old one ends the instances that nobody uses any more; exchanges under way hold it until they are done.
+        *self.pipeline.borrow_mut() = Some(Rc::new(next));
+    }
+}
+
+impl Handle for Worker {
+    async fn handle(&self, client: &Arc<Client>, request: http::Request<Incoming>) -> http::Response<Body> {
+        let pipeline = self.pipeline.borrow().clone();
+        match pipeline {
+            Some(pipeline) => pipeline.handle(client, request).await,
+            // A worker adopts its first generation before it listens.
+            None => http::Response::new(Body::Empty),
+        }
+    }
+}
