@@ -3,4 +3,4 @@
 pub mod schema;
 mod settings;
 
-pub use settings::{Entry, FailurePolicy, InstanceMode, Limits, Settings, Unlisted};
+pub use settings::{Entry, FailurePolicy, InstanceMode, Limits, Scope, Settings, Unlisted};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::schema::JsonPath;
 use crate::names::{Grant, Name};
 
 /// All plugins.
@@ -46,6 +47,11 @@ pub struct Entry {
     pub on_failure: FailurePolicy,
     /// How its instances live.
     pub instance: InstanceMode,
+    /// Where `config` was written: `plugins.chain[1].config`, or `routes[3].plugins.jwt-auth.config` if the route
+    /// changes it. To say where something is that the plugin's schema refuses.
+    pub origin: JsonPath,
+    /// Whether it runs on all requests.
+    pub scope: Scope,
 }
 
 impl Entry {
@@ -58,8 +64,21 @@ impl Entry {
             limits: Limits::default(),
             on_failure: FailurePolicy::default(),
             instance: InstanceMode::default(),
+            // Where the user would write what is missing.
+            origin: JsonPath::root().key("plugins").key("chain"),
+            scope: Scope::Gateway,
         }
     }
+}
+
+/// On which requests a plugin runs unless a route says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// On all. Its `pre-route` hook is called for every request, also for those that no route matches.
+    #[default]
+    Gateway,
+    /// On the routes it was selected for. The route is known only after `pre-route`, so that hook is not called.
+    Routes,
 }
 
 /// What a failed call means for the exchange.
