@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::config::{Config, Route, RouteCache, RouteUnlisted};
 use crate::names::Name;
 use crate::pipeline::{self, Chain, Plan};
-use crate::plugin::{Loaded, Roster, Wanted};
+use crate::plugin::{Loaded, Roster, Scope, Wanted};
 use crate::router::Router;
 
 /// Everything that holds at one moment.
@@ -25,9 +25,10 @@ pub struct Generation {
 
 /// What a configuration wants of the plugins.
 pub fn wanted(config: &Config) -> Wanted<'_> {
-    let gateway = config.plugins.chain.iter();
+    let gateway = config.plugins.chain.iter().filter(|entry| entry.scope == Scope::Gateway);
     let routes = config.routes.iter().flat_map(|route| &route.chain);
     Wanted {
+        order: config.plugins.chain.iter().map(|entry| &entry.plugin).collect(),
         entries: gateway.chain(routes).collect(),
         unlisted: config.plugins.unlisted,
         disabled: &config.plugins.disabled,
@@ -45,7 +46,8 @@ impl Generation {
 fn plan(config: &Config, roster: &Roster) -> Result<Plan, String> {
     let mut plugins = Plugins(Vec::new());
     let unlisted: Vec<usize> = roster.unlisted().map(|loaded| plugins.index(loaded)).collect();
-    let entries = config.plugins.chain.iter().filter_map(|entry| roster.find(entry));
+    let entries = config.plugins.chain.iter().filter(|entry| entry.scope == Scope::Gateway);
+    let entries = entries.filter_map(|entry| roster.find(entry));
     let mut gateway: Vec<usize> = entries.map(|loaded| plugins.index(loaded)).collect();
     gateway.extend(&unlisted);
     let mut orders = Vec::with_capacity(config.routes.len());

@@ -1,4 +1,16 @@
-//! The configuration as used: checked, complete, without serde.
+//! The configuration: [`load`] reads the files, [`Config`] is what the gateway uses: checked, complete, without serde.
+//!
+//! Two shapes: `file` is the JSON as written, `Config` as used; `compile` turns one into the other. Everything that
+//! is wrong is told at once, as [`Problems`], and a configuration with a problem is not used at all.
+
+mod compile;
+mod environment;
+mod file;
+mod load;
+mod overlay;
+mod problem;
+mod read;
+mod shape;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,6 +20,10 @@ use crate::names::Name;
 use crate::pipeline::Handler;
 use crate::telemetry::LogSettings;
 use crate::{cache, listener, plugin, router, upstream};
+
+pub use file::schema;
+pub use load::load;
+pub use problem::{Place, Problem, Problems};
 
 /// Everything the gateway needs to know. Nothing in it needs checking again, except what only the plugins' own schemas can check.
 #[derive(Debug, Clone)]
@@ -66,3 +82,6 @@ pub enum RouteUnlisted {
     /// All of them, less those named here (a route switches one off with `"plugins": {"name": false}`).
     Except(Vec<Name>),
 }
+
+#[cfg(test)]
+mod tests;

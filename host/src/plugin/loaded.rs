@@ -114,6 +114,6 @@ fn check_grants(code: &Code, entry: &Entry) -> Result<(), BindError> {
 
 fn check_config(code: &Code, entry: &Entry) -> Result<(), BindError> {
     let Some(schema) = &code.schema else { return Ok(()) };
-    let problems = schema.problems(&entry.config, &entry.origin.key("config"));
+    let problems = schema.problems(&entry.config, &entry.origin);
     if problems.is_empty() { Ok(()) } else { Err(BindError::Config(problems)) }
 }

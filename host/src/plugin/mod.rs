@@ -44,5 +44,5 @@ pub use loaded::Loaded;
 pub use names::CONTRACT;
 pub use roster::{Change, Problem, Refused, Roster, Wanted};
 pub use services::Services;
-pub use settings::{Entry, FailurePolicy, InstanceMode, Limits, Settings, Unlisted};
+pub use settings::{Entry, FailurePolicy, InstanceMode, Limits, Scope, Settings, Unlisted};
 pub use watch::{Watch, Watched};

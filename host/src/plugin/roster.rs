@@ -18,7 +18,9 @@ use crate::names::Name;
 /// What the configuration wants.
 #[derive(Debug, Clone)]
 pub struct Wanted<'a> {
-    /// Every entry of the chain, and every variant of it that a route asks for. The first entry of a name gives the order.
+    /// The names in the chain, in order.
+    pub order: Vec<&'a Name>,
+    /// Every entry that runs anywhere: on all requests, or as a route asks for it.
     pub entries: Vec<&'a Entry>,
     /// What happens with other files.
     pub unlisted: Unlisted,
@@ -134,17 +136,18 @@ impl Roster {
     }
 }
 
-/// The wanted entries by plugin, in chain order.
+/// The wanted entries by plugin, in chain order. A plugin that runs nowhere is left out.
 fn by_name<'a>(wanted: &Wanted<'a>) -> Vec<(Name, Vec<&'a Entry>)> {
-    let mut grouped: Vec<(Name, Vec<&Entry>)> = Vec::new();
-    for entry in &wanted.entries {
-        match grouped.iter_mut().find(|(name, _)| *name == entry.plugin) {
-            Some((_, entries)) if entries.iter().any(|known| known.asks_the_same(entry)) => {}
-            Some((_, entries)) => entries.push(entry),
-            None => grouped.push((entry.plugin.clone(), vec![entry])),
+    let distinct = |name: &&Name| {
+        let mut entries: Vec<&Entry> = Vec::new();
+        for entry in wanted.entries.iter().filter(|entry| entry.plugin == **name) {
+            if entries.iter().all(|known| !known.asks_the_same(entry)) {
+                entries.push(entry);
+            }
         }
-    }
-    grouped
+        ((*name).clone(), entries)
+    };
+    wanted.order.iter().map(distinct).filter(|(_, entries)| !entries.is_empty()).collect()
 }
 
 struct Builder<'a> {
@@ -215,7 +218,7 @@ impl Builder<'_> {
             return;
         }
         let listed = |name: &Name| {
-            wanted.entries.iter().any(|entry| entry.plugin == *name) || wanted.disabled.contains(name)
+            wanted.order.contains(&name) || wanted.disabled.contains(name)
         };
         let names: Vec<Name> = self.folder.files().map(|(name, _)| name.clone()).filter(|name| !listed(name)).collect();
         for name in names {

@@ -20,6 +20,8 @@ pub struct Settings {
     pub unlisted: Unlisted,
     /// The chain, in order. Names are unique.
     pub chain: Vec<Entry>,
+    /// Plugins that the chain names but that are switched off: they run nowhere, and are not unlisted either.
+    pub disabled: Vec<Name>,
 }
 
 /// What happens with files in the folder that no chain entry names.
@@ -47,8 +49,11 @@ pub struct Entry {
     pub on_failure: FailurePolicy,
     /// How its instances live.
     pub instance: InstanceMode,
-    /// Where in the configuration it stands, such as `plugins.chain[1]` or `routes[3].plugins.jwt-auth`.
+    /// Where `config` was written: `plugins.chain[1].config`, or `routes[3].plugins.jwt-auth.config` if the route
+    /// changes it. To say where something is that the plugin's schema refuses.
     pub origin: JsonPath,
+    /// Whether it runs on all requests.
+    pub scope: Scope,
 }
 
 impl Entry {
@@ -61,13 +66,15 @@ impl Entry {
             limits: Limits::default(),
             on_failure: FailurePolicy::default(),
             instance: InstanceMode::default(),
-            origin: JsonPath::root().key("plugins").key("unlisted"),
+            // Where the user would write what is missing.
+            origin: JsonPath::root().key("plugins").key("chain"),
+            scope: Scope::Gateway,
         }
     }
 
     /// Whether both ask for the same, wherever they stand.
     pub fn asks_the_same(&self, other: &Self) -> bool {
-        let Self { plugin, config, grants, limits, on_failure, instance, origin: _ } = self;
+        let Self { plugin, config, grants, limits, on_failure, instance, origin: _, scope: _ } = self;
         *plugin == other.plugin
             && *config == other.config
             && *grants == other.grants
@@ -75,6 +82,16 @@ impl Entry {
             && *on_failure == other.on_failure
             && *instance == other.instance
     }
+}
+
+/// On which requests a plugin runs unless a route says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// On all. Its `pre-route` hook is called for every request, also for those that no route matches.
+    #[default]
+    Gateway,
+    /// On the routes it was selected for. The route is known only after `pre-route`, so that hook is not called.
+    Routes,
 }
 
 /// What a failed call means for the exchange.

@@ -106,16 +106,18 @@ impl Schema {
                 _ => false,
             })
         };
+        // A value of the wrong type breaks everything else as well; the type is what to say.
+        let wrong_type = |path: &JsonPath| {
+            problems.iter().any(|problem| problem.path == *path && matches!(problem.fault, Fault::Type(_)))
+        };
         let follows = |problem: &Problem| match &problem.fault {
+            Fault::Type(_) => false,
+            _ if wrong_type(&problem.path) => true,
             Fault::MissingKey => match (problem.path.parent(), problem.path.last_key()) {
                 (Some(parent), Some(key)) => misspelled(&parent, key),
                 _ => false,
             },
             Fault::MissingOneOf(keys) => keys.iter().any(|key| misspelled(&problem.path, key)),
-            // A value of the wrong type breaks every limit; the type is what to say.
-            Fault::Value => problems
-                .iter()
-                .any(|other| other.path == problem.path && matches!(other.fault, Fault::Type(_) | Fault::Choice(_))),
             _ => false,
         };
         let mut kept: Vec<Problem> = Vec::new();

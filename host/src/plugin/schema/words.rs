@@ -236,6 +236,7 @@ fn merged_missing(here: &JsonPath, branches: &[Vec<Problem>], how_many: &str) ->
 fn wrong_type(path: JsonPath, value: &Value, expected: Vec<&'static str>) -> Problem {
     let what = match type_of(value) {
         "number" => "is a number with a fraction".to_owned(),
+        "boolean" => format!("is {value}"),
         other => format!("is {}", type_words(other)),
     };
     Problem { path, what, remedy: wanted_types(&expected), fault: Fault::Type(expected) }

@@ -1,0 +1,109 @@
+//! Reads addresses: of listeners and of endpoints.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use super::super::problem::Report;
+use crate::plugin::schema::JsonPath;
+use crate::upstream::Endpoint;
+
+/// An address to listen on: IP and port, since a name could stand for many or change.
+pub(super) fn socket(text: &str, at: &JsonPath, report: &mut Report) -> Option<SocketAddr> {
+    let address = text.parse().ok();
+    if address.is_none() {
+        let remedy = match text.rsplit_once(':') {
+            Some(("" | "*", port)) if is_port(port) => format!("write \"0.0.0.0:{port}\""),
+            Some(("localhost", port)) if is_port(port) => format!("write \"127.0.0.1:{port}\""),
+            _ if is_port(text) => format!("write \"0.0.0.0:{text}\""),
+            _ if text.parse::<Ipv6Addr>().is_ok() => format!("write \"[{text}]:8080\""),
+            _ if text.parse::<IpAddr>().is_ok() => format!("write \"{text}:8080\""),
+            _ => "write one such as \"127.0.0.1:8080\" or \"[::1]:8080\"".to_owned(),
+        };
+        report.add(at, format!("{text:?} is not an IP address with a port"), remedy);
+    }
+    address
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok()
+}
+
+/// An endpoint: a DNS name or an IP address, and a port.
+pub(super) fn endpoint(text: &str, at: &JsonPath, report: &mut Report) -> Option<Endpoint> {
+    let mut refuse = |what: String, remedy: String| {
+        report.add(at, what, remedy);
+        None
+    };
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let port = if scheme == "https" { 443 } else { 80 };
+        let host = rest.split('/').next().unwrap_or_default();
+        let host = if host.contains(':') { host.to_owned() } else { format!("{host}:{port}") };
+        return refuse(format!("{text:?} is a URL"), format!("write host and port only: {host:?}"));
+    }
+    let Some((host, port)) = text.rsplit_once(':').filter(|(host, port)| {
+        // Of an IPv6 address without port, the colons are its own.
+        !port.ends_with(']') && (!host.contains(':') || host.starts_with('['))
+    }) else {
+        let remedy = match text.parse::<Ipv6Addr>() {
+            Ok(_) => format!("write \"[{text}]:80\""),
+            Err(_) => format!("write \"{text}:80\""),
+        };
+        return refuse(format!("{text:?} has no port"), remedy);
+    };
+    let port = match port.parse::<u16>() {
+        Ok(port) if port > 0 && is_port(text.rsplit(':').next().unwrap_or_default()) => port,
+        _ => return refuse(format!("{port:?} is not a port"), "write a number from 1 to 65535".to_owned()),
+    };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let good = match bare {
+        Some(bare) => bare.parse::<Ipv6Addr>().is_ok(),
+        None => is_dns_name(host),
+    };
+    if !good {
+        let remedy = "write one such as \"app.internal:8080\", \"10.0.0.7:8080\" or \"[::1]:8080\"".to_owned();
+        return refuse(format!("{host:?} is not a host"), remedy);
+    }
+    Some(Endpoint { host: bare.unwrap_or(host).to_ascii_lowercase(), port })
+}
+
+/// Whether a text can be looked up: labels of 1 to 63 letters, digits, `-` and `_`, 253 in all (RFC 1035 section 2.3.4).
+pub(super) fn is_dns_name(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints() {
+        let check = |text: &str, expected: Result<(&str, u16), &str>| {
+            let mut report = Report::default();
+            let endpoint = endpoint(text, &JsonPath::root(), &mut report);
+            let problems = report.into_problems(&serde_json::Value::Null, &Default::default(), &[]).to_string();
+            match expected {
+                Ok((host, port)) => assert_eq!(endpoint, Some(Endpoint { host: host.to_owned(), port }), "{problems}"),
+                Err(message) => assert_eq!(problems, format!("(top level): {message}")),
+            }
+        };
+        check("127.0.0.1:80", Ok(("127.0.0.1", 80)));
+        check("[::1]:80", Ok(("::1", 80)));
+        check("App_1.internal:65535", Ok(("app_1.internal", 65535)));
+        check("localhost", Err(r#""localhost" has no port; write "localhost:80""#));
+        check("[::1]", Err(r#""[::1]" has no port; write "[::1]:80""#));
+        check("::1", Err(r#""::1" has no port; write "[::1]:80""#));
+        check("a:0", Err(r#""0" is not a port; write a number from 1 to 65535"#));
+        check("a:+1", Err(r#""+1" is not a port; write a number from 1 to 65535"#));
+        check("http://a/b", Err(r#""http://a/b" is a URL; write host and port only: "a:80""#));
+        check("https://a:1", Err(r#""https://a:1" is a URL; write host and port only: "a:1""#));
+        check(
+            "-a:1",
+            Err(r#""-a" is not a host; write one such as "app.internal:8080", "10.0.0.7:8080" or "[::1]:8080""#),
+        );
+    }
+}

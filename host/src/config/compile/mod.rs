@@ -1,0 +1,228 @@
+//! Turns the configuration as written into the configuration as used.
+//!
+//! Everything that a schema cannot say is checked here. A part with a mistake is reported and left out, so that all others
+//! are checked as well; the result counts only if nothing was reported. `None` in the file is not a mistake: it is
+//! either absent or already reported.
+
+mod address;
+mod handler;
+mod pattern;
+mod plugins;
+mod routes;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use super::file::{self, File};
+use super::problem::Report;
+use super::Config;
+use crate::telemetry::{LogFormat, LogSettings};
+use crate::http::{Forwarding, ForwardingFields, IncomingForwarding};
+use crate::names::Name;
+use crate::plugin::schema::{JsonPath, nearest};
+use crate::{cache, listener, upstream};
+
+/// Checks and compiles a file that stands in `folder`.
+pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config {
+    let root = JsonPath::root();
+    let listeners = listeners(file, report);
+    let admin = admin(file, &listeners, report);
+    let upstreams = upstreams(file, report);
+    let plugins = plugins::compile(file, folder, report);
+    let routes = routes::compile(file, &plugins, report);
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    Config {
+        workers: match file.workers {
+            None | Some(0) => cores(),
+            Some(workers) => size(workers),
+        },
+        listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
+        admin,
+        drain_timeout: millis(file.drain_timeout_ms, file::DRAIN_TIMEOUT_MS),
+        plugins: plugins.settings,
+        upstreams,
+        cache: cache(file.cache.as_ref(), &root.key("cache"), report),
+        routes,
+        forwarding: forwarding(file.forwarding.as_ref()),
+        log: log(file.log.as_ref(), &root.key("log"), report),
+    }
+}
+
+fn listeners(file: &File, report: &mut Report) -> Vec<(JsonPath, listener::Settings)> {
+    let at = JsonPath::root().key("listeners");
+    let mut listeners: Vec<(JsonPath, listener::Settings)> = Vec::new();
+    for (index, written) in file.listeners.iter().flatten().enumerate() {
+        let Some(written) = written else { continue };
+        let at = at.index(index).key("address");
+        let Some(address) = written.address.as_deref().and_then(|text| address::socket(text, &at, report)) else {
+            continue;
+        };
+        if let Some(other) = taken(&listeners, address) {
+            report.add(&at, format!("{address} is the address of {other}, too"), "give each its own port");
+        }
+        listeners.push((
+            at,
+            listener::Settings {
+                address,
+                head_timeout: millis(written.head_timeout_ms, file::Listener::HEAD_TIMEOUT_MS),
+                head_bytes_max: size(written.head_bytes_max.unwrap_or(file::Listener::HEAD_BYTES_MAX)),
+                headers_max: size(written.headers_max.unwrap_or(file::Listener::HEADERS_MAX)),
+                connections_max: size(written.connections_max.unwrap_or(file::Listener::CONNECTIONS_MAX)),
+            },
+        ));
+    }
+    listeners
+}
+
+fn admin(file: &File, listeners: &[(JsonPath, listener::Settings)], report: &mut Report) -> Option<SocketAddr> {
+    let at = JsonPath::root().key("admin").key("address");
+    let address = address::socket(file.admin.as_ref()?.address.as_deref()?, &at, report)?;
+    if let Some(other) = taken(listeners, address) {
+        report.add(&at, format!("{address} is the address of {other}, too"), "give each its own port");
+    }
+    Some(address)
+}
+
+/// Who listens on an address already. Port 0 is a new one every time.
+fn taken(listeners: &[(JsonPath, listener::Settings)], address: SocketAddr) -> Option<&JsonPath> {
+    let same = |settings: &listener::Settings| settings.address == address && address.port() != 0;
+    listeners.iter().find(|(_, settings)| same(settings)).map(|(path, _)| path)
+}
+
+fn upstreams(file: &File, report: &mut Report) -> Vec<upstream::Settings> {
+    let at = JsonPath::root().key("upstreams");
+    let mut upstreams = Vec::new();
+    for (key, written) in file.upstreams.iter().flatten() {
+        let at = at.key(key);
+        let name = name(key, &at, report);
+        let Some(written) = written else { continue };
+        let mut endpoints = Vec::new();
+        for (index, text) in written.endpoints.iter().flatten().enumerate() {
+            let at = at.key("endpoints").index(index);
+            endpoints.extend(text.as_deref().and_then(|text| address::endpoint(text, &at, report)));
+        }
+        let Some(name) = name else { continue };
+        upstreams.push(upstream::Settings {
+            name,
+            endpoints,
+            connect_timeout: millis(written.connect_timeout_ms, file::Upstream::CONNECT_TIMEOUT_MS),
+            response_timeout: millis(written.response_timeout_ms, file::Upstream::RESPONSE_TIMEOUT_MS),
+            idle_timeout: millis(written.idle_timeout_ms, file::Upstream::IDLE_TIMEOUT_MS),
+            idle_connections_max: size(written.idle_connections_max.unwrap_or(file::Upstream::IDLE_CONNECTIONS_MAX)),
+            idle_connection_timeout: millis(
+                written.idle_connection_timeout_ms,
+                file::Upstream::IDLE_CONNECTION_TIMEOUT_MS,
+            ),
+            connections_max: size(written.connections_max.unwrap_or(file::Upstream::CONNECTIONS_MAX)),
+        });
+    }
+    upstreams
+}
+
+fn cache(written: Option<&file::Cache>, at: &JsonPath, report: &mut Report) -> cache::Settings {
+    let defaults = cache::Settings::default();
+    let (memory, object) = (written.and_then(|w| w.memory_bytes_max), written.and_then(|w| w.object_bytes_max));
+    let memory_bytes_max = memory.unwrap_or(defaults.memory_bytes_max);
+    if let Some(object) = object
+        && object > memory_bytes_max
+    {
+        let what = format!("{object} is more than the whole cache may hold");
+        report.add(&at.key("object_bytes_max"), what, format!("write {memory_bytes_max} or less"));
+    }
+    let object_bytes_max = object.unwrap_or(defaults.object_bytes_max.min(memory_bytes_max));
+    cache::Settings { memory_bytes_max, object_bytes_max }
+}
+
+fn forwarding(written: Option<&file::Forwarding>) -> Forwarding {
+    let defaults = Forwarding::default();
+    Forwarding {
+        fields: written.and_then(|w| w.fields).map_or(defaults.fields, |fields| match fields {
+            file::ForwardingFields::X => ForwardingFields::X,
+            file::ForwardingFields::Standard => ForwardingFields::Standard,
+            file::ForwardingFields::Both => ForwardingFields::Both,
+            file::ForwardingFields::None => ForwardingFields::None,
+        }),
+        incoming: written.and_then(|w| w.incoming).map_or(defaults.incoming, |incoming| match incoming {
+            file::IncomingForwarding::Replace => IncomingForwarding::Replace,
+            file::IncomingForwarding::Append => IncomingForwarding::Append,
+        }),
+    }
+}
+
+fn log(written: Option<&file::Log>, at: &JsonPath, report: &mut Report) -> LogSettings {
+    let filter = written.and_then(|w| w.filter.as_deref()).unwrap_or(file::LOG_FILTER);
+    let at = at.key("filter");
+    let levels = ["error", "warn", "info", "debug", "trace", "off"];
+    // A lone word that is no level is taken for the name of a crate, all of whose messages are then logged: surely not meant.
+    let stray = filter.split(',').map(str::trim).find(|part| {
+        let plain = !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphabetic());
+        plain && !levels.contains(&part.to_ascii_lowercase().as_str())
+    });
+    let example = "write a level or \"module=level\", such as \"info,portcullis::plugin=debug\"";
+    if let Some(stray) = stray {
+        let remedy = nearest(stray, levels).map(|level| format!("did you mean {level:?}?"));
+        report.add(&at, format!("{stray:?} is not a level"), remedy.unwrap_or_else(|| example.to_owned()));
+    } else if EnvFilter::try_new(filter).is_err() {
+        report.add(&at, format!("{filter:?} cannot be understood"), example);
+    }
+    let format = match written.and_then(|w| w.format) {
+        None => LogFormat::default(),
+        Some(file::LogFormat::Text) => LogFormat::Text,
+        Some(file::LogFormat::Json) => LogFormat::Json,
+    };
+    LogSettings { filter: filter.to_owned(), format }
+}
+
+fn millis(written: Option<u64>, default: u64) -> Duration {
+    Duration::from_millis(written.unwrap_or(default))
+}
+
+/// The schema's limits are far below what a `usize` holds.
+fn size(written: u64) -> usize {
+    usize::try_from(written).unwrap_or(usize::MAX)
+}
+
+/// Checks a name.
+fn name(text: &str, at: &JsonPath, report: &mut Report) -> Option<Name> {
+    let name = text.parse::<Name>();
+    if name.is_err() {
+        let remedy = "use 1 to 64 of a-z A-Z 0-9 _ - . and start with a letter or a digit";
+        report.add(at, format!("{text:?} is not a name"), remedy);
+    }
+    name.ok()
+}
+
+/// Notes which names stand where, and reports one that stands twice.
+#[derive(Default)]
+struct Unique<'a>(BTreeMap<&'a str, JsonPath>);
+
+impl<'a> Unique<'a> {
+    fn note(&mut self, text: &'a str, at: &JsonPath, report: &mut Report, remedy: &str) {
+        match self.0.get(text) {
+            Some(other) => report.add(at, format!("{text:?} is used at {other} already"), remedy),
+            None => {
+                self.0.insert(text, at.clone());
+            }
+        }
+    }
+}
+
+/// Reports a reference to something that does not exist.
+fn dangling<'a>(
+    kind: &str,
+    text: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    otherwise: &str,
+    at: &JsonPath,
+    report: &mut Report,
+) {
+    let remedy = match nearest(text, known) {
+        Some(meant) => format!("did you mean {meant:?}?"),
+        None => otherwise.to_owned(),
+    };
+    report.add(at, format!("no {kind} is named {text:?}"), remedy);
+}

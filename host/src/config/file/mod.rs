@@ -1,0 +1,220 @@
+//! The configuration as written: the shape of the JSON file, and nothing else.
+//!
+//! Every field is an `Option`, required ones too: what is missing or wrong has been reported against the schema before a
+//! value gets this far and stands here as `None`, so that the rest of the file can still be checked. Doc comments
+//! are the descriptions in `config/portcullis.schema.json`; defaults are named here and applied in `compile`.
+
+mod plugins;
+mod routes;
+mod schema;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::cache;
+
+pub(super) use plugins::{Chain, FailurePolicy, InstanceMode, Limits, Plugins, Unlisted};
+pub(super) use routes::{HeaderValues, Proxy, Redirect, Respond, Route, RouteOverride, RoutePlugin};
+pub use schema::schema;
+pub(super) use schema::strict_schema;
+
+/// Longest timeout, in milliseconds: a day. What is longer was meant in another unit.
+pub(super) const TIMEOUT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+
+/// Default of `drain_timeout_ms`: what container platforms wait before they kill.
+pub(super) const DRAIN_TIMEOUT_MS: u64 = 30_000;
+
+/// Default of `log.filter`.
+pub(super) const LOG_FILTER: &str = "info";
+
+/// The configuration of a Portcullis gateway.
+///
+/// In every string, `${NAME}` is replaced by an environment variable, `${NAME:-default}` by the variable or the default, and `$${` stands for `${`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    /// Where the schema of this file is, for editors.
+    #[serde(rename = "$schema")]
+    #[schemars(extend("examples" = ["./portcullis.schema.json"]))]
+    pub(super) _schema: Option<String>,
+    /// Worker threads, each with its own event loop. 0: one per core.
+    #[schemars(range(max = 1024), extend("default" = 0))]
+    pub(super) workers: Option<u64>,
+    /// The addresses on which clients connect.
+    #[schemars(required, length(min = 1), extend("examples" = [[{"address": "127.0.0.1:8080"}]]))]
+    pub(super) listeners: Option<Vec<Option<Listener>>>,
+    /// Health, metrics and state, for operators. Absent: none.
+    pub(super) admin: Option<Admin>,
+    /// After SIGTERM, how long requests under way may go on, in milliseconds.
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = DRAIN_TIMEOUT_MS))]
+    pub(super) drain_timeout_ms: Option<u64>,
+    /// What is logged.
+    pub(super) log: Option<Log>,
+    /// How upstreams are told who the client is.
+    pub(super) forwarding: Option<Forwarding>,
+    /// The memory cache.
+    pub(super) cache: Option<Cache>,
+    /// The plugins and their order.
+    pub(super) plugins: Option<Plugins>,
+    /// The upstreams, by name.
+    pub(super) upstreams: Option<BTreeMap<String, Option<Upstream>>>,
+    /// The routes. Their order does not matter: the most specific match wins.
+    #[schemars(required, length(min = 1))]
+    #[schemars(extend("examples" = [[{"name": "hello", "respond": {"body": "Hello"}}]]))]
+    pub(super) routes: Option<Vec<Option<Route>>>,
+}
+
+/// An address on which clients connect.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listener {
+    /// IP address and port.
+    #[schemars(required, extend("examples" = ["127.0.0.1:8080", "0.0.0.0:80", "[::]:80"]))]
+    pub(super) address: Option<String>,
+    /// Longest time for a request head to arrive, and for the next request on a kept-alive connection, in milliseconds.
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Listener::HEAD_TIMEOUT_MS))]
+    pub(super) head_timeout_ms: Option<u64>,
+    /// Longest request head, in bytes. Over it the answer is 431.
+    #[schemars(range(min = 8192, max = 16_777_216), extend("default" = Listener::HEAD_BYTES_MAX))]
+    pub(super) head_bytes_max: Option<u64>,
+    /// Most header fields in a request. Over it the answer is 431.
+    #[schemars(range(min = 1, max = 10_000), extend("default" = Listener::HEADERS_MAX))]
+    pub(super) headers_max: Option<u64>,
+    /// Most connections per worker. Further ones wait.
+    #[schemars(range(min = 1, max = 1_000_000), extend("default" = Listener::CONNECTIONS_MAX))]
+    pub(super) connections_max: Option<u64>,
+}
+
+impl Listener {
+    /// As long as nginx keeps an idle connection.
+    pub(super) const HEAD_TIMEOUT_MS: u64 = 75_000;
+    /// Room for large cookies. Below 8 KiB (the lower limit) hyper's read buffer does not work.
+    pub(super) const HEAD_BYTES_MAX: u64 = 64 * 1024;
+    /// hyper's own limit, for which it needs no allocation.
+    pub(super) const HEADERS_MAX: u64 = 100;
+    /// Below the usual limit of 65 536 descriptors on four workers.
+    pub(super) const CONNECTIONS_MAX: u64 = 16_000;
+}
+
+/// Where operators connect.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Admin {
+    /// IP address and port. Do not expose it.
+    #[schemars(required, extend("examples" = ["127.0.0.1:9900"]))]
+    pub(super) address: Option<String>,
+}
+
+/// What is logged.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Log {
+    /// Levels: `error`, `warn`, `info`, `debug`, `trace` or `off`, also per module.
+    #[schemars(length(min = 1), extend("default" = LOG_FILTER, "examples" = ["info", "warn,portcullis::plugin=debug"]))]
+    pub(super) filter: Option<String>,
+    /// How lines look.
+    #[schemars(extend("default" = "text"))]
+    pub(super) format: Option<LogFormat>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// How upstreams are told who the client is.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Forwarding {
+    /// Which header fields are sent.
+    #[schemars(extend("default" = "x"))]
+    pub(super) fields: Option<ForwardingFields>,
+    /// What becomes of forwarding fields and request ids that came with the request.
+    #[schemars(extend("default" = "replace"))]
+    pub(super) incoming: Option<IncomingForwarding>,
+}
+
+/// Which header fields are sent.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ForwardingFields {
+    /// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`.
+    X,
+    /// `Forwarded` (RFC 7239).
+    Standard,
+    /// All of them.
+    Both,
+    /// None of them.
+    None,
+}
+
+/// What becomes of forwarding fields that came with the request.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum IncomingForwarding {
+    /// They are removed: anyone could have written them.
+    Replace,
+    /// They are kept and added to: only for clients that are proxies of yours.
+    Append,
+}
+
+/// The memory cache.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cache {
+    /// Most bytes of all stored responses together.
+    #[schemars(range(min = 1, max = 1_u64 << 50), extend("default" = cache::Settings::default().memory_bytes_max))]
+    pub(super) memory_bytes_max: Option<u64>,
+    /// Longest response body that is stored, in bytes.
+    #[schemars(range(min = 1, max = 1_u64 << 50), extend("default" = cache::Settings::default().object_bytes_max))]
+    pub(super) object_bytes_max: Option<u64>,
+}
+
+/// A group of servers that answer the same requests.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Upstream {
+    /// Host and port of each server. They are asked in turn.
+    #[schemars(required, length(min = 1), extend("examples" = [["127.0.0.1:9000"], ["app-1.internal:8080", "[::1]:9000"]]))]
+    pub(super) endpoints: Option<Vec<Option<String>>>,
+    /// Longest time for a connection to be established, in milliseconds.
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::CONNECT_TIMEOUT_MS))]
+    pub(super) connect_timeout_ms: Option<u64>,
+    /// Longest time from sending the request until the response head is complete, in milliseconds.
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::RESPONSE_TIMEOUT_MS))]
+    pub(super) response_timeout_ms: Option<u64>,
+    /// Longest time between two pieces of a response body, in milliseconds.
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::IDLE_TIMEOUT_MS))]
+    pub(super) idle_timeout_ms: Option<u64>,
+    /// Idle connections that are kept per worker and endpoint.
+    #[schemars(range(max = 100_000), extend("default" = Upstream::IDLE_CONNECTIONS_MAX))]
+    pub(super) idle_connections_max: Option<u64>,
+    /// How long an idle connection is kept, in milliseconds. It should be shorter than the time after which the servers close.
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::IDLE_CONNECTION_TIMEOUT_MS))]
+    pub(super) idle_connection_timeout_ms: Option<u64>,
+    /// Most connections per worker and endpoint. Requests over it are answered with 503.
+    #[schemars(range(min = 1, max = 1_000_000), extend("default" = Upstream::CONNECTIONS_MAX))]
+    pub(super) connections_max: Option<u64>,
+}
+
+impl Upstream {
+    /// Three SYNs are lost before it (they are sent at 0, 1 and 3 s).
+    pub(super) const CONNECT_TIMEOUT_MS: u64 = 5_000;
+    /// As in nginx, HAProxy's examples and most cloud load balancers.
+    pub(super) const RESPONSE_TIMEOUT_MS: u64 = 60_000;
+    /// The same.
+    pub(super) const IDLE_TIMEOUT_MS: u64 = 60_000;
+    /// Enough that a burst does not close what the next one opens.
+    pub(super) const IDLE_CONNECTIONS_MAX: u64 = 256;
+    /// Below the 60 s after which many servers close.
+    pub(super) const IDLE_CONNECTION_TIMEOUT_MS: u64 = 50_000;
+    /// A server with more concurrent requests from one worker is overloaded.
+    pub(super) const CONNECTIONS_MAX: u64 = 1_024;
+}

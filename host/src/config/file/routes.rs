@@ -1,0 +1,135 @@
+//! The shape of one route: what it matches, what it does, and how it changes the plugins.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use super::{FailurePolicy, Limits};
+
+/// One route. It has exactly one of `proxy`, `respond` and `redirect`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{"required": ["proxy"]}, {"required": ["respond"]}, {"required": ["redirect"]}]))]
+pub(in crate::config) struct Route {
+    /// Its name, in logs and metrics. Unique.
+    #[schemars(required, extend("examples" = ["api"]))]
+    pub(in crate::config) name: Option<String>,
+    /// Which requests it is for. Absent: those that no other route matches.
+    #[serde(rename = "match")]
+    pub(in crate::config) matches: Option<Match>,
+    /// Whether responses may be cached.
+    #[schemars(extend("default" = false))]
+    pub(in crate::config) cache: Option<bool>,
+    /// Longest request body, in bytes; over it the answer is 413. Absent: no limit.
+    #[schemars(range(max = 1_u64 << 50))]
+    pub(in crate::config) body_bytes_max: Option<u64>,
+    /// What is different here for a plugin: `false` turns it off, `true` turns it on, an object turns it on with changes.
+    pub(in crate::config) plugins: Option<BTreeMap<String, Option<RoutePlugin>>>,
+    /// Send the request to an upstream.
+    pub(in crate::config) proxy: Option<Proxy>,
+    /// Answer from here.
+    pub(in crate::config) respond: Option<Respond>,
+    /// Send the client elsewhere.
+    pub(in crate::config) redirect: Option<Redirect>,
+}
+
+/// Which requests a route is for. What is absent matches everything.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Match {
+    /// The host, without port: a name, or `*.` and a name for all names below it.
+    #[schemars(extend("examples" = ["api.example.com", "*.example.com"]))]
+    pub(in crate::config) host: Option<String>,
+    /// The path. `{name}` stands for any one part, a final `/*` for nothing or a slash and anything.
+    #[schemars(extend("examples" = ["/exact", "/users/{id}", "/api/*"]))]
+    pub(in crate::config) path: Option<String>,
+    /// The methods; GET includes HEAD. Absent: all.
+    #[schemars(length(min = 1), extend("uniqueItems" = true, "examples" = [["GET", "POST"]]))]
+    pub(in crate::config) methods: Option<Vec<Option<String>>>,
+}
+
+/// What is different on a route for a plugin.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(in crate::config) enum RoutePlugin {
+    /// On or off.
+    Switch(bool),
+    /// On, with changes.
+    Override(RouteOverride),
+}
+
+/// A plugin, turned on with changes. What is absent stays as in the chain.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RouteOverride {
+    /// Merged into the plugin's configuration (RFC 7396: objects are merged, `null` removes a key, all else replaces).
+    pub(in crate::config) config: Option<Map<String, Value>>,
+    /// Limits that differ.
+    pub(in crate::config) limits: Option<Limits>,
+    /// What it means for a request if the plugin fails.
+    pub(in crate::config) on_failure: Option<FailurePolicy>,
+}
+
+/// Send the request to an upstream.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Proxy {
+    /// Its name in `upstreams`.
+    #[schemars(required, extend("examples" = ["demo"]))]
+    pub(in crate::config) upstream: Option<String>,
+}
+
+/// Answer from here.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Respond {
+    /// The status.
+    #[schemars(range(min = 200, max = 599), extend("default" = Respond::STATUS))]
+    pub(in crate::config) status: Option<u16>,
+    /// The header fields. `Content-Type` has a default, `Content-Length` is computed.
+    pub(in crate::config) headers: Option<BTreeMap<String, Option<HeaderValues>>>,
+    /// The body, as text.
+    pub(in crate::config) body: Option<String>,
+    /// The body, as any JSON value.
+    #[serde(default, deserialize_with = "present")]
+    pub(in crate::config) json: Option<Value>,
+}
+
+impl Respond {
+    /// Default of `status`.
+    pub(in crate::config) const STATUS: u16 = 200;
+}
+
+/// `null` is a value here, too.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// The value of a header field, or several fields of one name.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(in crate::config) enum HeaderValues {
+    /// One field.
+    One(String),
+    /// Several fields.
+    Many(Vec<Option<String>>),
+}
+
+/// Send the client elsewhere.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Redirect {
+    /// 301 and 308 are permanent, 302, 303 and 307 are not; 307 and 308 keep the method.
+    #[schemars(extend("enum" = [301, 302, 303, 307, 308], "default" = Redirect::STATUS))]
+    pub(in crate::config) status: Option<u16>,
+    /// Where to. `{path}`, `{query}` (with its `?`), `{host}` and the parameters of the route's path are filled in.
+    #[schemars(required, length(min = 1), extend("examples" = ["https://www.example.com{path}{query}"]))]
+    pub(in crate::config) location: Option<String>,
+}
+
+impl Redirect {
+    /// Default of `status`. A permanent redirect is remembered by clients, so nobody gets one without asking for it.
+    pub(in crate::config) const STATUS: u16 = 302;
+}

@@ -1,0 +1,59 @@
+//! From files to a configuration: read, merge, fill in variables, check the shape, compile. No step stops at a first mistake,
+//! except that nothing can be said about a file that is not JSON.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::overlay::Provenance;
+use super::problem::{Problem, Report, unreadable};
+use super::{Config, Problems, compile, environment, read, shape};
+
+/// Loads a configuration from its main file and the overlays that are merged into it, in order (RFC 7396).
+///
+/// `environment` looks up environment variables. Relative paths in the configuration are relative to the main file's
+/// folder. Blocks; to be called at start and by whoever watches the files.
+pub fn load(
+    path: &Path,
+    overlays: &[PathBuf],
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, Problems> {
+    let mut report = Report::default();
+    let mut provenance = Provenance::default();
+    let mut unusable: Vec<Problem> = Vec::new();
+    let mut document = match read::read(path) {
+        Ok(main) => {
+            report_duplicates(&main, None, &mut report);
+            main.value
+        }
+        Err(problem) => {
+            unusable.push(problem);
+            Value::Null
+        }
+    };
+    for (index, path) in overlays.iter().enumerate() {
+        match read::read(path) {
+            Ok(overlay) if overlay.value.is_object() => {
+                report_duplicates(&overlay, Some(path), &mut report);
+                provenance.merge(&mut document, index, &overlay.value);
+            }
+            Ok(_) => unusable.push(unreadable(path, "is not an object", "write an object with the keys to change")),
+            Err(problem) => unusable.push(problem),
+        }
+    }
+    // What the files mean together is known only once all of them can be read.
+    if !unusable.is_empty() {
+        return Err(Problems(unusable));
+    }
+    let variables = environment::expand(&mut document, environment, &mut report);
+    let file = shape::check(&mut document, &variables, &mut report);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let config = compile::compile(&file, folder, &mut report);
+    if report.is_empty() { Ok(config) } else { Err(report.into_problems(&document, &provenance, overlays)) }
+}
+
+fn report_duplicates(document: &read::Document, overlay: Option<&PathBuf>, report: &mut Report) {
+    for path in &document.duplicates {
+        report.add_in(overlay.cloned(), path, "is written twice", "keep one of the two");
+    }
+}
