@@ -80,6 +80,7 @@ pub mod crypto;
 pub mod kv;
 pub mod log;
 pub mod metrics;
+pub mod random;
 
 #[cfg(test)]
 mod tests;
