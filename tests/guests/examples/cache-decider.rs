@@ -69,9 +69,7 @@ impl Plugin for Decider {
         Ok(match self.0.admit {
             Admit::Next => AdmitVerdict::Next,
             Admit::NoStore => AdmitVerdict::NoStore,
-            Admit::Store => {
-                AdmitVerdict::Store(Admission { ttl_ms: self.0.ttl_ms, tags: self.0.tags.clone() })
-            }
+            Admit::Store => AdmitVerdict::Store(Admission { ttl_ms: self.0.ttl_ms, tags: self.0.tags.clone() }),
         })
     }
 

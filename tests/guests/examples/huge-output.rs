@@ -66,7 +66,8 @@ impl Plugin for Huge {
         if matches!(self.0.what, What::Error) {
             outcome?;
         } else {
-            response.set_header_named("x-huge", outcome.err().map_or("taken".to_owned(), |e| e.message().to_owned()))?;
+            response
+                .set_header_named("x-huge", outcome.err().map_or("taken".to_owned(), |e| e.message().to_owned()))?;
         }
         Ok(Verdict::Next)
     }

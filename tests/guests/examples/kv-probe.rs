@@ -19,7 +19,9 @@ fn carry_out(command: &str) -> String {
     let mut words = command.split_whitespace();
     let mut word = || words.next().unwrap_or_default();
     let outcome = match word() {
-        "get" => return kv::get(word()).map_or("none".to_owned(), |value| String::from_utf8_lossy(&value).into_owned()),
+        "get" => {
+            return kv::get(word()).map_or("none".to_owned(), |value| String::from_utf8_lossy(&value).into_owned());
+        }
         "delete" => return kv::delete(word()).to_string(),
         "set" => kv::set(word(), word(), ttl(words.next())).map(|()| "ok".to_owned()),
         "cas" => {

@@ -1,0 +1,21 @@
+//! End-to-end tests: real processes, real sockets, real components. Run them with `cargo xtask test`, which builds what they need.
+//!
+//! Each module's first line says what belongs there. The kit is the library of this package.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod broken;
+mod budgets;
+mod cache;
+mod capabilities;
+mod cli;
+mod config_reload;
+mod drain;
+mod kit;
+mod order;
+mod plugins_cache;
+mod plugins_headers;
+mod plugins_jwt;
+mod plugins_timing;
+mod proxy;
+mod swap;
