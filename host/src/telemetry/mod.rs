@@ -1,1 +1,3 @@
 //! What the gateway tells about itself: logs and metrics.
+
+pub mod metrics;
