@@ -1,1 +1,209 @@
-//! Not written yet.
+//! What operators can ask: is it alive, is it ready, what does it run, what does it cost. Read-only.
+//!
+//! It has a thread of its own, so that asking costs no request its latency.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use tokio::runtime;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::LocalSet;
+
+use crate::exchange::Client;
+use crate::generation::Generation;
+use crate::http::Body;
+use crate::listener::{self, Handle, Listener};
+use crate::plugin::Loaded;
+use crate::plugin::metrics::Registry;
+use crate::shutdown::Draining;
+use crate::telemetry::metrics::{Exposition, Kind};
+
+/// What the gateway is at the moment.
+#[derive(Debug, Default)]
+pub(crate) struct Status {
+    pub(crate) generation: Option<Arc<Generation>>,
+    pub(crate) metrics: Option<Arc<Registry>>,
+    /// What is wrong with plugin files although the gateway serves.
+    pub(crate) problems: Vec<String>,
+    /// The last change that was refused, until one is taken over: of what, and why.
+    pub(crate) refused: Option<(&'static str, String)>,
+    /// The newest generation that every worker has taken over.
+    pub(crate) adopted: u64,
+}
+
+type Shared = Arc<Mutex<Status>>;
+
+/// Notes and logs when all workers have taken a generation over: from then on nothing of the one before is used for new requests.
+pub(crate) fn log_adoptions(mut adoptions: UnboundedReceiver<u64>, workers: usize, status: &Shared) -> io::Result<()> {
+    let status = Arc::clone(status);
+    thread::Builder::new().name("adoptions".into()).spawn(move || {
+        let mut counted: Vec<(u64, usize)> = Vec::new();
+        while let Some(generation) = adoptions.blocking_recv() {
+            let count = match counted.iter_mut().find(|(known, _)| *known == generation) {
+                Some((_, count)) => {
+                    *count += 1;
+                    *count
+                }
+                None => {
+                    counted.push((generation, 1));
+                    1
+                }
+            };
+            if count == workers {
+                // A worker that was busy may skip a generation; what is older will never be complete.
+                counted.retain(|(known, _)| *known > generation);
+                let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
+                status.adopted = status.adopted.max(generation);
+                tracing::info!(generation, "generation serves");
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Starts the admin listener and gives its address.
+pub(crate) fn start(address: SocketAddr, status: Shared, draining: Draining) -> io::Result<SocketAddr> {
+    let settings = listener::Settings {
+        address,
+        head_timeout: Duration::from_secs(10),
+        head_bytes_max: 16 * 1024,
+        headers_max: 64,
+        connections_max: 64,
+    };
+    let listener = Listener::bind(&settings)?;
+    let bound = listener.address();
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name("admin".into()).spawn(move || {
+        let admin = Rc::new(Admin { status, draining: draining.clone() });
+        if let Err(error) = LocalSet::new().block_on(&runtime, listener.serve(admin, draining)) {
+            tracing::error!(%error, "the admin listener ended");
+        }
+    })?;
+    Ok(bound)
+}
+
+struct Admin {
+    status: Shared,
+    draining: Draining,
+}
+
+impl Handle for Admin {
+    async fn handle(&self, _: &Arc<Client>, request: http::Request<Incoming>) -> http::Response<Body> {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        match request.uri().path() {
+            "/livez" => text(StatusCode::OK, "alive\n"),
+            "/readyz" => readiness(&status, self.draining.started()),
+            "/status" => body("application/json", format!("{:#}\n", self::status(&status))),
+            "/metrics" => body("text/plain; version=0.0.4", metrics(&status)),
+            _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz, /status and /metrics\n"),
+        }
+    }
+}
+
+fn text(status: StatusCode, text: &'static str) -> http::Response<Body> {
+    let mut response = http::Response::new(Body::from(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = status;
+    response
+}
+
+fn body(content_type: &'static str, body: String) -> http::Response<Body> {
+    let mut response = http::Response::new(Body::from(Bytes::from(body)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+fn readiness(status: &Status, draining: bool) -> http::Response<Body> {
+    let quarantined = plugins(status).any(|loaded| loaded.quarantined().is_some());
+    match (status.adopted, draining) {
+        (_, true) => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        (0, false) => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        _ if quarantined => text(StatusCode::OK, "degraded: a plugin is quarantined, see /status\n"),
+        _ => text(StatusCode::OK, "ready\n"),
+    }
+}
+
+fn plugins(status: &Status) -> impl Iterator<Item = &Arc<Loaded>> {
+    status.generation.iter().flat_map(|generation| generation.roster.plugins()).flat_map(|(_, _, variants)| variants)
+}
+
+fn status(status: &Status) -> Value {
+    let generation = status.generation.as_ref();
+    let chain: Vec<Value> = generation
+        .iter()
+        .flat_map(|generation| generation.roster.plugins())
+        .map(|(name, code, variants)| {
+            json!({
+                "plugin": name.as_str(),
+                "version": code.description.version.to_string(),
+                "hash": code.hash.to_string(),
+                "hooks": code.hooks.keys().map(|hook| hook.as_str()).collect::<Vec<_>>(),
+                "variants": variants.iter().map(|loaded| variant(loaded)).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    json!({
+        "generation": generation.map(|generation| generation.number),
+        "serving": status.adopted,
+        "plugins": chain,
+        "problems": status.problems,
+        "refused": status.refused.as_ref().map(|(of, what)| json!({ "change": of, "why": what })),
+    })
+}
+
+fn variant(loaded: &Loaded) -> Value {
+    let cost = loaded.cost();
+    let hooks = cost.hooks.iter().map(|(hook, cost)| {
+        let entry = json!({
+            "calls": cost.calls,
+            "failures": cost.failures,
+            "nanoseconds": u64::try_from(cost.time.as_nanos()).unwrap_or(u64::MAX),
+            "fuel": cost.fuel,
+        });
+        (hook.as_str().to_owned(), entry)
+    });
+    json!({
+        "origin": loaded.entry.origin.to_string(),
+        "grants": loaded.entry.grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>(),
+        "quarantined_ms": loaded.quarantined().map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+        "memory_bytes": cost.memory_bytes,
+        "recycled": cost.recycled,
+        "hooks": hooks.collect::<serde_json::Map<_, _>>(),
+    })
+}
+
+/// The plugin ledger and the plugins' own series in Prometheus' text format.
+fn metrics(status: &Status) -> String {
+    let mut out = Exposition::default();
+    let costs: Vec<_> = plugins(status).map(|loaded| (loaded.entry.origin.to_string(), loaded, loaded.cost())).collect();
+    let mut per_hook = |name: &str, help: &str, value: &dyn Fn(&crate::plugin::HookCost) -> f64| {
+        out.family(name, help, Kind::Counter);
+        for (origin, loaded, cost) in &costs {
+            for (hook, cost) in &cost.hooks {
+                let labels = [("plugin", loaded.name.as_str()), ("variant", origin), ("hook", hook.as_str())];
+                out.number(name, &labels, value(cost));
+            }
+        }
+    };
+    // Exact up to 2^53.
+    per_hook("portcullis_plugin_calls_total", "Calls of a plugin's hook.", &|cost| cost.calls as f64);
+    per_hook("portcullis_plugin_failures_total", "Calls that failed.", &|cost| cost.failures as f64);
+    per_hook("portcullis_plugin_seconds_total", "Time spent in calls.", &|cost| cost.time.as_secs_f64());
+    per_hook("portcullis_plugin_fuel_total", "Fuel spent in calls.", &|cost| cost.fuel as f64);
+    out.family("portcullis_plugin_memory_bytes", "Memory of a plugin's living instances.", Kind::Gauge);
+    for (origin, loaded, cost) in &costs {
+        let labels = [("plugin", loaded.name.as_str()), ("variant", origin)];
+        out.count("portcullis_plugin_memory_bytes", &labels, cost.memory_bytes);
+    }
+    if let Some(metrics) = &status.metrics {
+        metrics.expose(&mut out);
+    }
+    out.finish()
+}

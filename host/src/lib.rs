@@ -5,7 +5,7 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 5 entry | [`cli`] |
-//! | 4 assembly | [`gateway`], [`generation`], [`admin`], [`config`] |
+//! | 4 assembly | [`gateway`], [`generation`], `worker`, [`admin`], [`config`] |
 //! | 3 door and hall | [`listener`], [`pipeline`] |
 //! | 2 stations | [`router`], [`cache`], [`upstream`], [`plugin`] |
 //! | 1 ground | [`telemetry`], [`exchange`], [`http`], [`names`], [`time`], [`shutdown`] |
@@ -16,6 +16,7 @@ pub mod admin;
 pub mod config;
 pub mod gateway;
 pub mod generation;
+mod worker;
 
 pub mod listener;
 pub mod pipeline;

@@ -2,4 +2,6 @@
 
 mod log;
 
+pub mod metrics;
+
 pub use log::{Log, LogFormat, LogSettings};
