@@ -49,6 +49,11 @@ impl Source {
         Ok(config)
     }
 
+    /// What could be understood of the configuration, and everything that is wrong with it.
+    pub fn examine(&self) -> (Option<Config>, Option<config::Problems>) {
+        config::examine(&self.file, &self.overlays, &*self.environment)
+    }
+
     /// Every file that it is read from.
     fn files(&self) -> Vec<PathBuf> {
         let all = std::iter::once(&self.file).chain(&self.overlays);

@@ -18,6 +18,21 @@ pub fn load(
     overlays: &[PathBuf],
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, Problems> {
+    match examine(path, overlays, environment) {
+        (Some(config), None) => Ok(config),
+        (_, Some(problems)) => Err(problems),
+        // Without a configuration there always is a problem that says why.
+        (None, None) => Err(Problems(Vec::new())),
+    }
+}
+
+/// Like [`load`], but gives what could be understood beside the problems, so that more can be said about it. A configuration
+/// that comes with problems must not be used for anything else.
+pub fn examine(
+    path: &Path,
+    overlays: &[PathBuf],
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> (Option<Config>, Option<Problems>) {
     let mut report = Report::default();
     let mut provenance = Provenance::default();
     let mut unusable: Vec<Problem> = Vec::new();
@@ -43,13 +58,14 @@ pub fn load(
     }
     // What the files mean together is known only once all of them can be read.
     if !unusable.is_empty() {
-        return Err(Problems(unusable));
+        return (None, Some(Problems(unusable)));
     }
     let variables = environment::expand(&mut document, environment, &mut report);
     let file = shape::check(&mut document, &variables, &mut report);
     let folder = path.parent().unwrap_or(Path::new(""));
     let config = compile::compile(&file, folder, &mut report);
-    if report.is_empty() { Ok(config) } else { Err(report.into_problems(&document, &provenance, overlays)) }
+    let problems = (!report.is_empty()).then(|| report.into_problems(&document, &provenance, overlays));
+    (Some(config), problems)
 }
 
 fn report_duplicates(document: &read::Document, overlay: Option<&PathBuf>, report: &mut Report) {

@@ -22,7 +22,7 @@ use crate::telemetry::LogSettings;
 use crate::{cache, listener, plugin, router, upstream};
 
 pub use file::schema;
-pub use load::load;
+pub use load::{examine, load};
 pub use problem::{Place, Problem, Problems};
 
 /// Everything the gateway needs to know. Nothing in it needs checking again, except what only the plugins' own schemas can check.

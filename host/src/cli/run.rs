@@ -1,0 +1,50 @@
+//! `portcullis run`.
+
+use anyhow::Context as _;
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Files, demo, print};
+use crate::gateway::{Control, Gateway};
+use crate::telemetry::Log;
+
+/// The secret of the default configuration, which the demo's token is made with.
+const DEMO_SECRET: &str = "demo-secret-for-local-use-only-0123456789";
+
+pub(super) fn run(files: Files, workers: Option<usize>, demo: bool) -> anyhow::Result<()> {
+    let origin = if demo { Some(demo::start()?) } else { None };
+    let file = files.config.clone();
+    let source = files.source(workers, origin);
+    let config = source.load().map_err(|problems| anyhow::anyhow!("{}:\n{problems}", file.display()))?;
+    let _log = Log::start(&config.log).map_err(|error| anyhow::anyhow!("log: {error}"))?;
+    let gateway = Gateway::start(source, config)?;
+    follow_signals(gateway.control())?;
+    if demo && let Some(address) = gateway.addresses().first() {
+        let secret = std::env::var("PORTCULLIS_JWT_SECRET").unwrap_or_else(|_| DEMO_SECRET.to_owned());
+        print(&demo::curl_lines(*address, &secret))?;
+    }
+    gateway.run();
+    Ok(())
+}
+
+/// SIGTERM and SIGINT drain, SIGHUP reloads.
+fn follow_signals(control: Control) -> anyhow::Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let _entered = runtime.enter();
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("SIGHUP")?;
+    drop(_entered);
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => control.drain(),
+                    _ = interrupt.recv() => control.drain(),
+                    _ = hang_up.recv() => control.reload(),
+                }
+            }
+        });
+    })?;
+    Ok(())
+}
