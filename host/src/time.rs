@@ -18,3 +18,8 @@ pub fn now() -> Instant {
 pub fn unix() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
+
+/// The time as files are stamped with it.
+pub fn file_time() -> SystemTime {
+    SystemTime::now()
+}

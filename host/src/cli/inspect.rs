@@ -29,7 +29,7 @@ fn report(code: &Code) -> String {
     let about = &code.description;
     line("plugin", format!("{} {}", about.name, about.version));
     line("summary", about.summary.clone());
-    line("size", format!("{} bytes", code.bytes));
+    line("size", format!("{} bytes", code.bytes.len()));
     line("sha256", code.hash.to_string());
     line("hooks", code.hooks.keys().map(|hook| hook.as_str()).collect::<Vec<_>>().join(", "));
     line("grants asked", about.grants.join(", "));

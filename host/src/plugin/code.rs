@@ -78,8 +78,8 @@ pub struct Code {
     pub(super) component: Component,
     /// What identifies its content.
     pub hash: ContentHash,
-    /// The file's size in bytes.
-    pub bytes: usize,
+    /// The file's content.
+    pub bytes: Arc<[u8]>,
     /// The hooks it exports, with the exported names.
     pub hooks: BTreeMap<Hook, String>,
     /// The capabilities it imports, with the imported names.
@@ -115,7 +115,7 @@ impl Code {
         // So that the first request does not pay for it.
         let image = component.initialize_copy_on_write_image();
         image.map_err(|error| LoadError::Instantiate(flat(&error)))?;
-        Ok(Self { component, hash, bytes: bytes.len(), hooks, capabilities, imports, description, schema })
+        Ok(Self { component, hash, bytes: bytes.into(), hooks, capabilities, imports, description, schema })
     }
 
     /// Whether it has a hook.

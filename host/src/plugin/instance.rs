@@ -13,7 +13,7 @@ use wasmtime::{Store, Trap};
 use super::contract::exports::portcullis::plugin as hooks;
 use super::engine::ticks;
 use super::error::CallError;
-use super::loaded::Loaded;
+use super::loaded::{Loaded, Made};
 use super::state::{HostBytesExceeded, MemoryExceeded, State};
 use super::settings::Limits;
 use crate::names::Hook;
@@ -147,6 +147,11 @@ pub(super) struct Instance {
 impl Instance {
     /// Makes an instance and lets it `init`.
     pub(super) fn new(loaded: &Loaded) -> Result<Self, CallError> {
+        Self::of(loaded, &loaded.made).map(|(instance, _)| instance)
+    }
+
+    /// The same of another component than the plugin's own, with what wasmtime calls the instance.
+    pub(super) fn of(loaded: &Loaded, made: &Made) -> Result<(Self, WasmInstance), CallError> {
         let limits = &loaded.limits;
         let kv = Arc::clone(&loaded.kv);
         let state = State::new(loaded.name.clone(), Arc::clone(&loaded.services), kv, Arc::clone(limits));
@@ -155,20 +160,23 @@ impl Instance {
         store.set_hostcall_fuel(limits.host_bytes_max.saturating_add(HOSTCALL_SLACK));
         store.set_max_component_handles(HANDLES_MAX);
         let budget = Budget::init(limits);
-        let made = guarded(&mut store, budget, |store| {
-            let instance = loaded.pre.instantiate(&mut *store)?;
-            loaded.indices.load(store, &instance)
+        let instantiated = guarded(&mut store, budget, |store| {
+            let instance = made.pre.instantiate(&mut *store)?;
+            Ok((made.indices.load(store, &instance)?, instance))
         });
-        let hooks = made.map_err(|error| match error {
+        let (hooks, raw) = instantiated.map_err(|error| match error {
             CallError::Trap(message) => CallError::Instantiate(message),
             error => error,
         })?;
         let mut idle = Vec::new();
-        if let Some(init) = &hooks.init {
+        if let Some(prepared) = &made.prepared {
+            // The component is a snapshot of an instance that has done this.
+            store.data_mut().prepared = Arc::clone(prepared);
+        } else if let Some(init) = &hooks.init {
             let returned = guarded(&mut store, budget, |store| init.call_init(store, &loaded.config))?;
             idle = returned.map_err(CallError::Returned)?.into_iter().map(hook).collect();
         }
-        Ok(Self { store, hooks, idle, calls: 0, born: time::now() })
+        Ok((Self { store, hooks, idle, calls: 0, born: time::now() }, raw))
     }
 
     /// Counts a call and tells whether the instance is due for recycling.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::InstancePre;
+use wasmtime::component::{Component, InstancePre};
 
 use super::breaker::Breaker;
 use super::code::{Code, flat};
@@ -13,10 +13,29 @@ use super::error::{BindError, CallError};
 use super::instance::{Indices, Instance};
 use super::ledger::{Cost, Ledger};
 use super::services::Services;
-use super::settings::{Entry, Limits};
-use super::state::State;
-use super::{hosts, kv};
+use super::settings::{Entry, InstanceMode, Limits};
+use super::state::{Prepared, State};
+use super::{hosts, kv, snapshot};
 use crate::names::{Hook, Name};
+
+/// What instances are made of.
+pub(super) struct Made {
+    pub(super) pre: InstancePre<State>,
+    pub(super) indices: Indices,
+    /// What `init` had prepared where instances begin after it.
+    pub(super) prepared: Option<Arc<Prepared>>,
+}
+
+impl Made {
+    /// Links a component: the file's, or another that was made of it.
+    pub(super) fn new(services: &Services, component: &Component, code: &Code, entry: &Entry) -> Result<Self, BindError> {
+        let instantiate = |error: wasmtime::Error| BindError::Instantiate(flat(&error));
+        let linker = hosts::link(&services.engine, component, &entry.grants).map_err(instantiate)?;
+        let pre = linker.instantiate_pre(component).map_err(instantiate)?;
+        let indices = Indices::new(&pre, |hook| code.has(hook)).map_err(instantiate)?;
+        Ok(Self { pre, indices, prepared: None })
+    }
+}
 
 /// A plugin in the chain.
 pub struct Loaded {
@@ -32,8 +51,7 @@ pub struct Loaded {
     pub(super) limits: Arc<Limits>,
     pub(super) kv: Arc<kv::Namespace>,
     pub(super) config: String,
-    pub(super) pre: InstancePre<State>,
-    pub(super) indices: Indices,
+    pub(super) made: Made,
     idle: Vec<Hook>,
     pub(super) breaker: Breaker,
     pub(super) ledger: Ledger,
@@ -50,10 +68,7 @@ impl Loaded {
     pub fn new(services: &Arc<Services>, code: &Arc<Code>, entry: Entry) -> Result<Arc<Self>, BindError> {
         check_grants(code, &entry)?;
         check_config(code, &entry)?;
-        let instantiate = |error: wasmtime::Error| BindError::Instantiate(flat(&error));
-        let linker = hosts::link(&services.engine, &code.component, &entry.grants).map_err(instantiate)?;
-        let pre = linker.instantiate_pre(&code.component).map_err(instantiate)?;
-        let indices = Indices::new(&pre, |hook| code.has(hook)).map_err(instantiate)?;
+        let made = Made::new(services, &code.component, code, &entry)?;
         let mut loaded = Self {
             name: entry.plugin.clone(),
             number: services.number(&entry.plugin),
@@ -63,21 +78,37 @@ impl Loaded {
             kv: services.kv.namespace(&entry.plugin, entry.limits.kv_bytes_max),
             config: entry.config.to_string(),
             entry,
-            pre,
-            indices,
+            made,
             idle: Vec::new(),
             breaker: Breaker::default(),
             ledger: Ledger::default(),
         };
-        match Instance::new(&loaded) {
-            Ok(instance) => {
-                loaded.idle.clone_from(&instance.idle);
-                instance.destroy();
-            }
-            Err(CallError::Instantiate(message)) => return Err(BindError::Instantiate(message)),
-            Err(error) => return Err(BindError::Init(error)),
+        loaded.idle = loaded.trial()?;
+        if loaded.entry.instance == InstanceMode::PerRequest && code.has(Hook::Init) {
+            loaded.start_from_a_snapshot();
         }
         Ok(Arc::new(loaded))
+    }
+
+    /// Makes an instance to see whether it works with this configuration, and gives the hooks that it has no use for.
+    fn trial(&self) -> Result<Vec<Hook>, BindError> {
+        match Instance::new(self) {
+            Ok(instance) => {
+                let idle = instance.idle.clone();
+                instance.destroy();
+                Ok(idle)
+            }
+            Err(CallError::Instantiate(message)) => Err(BindError::Instantiate(message)),
+            Err(error) => Err(BindError::Init(error)),
+        }
+    }
+
+    /// Lets fresh instances begin where `init` ended. Where that does not work, every instance runs `init` itself.
+    fn start_from_a_snapshot(&mut self) {
+        match snapshot::take(self) {
+            Ok(made) => self.made = made,
+            Err(why) => tracing::warn!(plugin = %self.name, "every request runs `init`: no snapshot could be taken: {why}"),
+        }
     }
 
     /// Whether this is what code and entry would make.

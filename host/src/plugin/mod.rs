@@ -22,6 +22,7 @@ mod instance;
 mod lane;
 mod ledger;
 mod loaded;
+mod snapshot;
 
 mod error;
 mod folder;

@@ -61,8 +61,8 @@ pub(super) fn apply(edits: &[Edit], headers: &mut HeaderMap) {
     }
 }
 
-/// What an instance prepared once and uses by number.
-#[derive(Default)]
+/// What an instance prepared once and uses by number. Instances of one snapshot share it until one of them prepares more.
+#[derive(Clone, Default)]
 pub(super) struct Prepared {
     pub(super) names: Vec<HeaderName>,
     pub(super) sets: Vec<Arc<[Edit]>>,
@@ -86,9 +86,11 @@ pub(super) struct State {
     pub(super) kv: Arc<super::kv::Namespace>,
     pub(super) exchange: Option<Box<Exchange>>,
     responses: Vec<Option<Response>>,
-    pub(super) prepared: Prepared,
+    pub(super) prepared: Arc<Prepared>,
     pub(super) bytes: Bytes,
     pub(super) memory: MemoryGuard,
+    /// Handles of WASI resources that the instance was given. They cannot be part of a snapshot.
+    pub(super) wasi_handles: u32,
     pub(super) limits: Arc<Limits>,
 }
 
@@ -107,7 +109,8 @@ impl State {
             kv,
             exchange: None,
             responses: Vec::new(),
-            prepared: Prepared::default(),
+            prepared: Arc::default(),
+            wasi_handles: 0,
             bytes,
             memory,
             limits,

@@ -38,8 +38,9 @@ impl Host for State {
                 if let Some(warning) = key.warning() {
                     tracing::warn!(plugin = %self.plugin, %warning, "imported key");
                 }
-                self.prepared.keys.push(Arc::new(key));
-                Ok(Ok(u32::try_from(self.prepared.keys.len() - 1)?))
+                let keys = &mut Arc::make_mut(&mut self.prepared).keys;
+                keys.push(Arc::new(key));
+                Ok(Ok(u32::try_from(keys.len() - 1)?))
             }
             Err(error) => Ok(Err(error.to_string())),
         }

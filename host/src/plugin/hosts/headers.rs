@@ -1,5 +1,7 @@
 //! `headers`: interning names and preparing header sets, and the checks that every header edit goes through.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue};
 
 use super::contract::headers::{HeaderEdit, Host, Invalid};
@@ -43,7 +45,7 @@ impl Host for State {
             Ok(name) => name,
             Err(invalid) => return Ok(Err(invalid)),
         };
-        let names = &mut self.prepared.names;
+        let names = &mut Arc::make_mut(&mut self.prepared).names;
         let index = match names.iter().position(|known| *known == name) {
             Some(index) => index,
             None if names.len() >= PREPARED_MAX => return Ok(Err(Invalid::TooLarge)),
@@ -62,8 +64,9 @@ impl Host for State {
         let set: Result<Vec<Edit>, Invalid> = edits.into_iter().map(edit).collect();
         match set {
             Ok(set) => {
-                self.prepared.sets.push(set.into());
-                Ok(Ok(u32::try_from(self.prepared.sets.len() - 1)?))
+                let sets = &mut Arc::make_mut(&mut self.prepared).sets;
+                sets.push(set.into());
+                Ok(Ok(u32::try_from(sets.len() - 1)?))
             }
             Err(invalid) => Ok(Err(invalid)),
         }

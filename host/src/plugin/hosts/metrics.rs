@@ -1,5 +1,7 @@
 //! `metrics`: series by number.
 
+use std::sync::Arc;
+
 use super::contract::metrics::{Host, MetricsError};
 use crate::plugin::metrics;
 use crate::plugin::state::{PREPARED_MAX, State};
@@ -11,8 +13,9 @@ impl State {
         Ok(match series {
             Ok(_) if self.prepared.series.len() >= PREPARED_MAX => Err(MetricsError::TooMany),
             Ok(series) => {
-                self.prepared.series.push(series);
-                Ok(u32::try_from(self.prepared.series.len() - 1)?)
+                let all = &mut Arc::make_mut(&mut self.prepared).series;
+                all.push(series);
+                Ok(u32::try_from(all.len() - 1)?)
             }
             Err(metrics::MetricsError::Invalid) => Err(MetricsError::Invalid),
             Err(metrics::MetricsError::TooMany) => Err(MetricsError::TooMany),

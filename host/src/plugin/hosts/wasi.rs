@@ -115,7 +115,8 @@ pub(super) fn define(linker: &mut Linker<State>, import: &str, granted: &dyn Fn(
     }
 }
 
-fn output_stream(_: Context<'_>, (): ()) -> wasmtime::Result<(Resource<Nothing>,)> {
+fn output_stream(mut cx: Context<'_>, (): ()) -> wasmtime::Result<(Resource<Nothing>,)> {
+    cx.data_mut().wasi_handles += 1;
     Ok((Resource::new_own(0),))
 }
 
