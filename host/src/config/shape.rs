@@ -2,22 +2,27 @@
 //!
 //! What is left always fits `file`: a wrong value becomes `null`, which every field there understands as "reported".
 
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
 use super::environment::Variables;
 use super::file::{self, File};
 use super::problem::Report;
-use crate::plugin::schema::{Fault, JsonPath, Problem, Schema, Step};
+use crate::plugin::schema::{Fault, JsonPath, Problem, Schema, SchemaError, Step};
 
 /// Keys that had another name once: the old path, with `[]` for any index, and the new name.
 const RENAMED: &[(&str, &str)] = &[];
+
+/// What every configuration is held against.
+static SCHEMA: LazyLock<Result<Schema, SchemaError>> = LazyLock::new(|| Schema::new(file::strict_schema()));
 
 /// What is said where the schema and the types differ; a test looks for it.
 const NOT_DECODED: &str = "change it to what the JSON Schema of the file describes";
 
 /// Turns a document into its typed shape.
 pub(super) fn check(document: &mut Value, variables: &Variables, report: &mut Report) -> File {
-    let schema = match Schema::new(file::strict_schema()) {
+    let schema = match &*SCHEMA {
         Ok(schema) => schema,
         Err(error) => {
             report.add(&JsonPath::root(), error.to_string(), "report this as a bug of Portcullis");

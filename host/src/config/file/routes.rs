@@ -57,7 +57,7 @@ pub(in crate::config) enum RoutePlugin {
     /// On or off.
     Switch(bool),
     /// On, with changes.
-    Override(RouteOverride),
+    Override(Box<RouteOverride>),
 }
 
 /// A plugin, turned on with changes. What is absent stays as in the chain.
