@@ -83,7 +83,12 @@ fn tell(problem: &Problem, variables: &Variables, renamed: &[(&str, &str)], repo
     match (new_name, variables.get(&problem.path)) {
         (Some((_, new)), _) => report.add(&problem.path, "has a new name", format!("write {new:?}")),
         (None, Some(variable)) => {
-            report.add(&problem.path, format!("{} (from ${{{variable}}})", problem.what), problem.remedy.clone());
+            let what = match problem.fault {
+                // Elsewhere the words never show a value.
+                Fault::Choice(_) => "the value is not known here",
+                _ => &problem.what,
+            };
+            report.add(&problem.path, format!("{what} (from ${{{variable}}})"), problem.remedy.clone());
         }
         (None, None) => report.add(&problem.path, problem.what.clone(), problem.remedy.clone()),
     }
