@@ -1,4 +1,6 @@
 //! Loading: examples, overlays, the environment, and every way to write a configuration wrongly.
+//!
+//! The wrong ones are files in `tests/config/invalid`, with the problems they give beside them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeSet;

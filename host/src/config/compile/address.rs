@@ -1,4 +1,6 @@
 //! Reads addresses: of listeners and of endpoints.
+//!
+//! Looks nothing up; says for the usual slips (no port, a URL, a name instead of an IP address) what to write.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 

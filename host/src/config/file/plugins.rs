@@ -1,4 +1,6 @@
 //! The shape of `plugins`: the folder, the chain, and what one plugin may do and spend.
+//!
+//! Defaults of limits are those of `plugin::Limits`; here they are only shown.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
