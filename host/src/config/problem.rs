@@ -1,4 +1,6 @@
 //! What is wrong with a configuration: all of it, in the order of the file, each with what to write instead.
+//!
+//! Knows nothing of what is checked; a [`Report`] only collects, sorts, and says from which file a value came.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

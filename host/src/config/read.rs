@@ -4,6 +4,8 @@
 //! and takes `1.0` and `1e3` for the whole numbers they are (RFC 8259 section 6 knows one kind of number).
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -26,11 +28,10 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Reads a file.
 pub(super) fn read(path: &Path) -> Result<Document, Problem> {
-    let length = std::fs::metadata(path).map(|metadata| metadata.len());
-    if length.is_ok_and(|length| length > FILE_BYTES_MAX) {
-        return Err(unreadable(path, format!("is larger than {FILE_BYTES_MAX} bytes"), "name a configuration file"));
-    }
-    let bytes = std::fs::read(path).map_err(|error| {
+    let mut bytes = Vec::new();
+    // Bounded while reading: a device has no length.
+    let length = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+    let length = length.map_err(|error| {
         let remedy = match error.kind() {
             std::io::ErrorKind::NotFound => "write the file or name another",
             std::io::ErrorKind::PermissionDenied => "let the gateway's user read it",
@@ -38,6 +39,9 @@ pub(super) fn read(path: &Path) -> Result<Document, Problem> {
         };
         unreadable(path, format!("cannot be read: {error}"), remedy)
     })?;
+    if length as u64 > FILE_BYTES_MAX {
+        return Err(unreadable(path, format!("is larger than {FILE_BYTES_MAX} bytes"), "name a configuration file"));
+    }
     let Ok(text) = String::from_utf8(bytes) else {
         return Err(unreadable(path, "is not UTF-8", "save it as UTF-8 (RFC 8259 section 8.1)"));
     };

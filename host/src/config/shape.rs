@@ -2,22 +2,27 @@
 //!
 //! What is left always fits `file`: a wrong value becomes `null`, which every field there understands as "reported".
 
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
 use super::environment::Variables;
 use super::file::{self, File};
 use super::problem::Report;
-use crate::plugin::schema::{Fault, JsonPath, Problem, Schema, Step};
+use crate::plugin::schema::{Fault, JsonPath, Problem, Schema, SchemaError, Step};
 
 /// Keys that had another name once: the old path, with `[]` for any index, and the new name.
 const RENAMED: &[(&str, &str)] = &[];
+
+/// What every configuration is held against.
+static SCHEMA: LazyLock<Result<Schema, SchemaError>> = LazyLock::new(|| Schema::new(file::strict_schema()));
 
 /// What is said where the schema and the types differ; a test looks for it.
 const NOT_DECODED: &str = "change it to what the JSON Schema of the file describes";
 
 /// Turns a document into its typed shape.
 pub(super) fn check(document: &mut Value, variables: &Variables, report: &mut Report) -> File {
-    let schema = match Schema::new(file::strict_schema()) {
+    let schema = match &*SCHEMA {
         Ok(schema) => schema,
         Err(error) => {
             report.add(&JsonPath::root(), error.to_string(), "report this as a bug of Portcullis");
@@ -78,7 +83,12 @@ fn tell(problem: &Problem, variables: &Variables, renamed: &[(&str, &str)], repo
     match (new_name, variables.get(&problem.path)) {
         (Some((_, new)), _) => report.add(&problem.path, "has a new name", format!("write {new:?}")),
         (None, Some(variable)) => {
-            report.add(&problem.path, format!("{} (from ${{{variable}}})", problem.what), problem.remedy.clone());
+            let what = match problem.fault {
+                // Elsewhere the words never show a value.
+                Fault::Choice(_) => "the value is not known here",
+                _ => &problem.what,
+            };
+            report.add(&problem.path, format!("{what} (from ${{{variable}}})"), problem.remedy.clone());
         }
         (None, None) => report.add(&problem.path, problem.what.clone(), problem.remedy.clone()),
     }

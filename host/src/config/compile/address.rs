@@ -1,4 +1,6 @@
 //! Reads addresses: of listeners and of endpoints.
+//!
+//! Looks nothing up; says for the usual slips (no port, a URL, a name instead of an IP address) what to write.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -35,9 +37,10 @@ pub(super) fn endpoint(text: &str, at: &JsonPath, report: &mut Report) -> Option
     };
     if let Some((scheme, rest)) = text.split_once("://") {
         let port = if scheme == "https" { 443 } else { 80 };
-        let host = rest.split('/').next().unwrap_or_default();
+        // Not shown whole: a URL may hold a password.
+        let host = rest.split(['/', '?', '#']).next().and_then(|rest| rest.rsplit('@').next()).unwrap_or_default();
         let host = if host.contains(':') { host.to_owned() } else { format!("{host}:{port}") };
-        return refuse(format!("{text:?} is a URL"), format!("write host and port only: {host:?}"));
+        return refuse("is a URL".to_owned(), format!("write host and port only: {host:?}"));
     }
     let Some((host, port)) = text.rsplit_once(':').filter(|(host, port)| {
         // Of an IPv6 address without port, the colons are its own.
@@ -99,8 +102,8 @@ mod tests {
         check("::1", Err(r#""::1" has no port; write "[::1]:80""#));
         check("a:0", Err(r#""0" is not a port; write a number from 1 to 65535"#));
         check("a:+1", Err(r#""+1" is not a port; write a number from 1 to 65535"#));
-        check("http://a/b", Err(r#""http://a/b" is a URL; write host and port only: "a:80""#));
-        check("https://a:1", Err(r#""https://a:1" is a URL; write host and port only: "a:1""#));
+        check("http://a/b", Err(r#"is a URL; write host and port only: "a:80""#));
+        check("https://me:pass@a:1", Err(r#"is a URL; write host and port only: "a:1""#));
         check(
             "-a:1",
             Err(r#""-a" is not a host; write one such as "app.internal:8080", "10.0.0.7:8080" or "[::1]:8080""#),

@@ -1,4 +1,6 @@
 //! Reads what a route does: proxy, respond or redirect.
+//!
+//! After this, fields and targets are valid HTTP: nothing that a client could be hurt by is left to check on the way.
 
 use std::sync::Arc;
 

@@ -27,9 +27,9 @@ pub(super) fn host(text: &str, at: &JsonPath, report: &mut Report) -> Option<Hos
     if text == "*" {
         return refuse("is every host", "leave the key out".to_owned());
     }
-    if let Some((scheme, rest)) = text.split_once("://") {
+    if let Some((_scheme, rest)) = text.split_once("://") {
         let host = rest.split(['/', ':']).next().unwrap_or_default();
-        return refuse(&format!("has a scheme ({scheme})"), format!("write {host:?}"));
+        return refuse("is a URL", format!("write {host:?}"));
     }
     if lower.starts_with('[') {
         let inner = lower.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));

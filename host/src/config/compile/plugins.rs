@@ -1,4 +1,6 @@
 //! Reads the chain and works out which plugins run on a route, and how.
+//!
+//! What a plugin's own configuration must look like is not known here: that is checked when the plugin is loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

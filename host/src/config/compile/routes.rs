@@ -1,4 +1,6 @@
 //! Reads the routes and finds those that match the same requests.
+//!
+//! A route with a mistake in its pattern is not compared with others: what it was meant to match is not known.
 
 use http::Method;
 

@@ -1,4 +1,6 @@
 //! The shape of `plugins`: the folder, the chain, and what one plugin may do and spend.
+//!
+//! Defaults of limits are those of `plugin::Limits`; here they are only shown.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -62,7 +64,8 @@ pub(in crate::config) struct Chain {
     pub(in crate::config) instance: Option<InstanceMode>,
     /// What one instance or call may spend.
     pub(in crate::config) limits: Option<Limits>,
-    /// The names of the routes on which it runs. Absent: all, and its `pre-route` hook sees requests that no route matches, too.
+    /// The names of the routes on which it runs; a route can turn it on or off as well. Absent: all routes, and its
+    /// `pre-route` hook is called for every request. With a selection that hook is not called.
     #[schemars(extend("uniqueItems" = true))]
     pub(in crate::config) routes: Option<Vec<Option<String>>>,
     /// The plugin's own configuration. `portcullis plugin inspect` shows its schema.

@@ -1,4 +1,6 @@
 //! The shape of one route: what it matches, what it does, and how it changes the plugins.
+//!
+//! That a route has exactly one handler is said in the schema, since serde has no such enum without a tag.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +59,7 @@ pub(in crate::config) enum RoutePlugin {
     /// On or off.
     Switch(bool),
     /// On, with changes.
-    Override(RouteOverride),
+    Override(Box<RouteOverride>),
 }
 
 /// A plugin, turned on with changes. What is absent stays as in the chain.

@@ -1,4 +1,6 @@
 //! What the words are for each kind of mistake.
+//!
+//! Schemas are shaped as schemars makes them, since that is what plugins carry.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use serde_json::json;
