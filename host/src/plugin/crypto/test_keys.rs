@@ -1,0 +1,113 @@
+//! Keys and signatures made once with OpenSSL, for tests only. The private halves were thrown away.
+//!
+//! All signatures are over the ten bytes of [`DATA`].
+
+/// What was signed.
+pub(super) const DATA: &[u8] = b"portcullis";
+
+/// An RSA key of 2048 bits.
+pub(super) const RSA_SPKI: &str = "\
+-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAyjkU1Y3uaJ/5FboeXUUL
+rerls0/cMtw4YHu2VmbHlysTliUoBd8GQhIGqZ82cd2WLbgYuyfuvtl5drZ8rCzW
+Ig00r7MOss339ox+BskcZMiwkxFXBE+fuXui1Y588FlQQzOJ0NrcPJNWjhoNrDfS
+bZmPdLET7WBi2Soc/KvYT2+RM6ifMN0lvooPcW/2FgKU7ZL8K9iuK+L9gJBjtwax
+yPif4zT6Ze7qpBF5p0ozCEH1+NIlxwmyPwotofWihNk759f3NGRLBLbVXcxScacz
+/nNH3okf8JQVGU8KOuO41t2QaHgIq49wn9LoCumjoJLwyAPKRl5PKypCZOx628aq
+swIDAQAB
+-----END PUBLIC KEY-----
+";
+
+/// The same.
+pub(super) const RSA_PKCS1: &str = "\
+-----BEGIN RSA PUBLIC KEY-----
+MIIBCgKCAQEAyjkU1Y3uaJ/5FboeXUULrerls0/cMtw4YHu2VmbHlysTliUoBd8G
+QhIGqZ82cd2WLbgYuyfuvtl5drZ8rCzWIg00r7MOss339ox+BskcZMiwkxFXBE+f
+uXui1Y588FlQQzOJ0NrcPJNWjhoNrDfSbZmPdLET7WBi2Soc/KvYT2+RM6ifMN0l
+vooPcW/2FgKU7ZL8K9iuK+L9gJBjtwaxyPif4zT6Ze7qpBF5p0ozCEH1+NIlxwmy
+PwotofWihNk759f3NGRLBLbVXcxScacz/nNH3okf8JQVGU8KOuO41t2QaHgIq49w
+n9LoCumjoJLwyAPKRl5PKypCZOx628aqswIDAQAB
+-----END RSA PUBLIC KEY-----
+";
+
+/// The same, self-signed.
+pub(super) const RSA_CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIDHzCCAgegAwIBAgIUVktOxBY1TKsKib0n5BFo3duBPCkwDQYJKoZIhvcNAQEL
+BQAwHzEdMBsGA1UEAwwUcG9ydGN1bGxpcyB0ZXN0IG9ubHkwHhcNMjYxMTIwMjI1
+NTA0WhcNMzYxMTE3MjI1NTA0WjAfMR0wGwYDVQQDDBRwb3J0Y3VsbGlzIHRlc3Qg
+b25seTCCASIwDQYJKoZIhvcNAQEBBQADggEPADCCAQoCggEBAMo5FNWN7mif+RW6
+Hl1FC63q5bNP3DLcOGB7tlZmx5crE5YlKAXfBkISBqmfNnHdli24GLsn7r7ZeXa2
+fKws1iINNK+zDrLN9/aMfgbJHGTIsJMRVwRPn7l7otWOfPBZUEMzidDa3DyTVo4a
+Daw30m2Zj3SxE+1gYtkqHPyr2E9vkTOonzDdJb6KD3Fv9hYClO2S/CvYrivi/YCQ
+Y7cGscj4n+M0+mXu6qQReadKMwhB9fjSJccJsj8KLaH1ooTZO+fX9zRkSwS21V3M
+UnGnM/5zR96JH/CUFRlPCjrjuNbdkGh4CKuPcJ/S6Arpo6CS8MgDykZeTysqQmTs
+etvGqrMCAwEAAaNTMFEwHQYDVR0OBBYEFBU0KRhsdk2SGH10WpDWh6/yv2BYMB8G
+A1UdIwQYMBaAFBU0KRhsdk2SGH10WpDWh6/yv2BYMA8GA1UdEwEB/wQFMAMBAf8w
+DQYJKoZIhvcNAQELBQADggEBALk7qAuqeWBx2ZHGblyMsf4QkDBNe96nh12wjbnn
+uQzU+IYphOk2Z1hFEHmevC+99gVaIPzeJ5v9kM2GkyajsYBrBDVTj2U+bURAam3t
+C/S+a3chu9UoQMDbNTc7jMSmySAwlcVNlJz4rM1k7k2MrAMLRcHSezDYdUIWqFDF
+tiCvc5puQxy5qW4ZaIdcdRR7IlTI2mzXJFOfCuJbfvybcu4al7oKYfTS75hesCOX
+RLkqc1SZ9XoHDwcGeH0v9cM7Mn/pcDMmCgqsbpW7Y0j29iFSp77rfbdznKIOxLYi
+7KRknsfEFNc9MSMrEbT71KA+aZBi76oI3tOMJnpsqMVbujg=
+-----END CERTIFICATE-----
+";
+
+/// Its RS256 signature, base64.
+pub(super) const RSA_RS256: &str = "qavbvx4776DbOlOOJqWAQnPGVwpdlZJAXWeHkEGYYsJckRGPq2o9wMEVTGpRl6aXqsmSYSBS4MFGmPEtgXm30fvlOT1KN1tvGU0QiSm25nUBUMj/FjsrTYPKyuYMnYCWh2Yk0bdfBb8mNwWZ0jY6dfi2k2DctLrTFwYnHxYdvO/8+0jwatVWKW9t+T3ymCWfXbVPDk5i9YqcSyJhT9dklI8wCg9lZQKwFHEZsnA5zYw9uVglKQl4SeouHQBs9dQ06PaAIQAhRDSy/tBNRSXl2r/5RWdtupiQpq0tx6qvLk6f+NM4yY10r3R5uCohjJrGiwSSG+BBoB8yNvJUKJ3g+A==";
+
+/// Its PS384 signature, base64.
+pub(super) const RSA_PS384: &str = "H9ocvlYxRf49RQluRaBlXe84OY67tqR6qHDhHCmguExEzytJYimyu4uSauPoY6FFzVbWl7bME6S4MooaTAUE+CFRIdF6REkHCgCwrVptyVea0tyrMkvs+XSmuuDIRB3H1VfIC3rLnp5lUvURZOvj1Dk1Bkj5PgyHo3I+dmmnVIDx4hc3YF0aaq9e1L4yirYdW3Ag6zTEJ+0AzT/dVroDvRTLh7mS/w6OGcOfaAsPFMWB49LKmNicfQYE6PQmp72niL9OuJNBM8TUXlllx3VpF2zVPjV2gRm37f9p4VgCfHj8IBz2XnCVKeLhTUEseuEDpPjHxPXYfDDBDwCiusjd4Q==";
+
+/// A P-384 key, self-signed.
+pub(super) const P384_CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBzzCCAVagAwIBAgIUNc7S7vlA+F8nazoSBsSYez4xKaUwCgYIKoZIzj0EAwIw
+HzEdMBsGA1UEAwwUcG9ydGN1bGxpcyB0ZXN0IG9ubHkwHhcNMjYxMTIwMjI1NTA0
+WhcNMzYxMTE3MjI1NTA0WjAfMR0wGwYDVQQDDBRwb3J0Y3VsbGlzIHRlc3Qgb25s
+eTB2MBAGByqGSM49AgEGBSuBBAAiA2IABOBXh00elYSoTzFs1AugAdqMM+Zt+KWL
+EdT6tueYyqEudUeIMWpdttmXKXMlXcZuIqxxH4rJdEwmqYx8TJozsZuT2HQYX+vR
+/ZeYUf8x2lQamzBIb795/s+7KyClzxFRkaNTMFEwHQYDVR0OBBYEFIIhsD04m7Il
+quDXJTOug6qg+Ws+MB8GA1UdIwQYMBaAFIIhsD04m7IlquDXJTOug6qg+Ws+MA8G
+A1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDZwAwZAIwFjvLSC15LUBzUtLVDOE0
+2HMCVXr4NfqQrxbWEDMnsFCaRcjX80kYtqeSq/mrKYrFAjBC2vQJ364GsY6SrFux
+k6Z+dSPU2Vg1lN+vDFo1QxrzZaIwvNuBnuLoYOMdpGMd/l0=
+-----END CERTIFICATE-----
+";
+
+/// Its ES384 signature as `r || s`, base64.
+pub(super) const P384_ES384: &str = "gSr1xhuATiEspUE5faFbu41vpTmkqVdN0Uut3YZV5a1m/42vq6ICWB1wwY0gex+eSJ0xsW19+HWXK6vqsYVUhbRrRZDDsY6TFDNEDGJZyjFqFF7XGLpagIb2Kv27gsLt";
+
+/// An RSA key with the identifier id-RSASSA-PSS.
+pub(super) const PSS_SPKI: &str = "\
+-----BEGIN PUBLIC KEY-----
+MIIBIDALBgkqhkiG9w0BAQoDggEPADCCAQoCggEBALwtz4e8kFXZ+KRMCoTzuLIt
+ANmKnYPa/jWig6fuvxGPdbp08dCa3sdvR8f8xhsdeSVK8uoV9vmg4avU7apgbgut
+sbzgFPwa0V32AdKZOEB5BMLDEBAPMsGGfS+txvqu7hOwLY5d/qyNkROtzTH4SOcx
+0CtF8q4TfCc3UQMs5vkt9VDR3Fz0dadvVkmUIxaYD0VESWWmoQqat2FNxxXLoNUS
+jfMjlFKkQKgsHVDr0BAxTrShIk0PKTatcK+ONtLyF8jjIwpGr9rlVgFa27EY3ENL
+8m8Kpr/b9YrrOOtnbjSnjIq1hQv+n4J5EgFdMDuxwEfS2xVEEY+ClxtSAX0YwAMC
+AwEAAQ==
+-----END PUBLIC KEY-----
+";
+
+/// Its PS256 signature, base64.
+pub(super) const PSS_PS256: &str = "FDWj8XLF4/dDLiNsyg0u449EpD+V0ejL2LOjUGmKCHAJG5Lg6R2hEaurGmlTduqusXd2VN8PcJ0vywTzo74BOuDY8fQNkKTE0Np/yL09NbTB1obw9oNfNFUlSkn9lqNjRCotOHf1kRFtxFsGocenpfPSZC2vuLuxtO3QcxPUdRAzfDNUeTlkxQs7dKtvEmjYgY1fezP9RMWSd3DMYJqylgNtJaM0Br8iRfN4m/GTeYngPibcemVSdzQXyNO1Iut7bHGQUsu7Vb55AGC+Sv3rVAa+0aS0t92IstBOuJQzmeprE0o2TktLAAvMxEtKJGSDCgKzesL0V/vBUgoZi8U0pQ==";
+
+/// Too short.
+pub(super) const RSA_1024: &str = "\
+-----BEGIN PUBLIC KEY-----
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQC2PvzzCeXjC3SLjdqEqrJ/eitx
+qZdsRFcWEiGi+m4mZ5d+cTF9up899cYRR8aNekrbYxtPj0Ghgk0Ms5u1QCaqfJGx
+l2tmh0Xx0X2fQuzph4AYnjT8ojW94pkhQzke9jppUJ7rpeUNJT/si55Bku3ftnuJ
+3HAPbXbsfXEoAAnpDwIDAQAB
+-----END PUBLIC KEY-----
+";
+
+/// A curve that is not ours.
+pub(super) const SECP256K1: &str = "\
+-----BEGIN PUBLIC KEY-----
+MFYwEAYHKoZIzj0CAQYFK4EEAAoDQgAESZ8eDxBWP+N6Tg4gjnZcs8X/guLEurOi
+1kqJX49K1/Jq2KodfYKipavI6+R4OXFy0m1lW4+eoP2wO9kHH0j8PQ==
+-----END PUBLIC KEY-----
+";
