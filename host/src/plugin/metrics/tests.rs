@@ -1,6 +1,6 @@
 //! Who may register what, and that the exposition of it all parses strictly.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::thread;
