@@ -1,6 +1,7 @@
 //! What the gateway tells about itself: logs and metrics.
 
 mod log;
+pub mod metrics;
 
 pub mod metrics;
 

@@ -52,7 +52,8 @@ pub struct Key {
 #[derive(Clone)]
 enum Material {
     /// Holds the state after the padded key, so that a MAC costs two compressions less.
-    Hmac(hmac::Key),
+    /// Boxed, since it is ten times as large as a public key.
+    Hmac(Box<hmac::Key>),
     Public(ParsedPublicKey),
 }
 
@@ -127,7 +128,7 @@ impl Key {
         if secret.len() < lc.tag_len() {
             return Err(KeyError::SecretTooShort { algorithm, needed: lc.tag_len(), bytes: secret.len() });
         }
-        Ok(Self { algorithm, material: Material::Hmac(hmac::Key::new(lc, secret)), warning: None })
+        Ok(Self { algorithm, material: Material::Hmac(Box::new(hmac::Key::new(lc, secret))), warning: None })
     }
 
     fn from_public(public: &Public, algorithm: Algorithm) -> Result<Self, KeyError> {

@@ -1,6 +1,6 @@
 //! The store against a plain map, against many threads, and against its limits.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::sync::Barrier;

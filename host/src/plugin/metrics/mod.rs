@@ -32,15 +32,6 @@ pub enum MetricsError {
     TooMany,
 }
 
-/// Who registers, and how many series it may have.
-#[derive(Debug, Clone, Copy)]
-pub struct Owner<'a> {
-    /// The plugin.
-    pub plugin: &'a Name,
-    /// Most series, those included that it registered before a swap.
-    pub series_max: usize,
-}
-
 /// One series. Clones change the same numbers.
 #[derive(Debug, Clone)]
 pub enum Series {
@@ -103,40 +94,44 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The counter of this name and these labels; the same ones give the same series for ever.
+    /// The counter of this name and these labels; the same ones give the same series for ever. `series_max` counts all
+    /// that the plugin has, those included that it registered before a swap.
     pub fn counter<L: AsRef<str>>(
         &self,
-        owner: Owner<'_>,
+        plugin: &Name,
         name: &str,
         labels: &[(L, L)],
+        series_max: usize,
     ) -> Result<Series, MetricsError> {
-        self.register(owner, name, labels, Series::Counter(Arc::default()))
+        self.register(plugin, name, labels, series_max, Series::Counter(Arc::default()))
     }
 
     /// The gauge of this name and these labels.
     pub fn gauge<L: AsRef<str>>(
         &self,
-        owner: Owner<'_>,
+        plugin: &Name,
         name: &str,
         labels: &[(L, L)],
+        series_max: usize,
     ) -> Result<Series, MetricsError> {
-        self.register(owner, name, labels, Series::Gauge(Arc::default()))
+        self.register(plugin, name, labels, series_max, Series::Gauge(Arc::default()))
     }
 
     /// The histogram of this name and these labels. Where it exists with other bounds, it starts anew with these: the
     /// counts of one cannot be told in the buckets of the other.
     pub fn histogram<L: AsRef<str>>(
         &self,
-        owner: Owner<'_>,
+        plugin: &Name,
         name: &str,
         labels: &[(L, L)],
         bounds: &[f64],
+        series_max: usize,
     ) -> Result<Series, MetricsError> {
         let ascending = bounds.iter().zip(bounds.iter().skip(1)).all(|(low, high)| low < high);
         if bounds.len() > BOUNDS_MAX || !ascending || !bounds.iter().all(|bound| bound.is_finite()) {
             return Err(MetricsError::Invalid);
         }
-        self.register(owner, name, labels, Series::Histogram(Arc::new(Histogram::new(bounds))))
+        self.register(plugin, name, labels, series_max, Series::Histogram(Arc::new(Histogram::new(bounds))))
     }
 
     /// Writes every series.
@@ -155,9 +150,10 @@ impl Registry {
     /// Gives the series that exists, or `fresh`.
     fn register<L: AsRef<str>>(
         &self,
-        owner: Owner<'_>,
+        plugin: &Name,
         name: &str,
         labels: &[(L, L)],
+        series_max: usize,
         fresh: Series,
     ) -> Result<Series, MetricsError> {
         let kind = fresh.kind();
@@ -165,13 +161,13 @@ impl Registry {
         if !is_name(name) {
             return Err(MetricsError::Invalid);
         }
-        let name = full_name(owner.plugin, name);
+        let name = full_name(plugin, name);
         let mut families = self.lock();
         if !families.contains_key(&name) && is_taken(&families, &name, kind) {
             return Err(MetricsError::Invalid);
         }
         match families.get_mut(&name) {
-            Some(family) if family.kind != kind || family.owner != *owner.plugin => return Err(MetricsError::Invalid),
+            Some(family) if family.kind != kind || family.owner != *plugin => return Err(MetricsError::Invalid),
             Some(family) => {
                 if let Some(known) = family.series.get_mut(&labels) {
                     if bounds(known) != bounds(&fresh) {
@@ -182,11 +178,11 @@ impl Registry {
             }
             None => {}
         }
-        let owned = families.values().filter(|family| family.owner == *owner.plugin);
-        if owned.map(|family| family.series.len()).sum::<usize>() >= owner.series_max {
+        let owned = families.values().filter(|family| family.owner == *plugin);
+        if owned.map(|family| family.series.len()).sum::<usize>() >= series_max {
             return Err(MetricsError::TooMany);
         }
-        let empty = || Family { owner: owner.plugin.clone(), kind, series: BTreeMap::new() };
+        let empty = || Family { owner: plugin.clone(), kind, series: BTreeMap::new() };
         families.entry(name).or_insert_with(empty).series.insert(labels, fresh.clone());
         Ok(fresh)
     }

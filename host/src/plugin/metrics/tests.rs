@@ -1,6 +1,6 @@
 //! Who may register what, and that the exposition of it all parses strictly.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -76,11 +76,11 @@ fn check_labels(mut text: &str) {
 #[test]
 fn the_same_name_and_labels_give_the_same_series() {
     let (registry, plugin) = (Registry::default(), name("My-Plugin.1"));
-    let owner = Owner { plugin: &plugin, series_max: 10 };
-    registry.counter(owner, "hits_total", &[("a", "1"), ("b", "2")]).unwrap().add(1.0);
-    registry.counter(owner, "hits_total", &[("b", "2"), ("a", "1")]).unwrap().add(2.5);
-    registry.counter(owner, "hits_total", &[("a", "1"), ("b", "3")]).unwrap().add(7.0);
-    registry.gauge(owner, "level", NONE).unwrap().set(-3.0);
+    let most = 10;
+    registry.counter(&plugin, "hits_total", &[("a", "1"), ("b", "2")], most).unwrap().add(1.0);
+    registry.counter(&plugin, "hits_total", &[("b", "2"), ("a", "1")], most).unwrap().add(2.5);
+    registry.counter(&plugin, "hits_total", &[("a", "1"), ("b", "3")], most).unwrap().add(7.0);
+    registry.gauge(&plugin, "level", NONE, most).unwrap().set(-3.0);
     let text = exposed(&registry);
     assert!(text.contains("\nportcullis_plugin_my_plugin_1_hits_total{a=\"1\",b=\"2\"} 3.5\n"), "{text}");
     assert!(text.contains("\nportcullis_plugin_my_plugin_1_hits_total{a=\"1\",b=\"3\"} 7\n"), "{text}");
@@ -91,11 +91,11 @@ fn the_same_name_and_labels_give_the_same_series() {
 #[test]
 fn each_kind_takes_only_its_own_changes() {
     let (registry, plugin) = (Registry::default(), name("p"));
-    let owner = Owner { plugin: &plugin, series_max: 10 };
+    let most = 10;
     let all = [
-        registry.counter(owner, "c", NONE).unwrap(),
-        registry.gauge(owner, "g", NONE).unwrap(),
-        registry.histogram(owner, "h", NONE, &[1.0]).unwrap(),
+        registry.counter(&plugin, "c", NONE, most).unwrap(),
+        registry.gauge(&plugin, "g", NONE, most).unwrap(),
+        registry.histogram(&plugin, "h", NONE, &[1.0], most).unwrap(),
     ];
     for series in &all {
         for amount in [2.0, -1.0, f64::NAN] {
@@ -119,18 +119,17 @@ fn each_kind_takes_only_its_own_changes() {
 fn a_name_has_one_kind_and_one_owner() {
     let registry = Registry::default();
     let (plugin, alike, prefix) = (name("a-b"), name("a.b"), name("a"));
-    let owner = Owner { plugin: &plugin, series_max: 10 };
-    registry.counter(owner, "x", NONE).unwrap();
-    registry.histogram(owner, "h", NONE, &[]).unwrap();
-    assert_eq!(registry.gauge(owner, "x", NONE).unwrap_err(), MetricsError::Invalid);
-    assert_eq!(registry.histogram(owner, "x", &[("l", "v")], &[]).unwrap_err(), MetricsError::Invalid);
-    assert_eq!(registry.gauge(owner, "h_count", NONE).unwrap_err(), MetricsError::Invalid);
-    registry.gauge(owner, "y_sum", NONE).unwrap();
-    assert_eq!(registry.histogram(owner, "y", NONE, &[]).unwrap_err(), MetricsError::Invalid);
+    let most = 10;
+    registry.counter(&plugin, "x", NONE, most).unwrap();
+    registry.histogram(&plugin, "h", NONE, &[], most).unwrap();
+    assert_eq!(registry.gauge(&plugin, "x", NONE, most).unwrap_err(), MetricsError::Invalid);
+    assert_eq!(registry.histogram(&plugin, "x", &[("l", "v")], &[], most).unwrap_err(), MetricsError::Invalid);
+    assert_eq!(registry.gauge(&plugin, "h_count", NONE, most).unwrap_err(), MetricsError::Invalid);
+    registry.gauge(&plugin, "y_sum", NONE, most).unwrap();
+    assert_eq!(registry.histogram(&plugin, "y", NONE, &[], most).unwrap_err(), MetricsError::Invalid);
     for (other, same) in [(&alike, "x"), (&prefix, "b_x")] {
-        let other = Owner { plugin: other, series_max: 10 };
-        assert_eq!(registry.counter(other, same, NONE).unwrap_err(), MetricsError::Invalid);
-        registry.counter(other, "own", NONE).unwrap();
+        assert_eq!(registry.counter(other, same, NONE, 10).unwrap_err(), MetricsError::Invalid);
+        registry.counter(other, "own", NONE, 10).unwrap();
     }
     exposed(&registry);
 }
@@ -138,63 +137,63 @@ fn a_name_has_one_kind_and_one_owner() {
 #[test]
 fn bad_names_labels_and_bounds_are_refused() {
     let (registry, plugin) = (Registry::default(), name("p"));
-    let owner = Owner { plugin: &plugin, series_max: 1000 };
+    let most = 1000;
     let long = "x".repeat(NAME_BYTES_MAX + 1);
     for bad in ["", "1a", "A", "a-b", "a b", "ä", "a:b", long.as_str()] {
-        assert_eq!(registry.counter(owner, bad, NONE).unwrap_err(), MetricsError::Invalid, "{bad:?}");
-        assert_eq!(registry.counter(owner, "ok", &[(bad, "")]).unwrap_err(), MetricsError::Invalid, "{bad:?}");
+        assert_eq!(registry.counter(&plugin, bad, NONE, most).unwrap_err(), MetricsError::Invalid, "{bad:?}");
+        assert_eq!(registry.counter(&plugin, "ok", &[(bad, "")], most).unwrap_err(), MetricsError::Invalid, "{bad:?}");
     }
     let many: Vec<_> = (0..=LABELS_MAX).map(|index| (format!("l{index}"), String::new())).collect();
-    assert_eq!(registry.counter(owner, "ok", &many).unwrap_err(), MetricsError::Invalid);
-    registry.counter(owner, "ok", &many[1..]).unwrap();
+    assert_eq!(registry.counter(&plugin, "ok", &many, most).unwrap_err(), MetricsError::Invalid);
+    registry.counter(&plugin, "ok", &many[1..], most).unwrap();
     let long = "x".repeat(LABEL_VALUE_BYTES_MAX + 1);
     for bad in [&[("a", "1"), ("a", "2")][..], &[("__a", "1")], &[("a", &long)]] {
-        assert_eq!(registry.gauge(owner, "ok2", bad).unwrap_err(), MetricsError::Invalid, "{bad:?}");
+        assert_eq!(registry.gauge(&plugin, "ok2", bad, most).unwrap_err(), MetricsError::Invalid, "{bad:?}");
     }
-    assert_eq!(registry.histogram(owner, "h", &[("le", "1")], &[]).unwrap_err(), MetricsError::Invalid);
+    assert_eq!(registry.histogram(&plugin, "h", &[("le", "1")], &[], most).unwrap_err(), MetricsError::Invalid);
     let many: Vec<f64> = (0..=BOUNDS_MAX).map(|index| index as f64).collect();
     for bad in [&[1.0, 1.0][..], &[2.0, 1.0], &[f64::NAN], &[1.0, f64::INFINITY], &many] {
-        assert_eq!(registry.histogram(owner, "h", NONE, bad).unwrap_err(), MetricsError::Invalid, "{bad:?}");
+        assert_eq!(registry.histogram(&plugin, "h", NONE, bad, most).unwrap_err(), MetricsError::Invalid, "{bad:?}");
     }
-    registry.gauge(owner, "evil", &[("v", "a\"b\\c\nd{}=,# TYPE")]).unwrap();
+    registry.gauge(&plugin, "evil", &[("v", "a\"b\\c\nd{}=,# TYPE")], most).unwrap();
     exposed(&registry);
 }
 
 #[test]
 fn a_plugin_has_no_more_series_than_it_may() {
     let (registry, plugin, other) = (Registry::default(), name("p"), name("q"));
-    let owner = Owner { plugin: &plugin, series_max: 2 };
-    registry.counter(owner, "a", NONE).unwrap();
-    registry.counter(owner, "a", &[("l", "1")]).unwrap();
-    assert_eq!(registry.counter(owner, "a", &[("l", "2")]).unwrap_err(), MetricsError::TooMany);
-    assert_eq!(registry.gauge(owner, "b", NONE).unwrap_err(), MetricsError::TooMany);
-    registry.counter(owner, "a", NONE).unwrap();
-    registry.counter(Owner { plugin: &other, series_max: 1 }, "a", NONE).unwrap();
+    let most = 2;
+    registry.counter(&plugin, "a", NONE, most).unwrap();
+    registry.counter(&plugin, "a", &[("l", "1")], most).unwrap();
+    assert_eq!(registry.counter(&plugin, "a", &[("l", "2")], most).unwrap_err(), MetricsError::TooMany);
+    assert_eq!(registry.gauge(&plugin, "b", NONE, most).unwrap_err(), MetricsError::TooMany);
+    registry.counter(&plugin, "a", NONE, most).unwrap();
+    registry.counter(&other, "a", NONE, 1).unwrap();
     assert_eq!(exposed(&registry).matches("# TYPE").count(), 2, "what was refused left no trace");
 }
 
 #[test]
 fn other_bounds_start_a_histogram_anew() {
     let (registry, plugin) = (Registry::default(), name("p"));
-    let owner = Owner { plugin: &plugin, series_max: 1 };
-    registry.histogram(owner, "h", NONE, &[1.0]).unwrap().observe(1.0);
-    registry.histogram(owner, "h", NONE, &[1.0]).unwrap().observe(1.0);
+    let most = 1;
+    registry.histogram(&plugin, "h", NONE, &[1.0], most).unwrap().observe(1.0);
+    registry.histogram(&plugin, "h", NONE, &[1.0], most).unwrap().observe(1.0);
     assert!(exposed(&registry).contains("h_count 2\n"));
-    registry.histogram(owner, "h", NONE, &[2.0]).unwrap().observe(1.0);
+    registry.histogram(&plugin, "h", NONE, &[2.0], most).unwrap().observe(1.0);
     assert!(exposed(&registry).contains("h_bucket{le=\"2\"} 1\n"));
 }
 
 #[test]
 fn threads_share_series_while_they_are_exposed() {
     let (registry, plugin) = (Registry::default(), name("p"));
-    let owner = Owner { plugin: &plugin, series_max: 100 };
+    let most = 100;
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for round in 0..2_000 {
-                    registry.counter(owner, "c", NONE).unwrap().add(1.0);
+                    registry.counter(&plugin, "c", NONE, most).unwrap().add(1.0);
                     let label = (round % 10).to_string();
-                    registry.histogram(owner, "h", &[("l", label.as_str())], &[0.5]).unwrap().observe(1.0);
+                    registry.histogram(&plugin, "h", &[("l", label.as_str())], &[0.5], most).unwrap().observe(1.0);
                 }
             });
         }
