@@ -14,7 +14,8 @@ async fn misbehaving(guest: &str, hook: &str, entry: Value) -> (Origin, Gateway)
         None => Reply::ok("fine").field("Cache-Control", "max-age=60"),
     })
     .await;
-    let mut whole = json!({ "config": { "hook": hook, "only_with": "x-misbehave" }, "limits": { "quarantine_failures": 1000 } });
+    let mut whole =
+        json!({ "config": { "hook": hook, "only_with": "x-misbehave" }, "limits": { "quarantine_failures": 1000 } });
     portcullis_tests::setup::merge(&mut whole, &entry);
     let gateway = Setup::to(&origin)
         .guest_as(guest, guest, whole)

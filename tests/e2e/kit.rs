@@ -21,7 +21,10 @@ async fn origin_and_client_speak_http() {
     assert_eq!((echoed.status, echoed.text(), echoed.framing), (200, "hello", Framing::Length));
     assert_eq!(echoed.fields.bytes("x-bytes"), Some(&b"\xff\xfe"[..]));
     let chunked = client.send(&Request::get("/chunked")).await;
-    assert_eq!((chunked.text(), chunked.framing, chunked.trailers.value("x-sum")), ("one two", Framing::Chunked, Some("2")));
+    assert_eq!(
+        (chunked.text(), chunked.framing, chunked.trailers.value("x-sum")),
+        ("one two", Framing::Chunked, Some("2"))
+    );
     assert_eq!(client.send(&Request::new("HEAD", "/")).await.text(), "");
     assert_eq!(client.send(&Request::get("/empty")).await.status, 204);
 

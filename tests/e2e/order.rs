@@ -60,7 +60,11 @@ async fn on_error_is_asked_in_order_and_the_response_hooks_run_on_what_comes_out
 
     let response = gateway.get("/broken?x=1").await;
     assert_eq!((response.status, response.value("x-error-page")), (502, Some("yes")));
-    assert!(response.text().contains("reason=upstream_protocol fault=Fault::Upstream path=/broken"), "{}", response.text());
+    assert!(
+        response.text().contains("reason=upstream_protocol fault=Fault::Upstream path=/broken"),
+        "{}",
+        response.text()
+    );
     let expected = ["a:on-error", "b:on-error", "b:post-handler", "a:post-handler"];
     assert_eq!(trace(&response)[4..], expected);
 }
@@ -86,7 +90,10 @@ async fn answering_in(hook: &str) -> (Origin, Gateway) {
 async fn an_answer_in_pre_handler_skips_the_rest_and_the_handler() {
     let (origin, gateway) = answering_in("pre-handler").await;
     let response = gateway.get("/").await;
-    assert_eq!((response.status, response.text(), response.value("x-answered-in")), (418, "early", Some("pre-handler")));
+    assert_eq!(
+        (response.status, response.text(), response.value("x-answered-in")),
+        (418, "early", Some("pre-handler"))
+    );
     let expected = ["a:pre-route", "b:pre-route", "a:pre-handler", "b:post-handler", "a:post-handler"];
     assert_eq!(trace(&response), expected);
     assert_eq!(origin.seen().len(), 0);
@@ -140,7 +147,9 @@ async fn a_plugin_runs_where_the_configuration_says() {
         .guest_as("everywhere", "trace-order", json!({ "config": { "label": "everywhere" } }))
         .guest_as("some", "trace-order", json!({ "config": { "label": "some" }, "routes": ["one", "three"] }))
         .route(json!({ "name": "one", "match": { "path": "/one" }, "proxy": proxy }))
-        .route(json!({ "name": "two", "match": { "path": "/two" }, "proxy": proxy, "plugins": { "everywhere": false } }))
+        .route(
+            json!({ "name": "two", "match": { "path": "/two" }, "proxy": proxy, "plugins": { "everywhere": false } }),
+        )
         .route(json!({
             "name": "three", "match": { "path": "/three" }, "proxy": proxy,
             "plugins": { "some": { "config": { "label": "other" } } },
