@@ -1,19 +1,14 @@
 //! The handlers: proxy, respond, redirect.
 
-use http::uri::Uri;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 
 use super::Pipeline;
 use super::plan::Route;
 use super::settings::{Handler, RedirectPart, RedirectTarget};
 use super::walk::Walk;
 use crate::exchange::{Exchange, Failure, Reason, Response};
-use crate::http::{Body, strip_response};
-use crate::names::Hook;
+use crate::http::Body;
 use crate::time;
-
-/// Hooks that may still look at the request after the handler has it.
-const AFTER_HANDLER: [Hook; 4] = [Hook::CacheAdmit, Hook::PostHandler, Hook::PostResponse, Hook::OnError];
 
 impl Pipeline {
     /// Lets the route's handler answer.
@@ -42,31 +37,11 @@ impl Pipeline {
             })?,
             None => body,
         };
-        let looked_at_later = walk.chain.has_any(&AFTER_HANDLER);
         let exchange = &mut *walk.exchange;
-        let headers = if looked_at_later { exchange.request.headers.clone() } else { std::mem::take(&mut exchange.request.headers) };
-        let mut request = http::Request::new(body);
-        *request.method_mut() = exchange.request.method.clone();
-        *request.uri_mut() = Uri::from(exchange.request.target.clone());
-        *request.headers_mut() = headers;
-        set_host(request.headers_mut(), &exchange.request.authority);
-        let sent = self.upstreams.send(upstream, request).await;
+        let sent = self.upstreams.send(upstream, &exchange.request, body).await;
         exchange.timings.upstream = exchange.lap(time::now());
-        let response = sent.map_err(|error| Failure::new(error.reason(), error.to_string()))?;
-        let (mut parts, body) = response.into_parts();
-        strip_response(&mut parts.headers);
-        Ok(Response { status: parts.status, headers: parts.headers, body })
-    }
-}
-
-/// `Host` follows the authority, which a plugin may have changed.
-fn set_host(headers: &mut HeaderMap, authority: &str) {
-    if headers.get(header::HOST).is_some_and(|host| host.as_bytes() == authority.as_bytes()) {
-        return;
-    }
-    // An authority has been checked when it was set; an HTTP/1.0 request without one goes on without.
-    if let (false, Ok(host)) = (authority.is_empty(), HeaderValue::from_str(authority)) {
-        headers.insert(header::HOST, host);
+        let sent = sent.map_err(|error| Failure::new(error.reason(), error.to_string()))?;
+        Ok(sent.response)
     }
 }
 
@@ -75,7 +50,7 @@ fn redirect(status: StatusCode, location: &RedirectTarget, exchange: &Exchange) 
     for part in &location.0 {
         match part {
             RedirectPart::Literal(text) => target.push_str(text),
-            RedirectPart::Path => target.push_str(exchange.request.target.path()),
+            RedirectPart::Path => push_path(&mut target, exchange.request.target.path()),
             RedirectPart::Query => {
                 if let Some(query) = exchange.request.target.query() {
                     target.push('?');
@@ -92,8 +67,18 @@ fn redirect(status: StatusCode, location: &RedirectTarget, exchange: &Exchange) 
     let value = HeaderValue::try_from(target)
         .map_err(|_| Failure::new(Reason::BadRequest, "the redirect target would not be a field value"))?;
     let mut response = Response::new(status, Body::Empty);
-    response.headers.insert(HeaderName::from_static("location"), value);
+    response.headers.insert(header::LOCATION, value);
     Ok(response)
+}
+
+/// Appends the path. At the beginning of a target it keeps one slash of several: `//example.com/` would be another site.
+fn push_path(target: &mut String, path: &str) {
+    if target.is_empty() {
+        target.push('/');
+        target.push_str(path.trim_start_matches(['/', '\\']));
+    } else {
+        target.push_str(path);
+    }
 }
 
 fn without_port(authority: &str) -> &str {
@@ -126,6 +111,19 @@ mod tests {
         check("example.com:8080", "example.com");
         check("[::1]", "[::1]");
         check("[::1]:80", "[::1]");
+    }
+
+    #[test]
+    fn a_path_does_not_become_another_site() {
+        let check = |before: &str, path: &str, expected: &str| {
+            let mut target = before.to_owned();
+            push_path(&mut target, path);
+            assert_eq!(target, expected);
+        };
+        check("", "/a/b", "/a/b");
+        check("", "//evil.example/", "/evil.example/");
+        check("", "/\\evil.example/", "/evil.example/");
+        check("https://example.com", "//a", "https://example.com//a");
     }
 
     #[test]

@@ -145,6 +145,8 @@ impl Pipeline {
                 let summary = Summary { body_bytes: end.bytes, duration, complete };
                 // On a task of its own, so that the connection's work is not held up.
                 tokio::task::spawn_local(async move {
+                    // What lies between the last step and now was sending, and no plugin's time.
+                    exchange.lap(time::now());
                     let route = exchange.route.as_ref().and_then(|name| pipeline.route_named(name));
                     let chain = pipeline.chain(route);
                     let lanes = &pipeline.lanes[..];

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::code::{Code, ContentHash};
+use super::code::Code;
 use super::error::LoadError;
 use super::services::Services;
 use crate::names::Name;

@@ -61,7 +61,8 @@ impl Inside {
         let mut inside = Self::default();
         let missing = || wasmtime::format_err!("the instrumented component has no {ACCESS}");
         let engine = store.engine().clone();
-        let access = component.component_type().get_export(&engine, ACCESS).ok_or_else(missing)?;
+        let whole = component.component_type();
+        let access = whole.get_export(&engine, ACCESS).ok_or_else(missing)?;
         let ComponentItem::ComponentInstance(ty) = access.ty else { return Err(missing()) };
         let index = component.get_export_index(None, ACCESS).ok_or_else(missing)?;
         for (name, item) in ty.exports(&engine) {

@@ -1,7 +1,6 @@
 //! What the gateway tells about itself: logs and metrics.
 
 mod log;
-pub mod metrics;
 
 pub mod metrics;
 

@@ -22,10 +22,6 @@ impl State {
         })
     }
 
-    fn owner(&self) -> metrics::Owner<'_> {
-        metrics::Owner { plugin: &self.plugin, series_max: self.limits.series_max }
-    }
-
     fn series(&self, number: u32) -> Option<&metrics::Series> {
         self.prepared.series.get(number as usize)
     }
@@ -33,12 +29,12 @@ impl State {
 
 impl Host for State {
     fn counter(&mut self, name: String, labels: Vec<(String, String)>) -> wasmtime::Result<Result<u32, MetricsError>> {
-        let made = self.services.metrics.counter(self.owner(), &name, &labels);
+        let made = self.services.metrics.counter(&self.plugin, &name, &labels, self.limits.series_max);
         self.register(made)
     }
 
     fn gauge(&mut self, name: String, labels: Vec<(String, String)>) -> wasmtime::Result<Result<u32, MetricsError>> {
-        let made = self.services.metrics.gauge(self.owner(), &name, &labels);
+        let made = self.services.metrics.gauge(&self.plugin, &name, &labels, self.limits.series_max);
         self.register(made)
     }
 
@@ -48,7 +44,7 @@ impl Host for State {
         labels: Vec<(String, String)>,
         bounds: Vec<f64>,
     ) -> wasmtime::Result<Result<u32, MetricsError>> {
-        let made = self.services.metrics.histogram(self.owner(), &name, &labels, &bounds);
+        let made = self.services.metrics.histogram(&self.plugin, &name, &labels, &bounds, self.limits.series_max);
         self.register(made)
     }
 
