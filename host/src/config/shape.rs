@@ -36,7 +36,7 @@ pub(super) fn check(document: &mut Value, variables: &Variables, report: &mut Re
     // What a variable could not be filled into has been reported; that its key is unknown has not.
     problems.retain(|problem| matches!(problem.fault, Fault::UnknownKey(_)) || !report.is_gone(&problem.path));
     let mut rest = document.clone();
-    for place in report.gone() {
+    for place in report.gone().iter().filter(|place| !is_opaque(place)) {
         if let Some(value) = place.find_mut(&mut rest) {
             *value = Value::Null;
         }
@@ -127,6 +127,20 @@ fn take_out(problem: &Problem, rest: &mut Value, report: &mut Report) {
     }
 }
 
+/// Whether a place is inside a plugin's own configuration, of which nothing is decoded here. A string there stays a string,
+/// so that the plugin's schema does not find fault with what has been reported already.
+fn is_opaque(path: &JsonPath) -> bool {
+    match path.steps() {
+        [Step::Key(plugins), Step::Key(chain), Step::Index(_), Step::Key(config), _, ..] => {
+            plugins == "plugins" && chain == "chain" && config == "config"
+        }
+        [Step::Key(routes), Step::Index(_), Step::Key(plugins), Step::Key(_), Step::Key(config), _, ..] => {
+            routes == "routes" && plugins == "plugins" && config == "config"
+        }
+        _ => false,
+    }
+}
+
 /// A path as it stands in [`RENAMED`].
 fn pattern_of(path: &JsonPath) -> String {
     let steps = path.steps().iter().map(|step| match step {
@@ -140,6 +154,18 @@ fn pattern_of(path: &JsonPath) -> String {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plugins_own_configuration_is_opaque() {
+        let root = JsonPath::root();
+        let entry = root.key("plugins").key("chain").index(0);
+        let route = root.key("routes").index(0).key("plugins").key("config");
+        assert!(is_opaque(&entry.key("config").key("a")));
+        assert!(is_opaque(&route.key("config").key("a")));
+        for place in [entry.key("config"), entry.key("limits").key("fuel"), route.clone(), route.key("config")] {
+            assert!(!is_opaque(&place), "{place}");
+        }
+    }
 
     #[test]
     fn a_renamed_key_tells_its_new_name() {

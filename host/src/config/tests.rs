@@ -10,10 +10,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::telemetry::LogFormat;
 use crate::names::Grant;
 use crate::plugin::{FailurePolicy, Scope};
 use crate::router::{HostPattern, Segment, Tail};
+use crate::telemetry::LogFormat;
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

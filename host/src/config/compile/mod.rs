@@ -17,13 +17,13 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use super::Config;
 use super::file::{self, File};
 use super::problem::Report;
-use super::Config;
-use crate::telemetry::{LogFormat, LogSettings};
 use crate::http::{Forwarding, ForwardingFields, IncomingForwarding};
 use crate::names::Name;
 use crate::plugin::schema::{JsonPath, nearest};
+use crate::telemetry::{LogFormat, LogSettings};
 use crate::{cache, listener, upstream};
 
 /// Checks and compiles a file that stands in `folder`.
