@@ -15,6 +15,8 @@ use crate::workspace::{Workspace, finish, say};
 pub(crate) const TARGET: &str = "wasm32-wasip2";
 /// The cargo profile of every component, in the workspace's `Cargo.toml`.
 pub(crate) const PROFILE: &str = "plugin";
+/// Plugins that are built but not put into the folder: something to drop in while the gateway runs.
+const EXAMPLES: [&str; 1] = ["hello"];
 /// The package with one tiny plugin per behaviour.
 const GUESTS: &str = "portcullis-guests";
 
@@ -48,7 +50,7 @@ pub(crate) fn plugins(workspace: &Workspace) -> anyhow::Result<()> {
 
     let folder = workspace.path("config/plugins");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    for package in &packages {
+    for package in packages.iter().filter(|package| !EXAMPLES.contains(&package.as_str())) {
         let built = components(workspace).join(format!("{}.wasm", package.replace('-', "_")));
         if replace(&built, &folder, &format!("{package}.wasm"))? {
             eprintln!("    {package}.wasm is new in config/plugins");

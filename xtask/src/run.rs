@@ -15,6 +15,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
     say("building the gateway (the first time takes a few minutes)");
     finish(&mut workspace.cargo(["build", "--release", "--package", "portcullis", "--bin", "portcullis"]))?;
 
+    let folder = workspace.path("config/plugins");
     let mut gateway = Command::new(workspace.artefact("release/portcullis"));
     gateway.arg("run");
     // The demo origin belongs to the default configuration; somebody's own names upstreams of its own.
@@ -25,7 +26,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
         }
     }
     gateway.args(arguments);
-    say("starting the gateway");
+    let hello = build::components(workspace).join("hello.wasm");
+    say(&format!("starting the gateway; a plugin to drop in: cp {} {}", hello.display(), folder.display()));
     become_process(gateway)
 }
 

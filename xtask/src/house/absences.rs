@@ -7,9 +7,10 @@ fn only_the_plugin_room_knows_wasmtime() {
     only("wasmtime", "plugin/");
 }
 
+/// The reader of the file has a `Deserialize` of its own, by hand: it keeps the places of mistakes.
 #[test]
 fn only_the_file_shape_is_deserialised() {
-    only("Deserialize", "config/file");
+    only_in("Deserialize", &["config/file", "config/read.rs"]);
 }
 
 #[test]
@@ -18,10 +19,11 @@ fn only_time_asks_for_the_time() {
     only("SystemTime::now", "time.rs");
 }
 
-/// The status of a [`Reason`] becomes a response in one place; everybody else passes the failure on.
+/// The status of a `Reason` becomes a response in one place; everybody else passes the failure on. (`plugin/lane.rs` tells
+/// the `on-error` hooks what it would be.)
 #[test]
 fn only_rescue_answers_with_errors() {
-    only("reason.status()", "pipeline/rescue.rs");
+    only_in("reason.status()", &["pipeline/rescue.rs", "plugin/lane.rs"]);
     only("Reason::status", "pipeline/rescue.rs");
 }
 
@@ -81,16 +83,20 @@ fn getters_have_no_get() {
 
 /// A word that may stand in the gateway's code only at one place.
 fn only(word: &str, place: &str) {
+    only_in(word, &[place]);
+}
+
+fn only_in(word: &str, places: &[&str]) {
     let mut broken = Vec::new();
     for source in all() {
         let Some(path) = source.in_host() else { continue };
-        if path.starts_with(place) || source.is_tests() {
+        if places.iter().any(|place| path.starts_with(place)) || source.is_tests() {
             continue;
         }
         let found = source.numbered().filter(|(_, line)| line.contains(word));
         broken.extend(found.map(|(number, _)| format!("{}:{number}", source.path)));
     }
-    expect_none(&format!("only host/src/{place} may name {word}"), &broken);
+    expect_none(&format!("only {} in host/src may name {word}", places.join(" and ")), &broken);
 }
 
 fn hits<'a>(line: &str, words: &[&'a str]) -> impl Iterator<Item = &'a str> {
