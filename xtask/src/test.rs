@@ -40,7 +40,7 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> anyhow::Resu
     build::plugins(workspace)?;
     build::guests(workspace)?;
     say("running the benches (the comparison with other gateways is described in benches/README.md)");
-    let mut cargo = workspace.cargo(["bench", "--package", "portcullis"]);
+    let mut cargo = workspace.cargo(["bench", "--package", "portcullis-benches"]);
     cargo.args(arguments);
     finish(with_artefacts(workspace, &mut cargo))
 }
