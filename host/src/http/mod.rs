@@ -4,6 +4,7 @@
 
 mod body;
 mod forwarding;
+mod framing;
 mod hop;
 mod limit;
 mod observe;
@@ -11,6 +12,8 @@ mod request_id;
 
 pub use body::{Body, BodyError};
 pub use forwarding::{Forwarding, ForwardingFields, IncomingForwarding};
+pub(crate) use framing::parse_length;
+pub use framing::settle_length;
 pub use hop::{is_framing, is_framing_in_request, strip_request, strip_response};
 pub use observe::{BodyEnd, BodyOutcome};
 pub use request_id::{REQUEST_ID, RequestIds};

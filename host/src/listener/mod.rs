@@ -1,10 +1,32 @@
 //! The door: accepts connections and speaks HTTP/1.1 on them.
 //!
 //! One listener per worker and address (`SO_REUSEPORT`). It knows nothing of routes or plugins: it hands each request
-//! to a handler and sends back what that gives.
+//! to a handler and sends back what that gives. Everything it spawns is a local task of the worker.
 
+mod connection;
+mod registry;
+mod socket;
+mod timer;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::FutureExt;
+use hyper::body::Incoming;
+use tokio::net::TcpStream;
+
+use crate::exchange::Client;
+use crate::http::Body;
+use crate::shutdown::Draining;
+
+use registry::Registry;
 
 /// One address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,4 +41,115 @@ pub struct Settings {
     pub headers_max: usize,
     /// Connections per worker; further ones wait in the kernel's backlog.
     pub connections_max: usize,
+}
+
+/// What answers requests.
+pub trait Handle: 'static {
+    /// Answers one request. Called once per request, on a connection one after the other; dropped before it is done when
+    /// the client goes away. `request` is as hyper read it, hop-by-hop fields included. A `Content-Length` of the response
+    /// that is not the body's length is corrected.
+    fn handle(
+        &self,
+        client: &Arc<Client>,
+        request: ::http::Request<Incoming>,
+    ) -> impl Future<Output = ::http::Response<Body>>;
+}
+
+/// A bound address, not yet accepting.
+#[derive(Debug)]
+pub struct Listener {
+    settings: Settings,
+    socket: std::net::TcpListener,
+    address: SocketAddr,
+}
+
+/// How long to wait after an error of `accept` that is about us, such as too many open files: it will not go away at once,
+/// and trying again at once would burn the processor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+impl Listener {
+    /// Binds one socket.
+    pub fn bind(settings: &Settings) -> io::Result<Self> {
+        let socket = socket::bind(settings.address)?;
+        let address = socket.local_addr()?;
+        Ok(Self { settings: settings.clone(), socket, address })
+    }
+
+    /// Binds one socket per worker to the same address. Where the settings say port 0, all get the port that the first
+    /// one got.
+    pub fn bind_for(settings: &Settings, workers: usize) -> io::Result<Vec<Self>> {
+        let mut settings = settings.clone();
+        let mut listeners = Vec::with_capacity(workers);
+        for _ in 0..workers {
+            let mut listener = Self::bind(&settings)?;
+            settings.address = listener.address;
+            listener.settings.address = listener.address;
+            listeners.push(listener);
+        }
+        Ok(listeners)
+    }
+
+    /// The address with the port that was taken.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts and serves until `draining`; then closes idle connections, lets requests under way finish (their responses
+    /// carry `Connection: close`), and returns when the last connection has ended. Dropped earlier, it ends all of them.
+    ///
+    /// Must run on a `LocalSet` or a `LocalRuntime`. Fails only before the first connection.
+    pub async fn serve<H: Handle>(self, handler: Rc<H>, mut draining: Draining) -> io::Result<()> {
+        let socket = tokio::net::TcpListener::from_std(self.socket)?;
+        let registry = Rc::new(Registry::default());
+        let _evict = registry::Evict(Rc::clone(&registry));
+        let door = connection::Door::new(&self.settings, handler, Rc::clone(&registry));
+        loop {
+            let room = registry.room(self.settings.connections_max);
+            let accepted = async {
+                room.await;
+                socket.accept().await
+            };
+            let accepted = tokio::select! {
+                biased;
+                () = draining.wait() => break,
+                accepted = accepted => accepted,
+            };
+            if let Some(pause) = admit(accepted, &door) {
+                tokio::time::sleep(pause).await;
+            }
+        }
+        // Who is in the backlog already has been told by the kernel that the connection stands.
+        while let Some(accepted @ Ok(_)) = socket.accept().now_or_never() {
+            let _ = admit(accepted, &door);
+        }
+        drop(socket);
+        registry.drain();
+        registry.empty().await;
+        Ok(())
+    }
+}
+
+/// Starts a connection, or says how long to wait before the next `accept`.
+fn admit<H: Handle>(accepted: io::Result<(TcpStream, SocketAddr)>, door: &connection::Door<H>) -> Option<Duration> {
+    match accepted {
+        Ok((stream, address)) => {
+            // Fails only on a connection that is gone already, which the first read will tell.
+            let _ = stream.set_nodelay(true);
+            door.open(stream, address);
+            None
+        }
+        // The connection broke while it waited for us; the next one need not suffer (accept(2)).
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+            ) =>
+        {
+            None
+        }
+        Err(error) => {
+            tracing::warn!(%error, "cannot accept a connection");
+            Some(ACCEPT_PAUSE)
+        }
+    }
 }

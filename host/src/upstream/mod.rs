@@ -1,10 +1,34 @@
 //! Sends requests to upstreams: endpoints, kept-alive connections, timeouts.
 //!
-//! Every worker has its own connections; nothing here is shared between workers.
+//! Every worker has its own connections; nothing here is shared between workers. A connection is driven by the request
+//! that uses it, not by a task of its own. Must run on a `LocalSet` or a `LocalRuntime`.
 
+mod connection;
+mod download;
+mod error;
+mod pool;
+mod relay;
+mod send;
+mod upload;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+mod origin;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+mod tests;
+
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
+use crate::exchange::Response;
 use crate::names::Name;
+
+pub use error::UpstreamError;
+
+use pool::{Limits, Pool};
 
 /// One upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +39,8 @@ pub struct Settings {
     pub endpoints: Vec<Endpoint>,
     /// Longest time for a connection to be established.
     pub connect_timeout: Duration,
-    /// Longest time from the request being sent until the response head is complete.
+    /// Longest time from the request being sent until the response head is complete. While the request body makes
+    /// progress, it starts anew.
     pub response_timeout: Duration,
     /// Longest time between two pieces of a response body.
     pub idle_timeout: Duration,
@@ -34,4 +59,111 @@ pub struct Endpoint {
     pub host: String,
     /// The TCP port.
     pub port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') && !self.host.starts_with('[') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// A response whose head is complete.
+#[derive(Debug)]
+pub struct Sent {
+    /// The response, without hop-by-hop fields.
+    pub response: Response,
+    /// Who gave it.
+    pub endpoint: Rc<Endpoint>,
+    /// From being asked until the head was complete, connecting included.
+    pub took: Duration,
+    /// What it was sent on.
+    pub connection: Connected,
+}
+
+/// What a request was sent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connected {
+    /// A kept-alive connection.
+    Reused,
+    /// A new one.
+    New,
+}
+
+/// How many connections a worker has to an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connections {
+    /// The endpoint.
+    pub endpoint: Rc<Endpoint>,
+    /// All of them.
+    pub open: usize,
+    /// Those that wait for a request.
+    pub idle: usize,
+}
+
+/// The upstreams as one worker sees them.
+pub struct Upstreams(Vec<Upstream>);
+
+struct Upstream {
+    name: Name,
+    response_timeout: Duration,
+    idle_timeout: Duration,
+    /// One per endpoint, in the order of the settings.
+    pools: Vec<Rc<Pool>>,
+    /// Whose turn it is.
+    next: Cell<usize>,
+}
+
+impl Upstreams {
+    /// The upstreams, without connections yet. [`Upstreams::send`] takes positions in `settings`.
+    pub fn new(settings: &[Settings]) -> Self {
+        Self(Vec::new()).rebuilt(settings)
+    }
+
+    /// The upstreams of another configuration. Where upstream and endpoint stay, their connections stay; the new limits
+    /// hold for them at once. Requests under way on the old ones finish undisturbed.
+    pub fn rebuilt(&self, settings: &[Settings]) -> Self {
+        let rebuild = |settings: &Settings| {
+            let limits = Limits::from(settings);
+            let old = self.0.iter().find(|old| old.name == settings.name);
+            let mut known: Vec<_> = old.map(|old| old.pools.clone()).unwrap_or_default();
+            let mut pool = |endpoint: &Endpoint| match known.iter().position(|pool| *pool.endpoint == *endpoint) {
+                Some(index) => {
+                    let pool = known.swap_remove(index);
+                    pool.limit(limits);
+                    pool
+                }
+                None => Pool::new(endpoint, limits),
+            };
+            Upstream {
+                name: settings.name.clone(),
+                response_timeout: settings.response_timeout,
+                idle_timeout: settings.idle_timeout,
+                pools: settings.endpoints.iter().map(&mut pool).collect(),
+                next: Cell::new(0),
+            }
+        };
+        Self(settings.iter().map(rebuild).collect())
+    }
+
+    /// The connections of each endpoint of an upstream, in the order of its settings.
+    pub fn connections(&self, upstream: usize) -> Vec<Connections> {
+        let count = |pool: &Rc<Pool>| {
+            let (open, idle) = pool.count();
+            Connections { endpoint: Rc::clone(&pool.endpoint), open, idle }
+        };
+        self.0.get(upstream).map(|upstream| upstream.pools.iter().map(count).collect()).unwrap_or_default()
+    }
+}
+
+impl Upstream {
+    /// Every endpoint once, beginning with the one whose turn it is.
+    fn turn(&self) -> impl Iterator<Item = &Rc<Pool>> {
+        let count = self.pools.len();
+        let first = self.next.get();
+        self.next.set(if first + 1 < count { first + 1 } else { 0 });
+        self.pools.iter().cycle().skip(first).take(count)
+    }
 }

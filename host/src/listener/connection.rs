@@ -1,0 +1,107 @@
+//! One client connection: hyper's HTTP/1.1 around a handler.
+//!
+//! States: reading a head → handling → writing → reading the next head … → ended. Draining turns the next "reading a head"
+//! into "ended".
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::registry::{Registry, Ticket};
+use super::timer::HeadTimer;
+use super::{Handle, Settings};
+use crate::exchange::{Client, Scheme};
+use crate::http::{Body, settle_length};
+
+/// hyper's own limit. It parses into the stack up to here; a higher limit costs an allocation per request.
+const HYPER_HEADERS_MAX: usize = 100;
+/// Bytes that are buffered per connection and direction at most. hyper's default of 408 KiB buys nothing on a stream that
+/// is passed on as it comes, and is a lot of memory times all connections.
+const BUFFER_BYTES_MAX: usize = 128 * 1024;
+
+/// Opens connections.
+pub(super) struct Door<H> {
+    http: http1::Builder,
+    handler: Rc<H>,
+    registry: Rc<Registry>,
+}
+
+/// What the requests of one connection share.
+struct Visit<H> {
+    handler: Rc<H>,
+    client: Arc<Client>,
+}
+
+impl<H: Handle> Door<H> {
+    pub(super) fn new(settings: &Settings, handler: Rc<H>, registry: Rc<Registry>) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(HeadTimer::default())
+            .header_read_timeout(settings.head_timeout)
+            .max_header_size(settings.head_bytes_max)
+            .max_buf_size(BUFFER_BYTES_MAX.max(settings.head_bytes_max))
+            .keep_alive(true)
+            // A client that closes its side has gone away, as for nginx: what it asked for is not worth finishing.
+            .half_close(false);
+        if settings.headers_max != HYPER_HEADERS_MAX {
+            http.max_headers(settings.headers_max);
+        }
+        Self { http, handler, registry }
+    }
+
+    /// Serves a connection in a task of its own.
+    pub(super) fn open(&self, stream: TcpStream, address: SocketAddr) {
+        let client = Arc::new(Client::new(address, Scheme::Http));
+        let visit = Rc::new(Visit { handler: Rc::clone(&self.handler), client });
+        let service = service_fn(move |request| {
+            let visit = Rc::clone(&visit);
+            async move { Ok::<_, Infallible>(answer(&visit, request).await) }
+        });
+        let http = self.http.serve_connection(TokioIo::new(stream), service);
+        let ticket = self.registry.enter();
+        let index = ticket.index();
+        let task = tokio::task::spawn_local(run(http, ticket));
+        self.registry.seat(index, task.abort_handle());
+    }
+}
+
+async fn answer<H: Handle>(visit: &Visit<H>, request: ::http::Request<Incoming>) -> ::http::Response<Body> {
+    let method = request.method().clone();
+    let mut response = visit.handler.handle(&visit.client, request).await;
+    let (status, exact) = (response.status(), response.body().size_hint().exact());
+    settle_length(&method, status, response.headers_mut(), exact);
+    response
+}
+
+async fn run<S>(http: http1::Connection<TokioIo<TcpStream>, S>, ticket: Ticket)
+where
+    S: hyper::service::HttpService<Incoming, ResBody = Body>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut http = pin!(http);
+    let mut told = false;
+    let ended = poll_fn(|cx| {
+        ticket.remember(cx);
+        let polled = http.as_mut().poll(cx);
+        if polled.is_ready() || told || !ticket.draining() {
+            return polled;
+        }
+        // First looked for a request that is here already, then told to stop: that request is still answered.
+        told = true;
+        http.as_mut().graceful_shutdown();
+        http.as_mut().poll(cx)
+    })
+    .await;
+    if let Err(error) = ended {
+        tracing::debug!(%error, "client connection ended early");
+    }
+}

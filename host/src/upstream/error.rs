@@ -1,0 +1,98 @@
+//! Why a request got no response.
+//!
+//! One variant per thing that an operator would do something different about; the reason says what the client gets.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Endpoint;
+use crate::exchange::Reason;
+
+/// A request that got no response.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// The upstream has no endpoint.
+    #[error("the upstream has no endpoint")]
+    NoEndpoint,
+    /// Every endpoint has as many connections as allowed, all of them busy.
+    #[error("{endpoint}: all {max} connections are busy")]
+    Overload {
+        /// The endpoint asked last.
+        endpoint: Rc<Endpoint>,
+        /// The limit, per worker.
+        max: usize,
+    },
+    /// The name could not be resolved or no address accepted a connection.
+    #[error("{endpoint}: no connection: {error}")]
+    Connect {
+        /// The endpoint asked last.
+        endpoint: Rc<Endpoint>,
+        /// What the system says.
+        #[source]
+        error: io::Error,
+    },
+    /// No address accepted a connection in time.
+    #[error("{endpoint}: no connection within {} ms", .timeout.as_millis())]
+    ConnectTimeout {
+        /// The endpoint asked last.
+        endpoint: Rc<Endpoint>,
+        /// How long that was tried.
+        timeout: Duration,
+    },
+    /// The connection broke, or what came was not HTTP, before the response head was complete.
+    #[error("{endpoint}: no response: {error}")]
+    Protocol {
+        /// The endpoint.
+        endpoint: Rc<Endpoint>,
+        /// What hyper says.
+        #[source]
+        error: hyper::Error,
+    },
+    /// It changed to another protocol, which nobody asked for.
+    #[error("{endpoint}: answered 101 without being asked to switch protocols")]
+    Switched {
+        /// The endpoint.
+        endpoint: Rc<Endpoint>,
+    },
+    /// No response head in time.
+    #[error("{endpoint}: no response within {} ms", .timeout.as_millis())]
+    ResponseTimeout {
+        /// The endpoint.
+        endpoint: Rc<Endpoint>,
+        /// How long it had.
+        timeout: Duration,
+    },
+    /// The client's body broke off.
+    #[error("the request body broke off")]
+    RequestBroken,
+    /// The client stopped sending its body.
+    #[error("no request body data for {} ms", .timeout.as_millis())]
+    RequestStalled {
+        /// How long nothing came.
+        timeout: Duration,
+    },
+    /// The client's body is longer than allowed.
+    #[error("the request body is too long")]
+    RequestTooLarge,
+}
+
+impl UpstreamError {
+    /// What to tell the client.
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::NoEndpoint => Reason::NoEndpoint,
+            Self::Overload { .. } => Reason::Overload,
+            Self::Connect { .. } => Reason::UpstreamConnect,
+            Self::Protocol { .. } | Self::Switched { .. } => Reason::UpstreamProtocol,
+            Self::ConnectTimeout { .. } | Self::ResponseTimeout { .. } => Reason::UpstreamTimeout,
+            Self::RequestBroken | Self::RequestStalled { .. } => Reason::BadRequest,
+            Self::RequestTooLarge => Reason::RequestTooLarge,
+        }
+    }
+
+    /// Whether another endpoint may be asked: nothing of the request has been sent.
+    pub(super) const fn is_unsent(&self) -> bool {
+        matches!(self, Self::Overload { .. } | Self::Connect { .. } | Self::ConnectTimeout { .. })
+    }
+}

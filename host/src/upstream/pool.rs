@@ -1,0 +1,187 @@
+//! The connections of one worker to one endpoint: those in use are counted, the idle ones kept.
+//!
+//! Last in, first out: the connection used last is the least likely to have been closed, and those that a calmer hour does
+//! not need grow old and go.
+
+use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+
+use super::connection::Connection;
+use super::{Endpoint, Settings, UpstreamError};
+use crate::time;
+
+/// How often idle connections are looked through for old and closed ones, while there are any.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The part of an upstream's settings that a pool needs; a configuration change may replace it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    connect_timeout: Duration,
+    idle_connections_max: usize,
+    idle_connection_timeout: Duration,
+    connections_max: usize,
+}
+
+impl From<&Settings> for Limits {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            connect_timeout: settings.connect_timeout,
+            idle_connections_max: settings.idle_connections_max,
+            idle_connection_timeout: settings.idle_connection_timeout,
+            connections_max: settings.connections_max,
+        }
+    }
+}
+
+/// The connections to one endpoint.
+pub(super) struct Pool {
+    pub(super) endpoint: Rc<Endpoint>,
+    /// The endpoint's address where it is not a name.
+    literal: Option<SocketAddr>,
+    limits: Cell<Limits>,
+    idle: RefCell<Vec<Box<Connection>>>,
+    /// All connections, idle ones included.
+    open: Cell<usize>,
+    sweeping: Cell<bool>,
+}
+
+impl Pool {
+    pub(super) fn new(endpoint: &Endpoint, limits: Limits) -> Rc<Self> {
+        let host = endpoint.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&endpoint.host);
+        let literal = host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, endpoint.port));
+        Rc::new(Self {
+            endpoint: Rc::new(endpoint.clone()),
+            literal,
+            limits: Cell::new(limits),
+            idle: RefCell::default(),
+            open: Cell::new(0),
+            sweeping: Cell::new(false),
+        })
+    }
+
+    /// From now on these limits hold.
+    pub(super) fn limit(&self, limits: Limits) {
+        self.limits.set(limits);
+    }
+
+    /// How many connections there are, and how many of them are idle.
+    pub(super) fn count(&self) -> (usize, usize) {
+        (self.open.get(), self.idle.borrow().len())
+    }
+
+    /// An idle connection that is still good.
+    pub(super) fn reuse(self: &Rc<Self>, now: Instant) -> Option<Lease> {
+        let timeout = self.limits.get().idle_connection_timeout;
+        loop {
+            let mut connection = self.idle.borrow_mut().pop()?;
+            if now.saturating_duration_since(connection.idle_since) < timeout && connection.is_alive() {
+                return Some(Lease { connection, place: Place { pool: Rc::clone(self), held: true } });
+            }
+            self.open.set(self.open.get() - 1);
+        }
+    }
+
+    /// A new connection.
+    pub(super) async fn connect(self: &Rc<Self>) -> Result<Lease, UpstreamError> {
+        let Limits { connect_timeout: timeout, connections_max: max, .. } = self.limits.get();
+        let endpoint = || Rc::clone(&self.endpoint);
+        if self.open.get() >= max {
+            return Err(UpstreamError::Overload { endpoint: endpoint(), max });
+        }
+        let place = Place::take(self);
+        let opened = Connection::open(&self.endpoint.host, self.endpoint.port, self.literal);
+        match tokio::time::timeout(timeout, opened).await {
+            Ok(Ok(connection)) => Ok(Lease { connection, place }),
+            Ok(Err(error)) => Err(UpstreamError::Connect { endpoint: endpoint(), error }),
+            Err(_) => Err(UpstreamError::ConnectTimeout { endpoint: endpoint(), timeout }),
+        }
+    }
+
+    /// Keeps an idle connection, unless there are enough. Whether it did.
+    fn keep(self: &Rc<Self>, mut connection: Box<Connection>, now: Instant) -> bool {
+        let mut idle = self.idle.borrow_mut();
+        let keep = idle.len() < self.limits.get().idle_connections_max;
+        if keep {
+            connection.idle_since = now;
+            idle.push(connection);
+            if !self.sweeping.replace(true) {
+                tokio::task::spawn_local(sweep(Rc::downgrade(self)));
+            }
+        }
+        keep
+    }
+
+    /// Closes idle connections that are too old or that the endpoint has closed. Gives how many are left.
+    fn sweep(&self, now: Instant) -> usize {
+        let timeout = self.limits.get().idle_connection_timeout;
+        let mut idle = self.idle.borrow_mut();
+        let before = idle.len();
+        idle.retain_mut(|connection| {
+            now.saturating_duration_since(connection.idle_since) < timeout && connection.is_alive()
+        });
+        self.open.set(self.open.get() - (before - idle.len()));
+        idle.len()
+    }
+}
+
+/// Runs while the pool has idle connections; a pool that is gone takes its connections with it.
+async fn sweep(pool: Weak<Pool>) {
+    loop {
+        let Some(interval) = pool.upgrade().map(|pool| pool.limits.get().idle_connection_timeout.min(SWEEP_INTERVAL))
+        else {
+            return;
+        };
+        tokio::time::sleep(interval.max(Duration::from_millis(1))).await;
+        let Some(pool) = pool.upgrade() else { return };
+        if pool.sweep(time::now()) == 0 {
+            pool.sweeping.set(false);
+            return;
+        }
+    }
+}
+
+/// One of the connections that a pool may have; given back when dropped.
+struct Place {
+    pool: Rc<Pool>,
+    /// Whether dropping gives it back: not any more once an idle connection has taken it over.
+    held: bool,
+}
+
+impl Place {
+    fn take(pool: &Rc<Pool>) -> Self {
+        pool.open.set(pool.open.get() + 1);
+        Self { pool: Rc::clone(pool), held: true }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.held {
+            self.pool.open.set(self.pool.open.get() - 1);
+        }
+    }
+}
+
+/// A connection in use. Dropped, it closes the connection; [`Lease::release`] keeps it for the next request.
+pub(super) struct Lease {
+    pub(super) connection: Box<Connection>,
+    place: Place,
+}
+
+impl Lease {
+    /// The endpoint it leads to.
+    pub(super) fn endpoint(&self) -> Rc<Endpoint> {
+        Rc::clone(&self.place.pool.endpoint)
+    }
+
+    /// Gives the connection back if it may be used again.
+    pub(super) fn release(self, now: Instant) {
+        let Self { mut connection, mut place } = self;
+        connection.settle();
+        if connection.is_ready() && place.pool.keep(connection, now) {
+            place.held = false;
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! One request to an upstream: which endpoint, which connection, when to try again.
+//!
+//! A request is sent a second time only when the first cannot have been acted upon, or when acting twice does no harm
+//! (RFC 9110 section 9.2.2); and then on a new connection.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use ::http::header::{self, HeaderMap, HeaderValue};
+use ::http::{StatusCode, Uri};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::task::unconstrained;
+
+use super::download;
+use super::pool::{Lease, Pool};
+use super::upload::{Stage, Upload};
+use super::{Connected, Sent, Upstream, UpstreamError, Upstreams};
+use crate::exchange::{Request, Response};
+use crate::http::{Body, parse_length, strip_response};
+use crate::time;
+
+impl Upstreams {
+    /// Sends a request and waits for the response head. `upstream` is a position in the settings.
+    ///
+    /// The request's fields are those without hop-by-hop ones; `Host` and the framing are written from `authority` and
+    /// `body`. Endpoints are asked in turn; where one cannot be reached the next is tried.
+    pub async fn send(&self, upstream: usize, request: &Request, body: Body) -> Result<Sent, UpstreamError> {
+        let started = time::now();
+        let upstream = self.0.get(upstream).ok_or(UpstreamError::NoEndpoint)?;
+        // Without a body, sending anew loses nothing; with an idempotent method, it changes nothing.
+        let repeatable = body.is_end_stream() && request.method.is_idempotent();
+        let (upload, body) = Upload::watch(body);
+        let mut parcel = Parcel { request, body, upload, repeatable };
+        let mut failed = UpstreamError::NoEndpoint;
+        for pool in upstream.turn() {
+            match upstream.ask(pool, &mut parcel, started).await {
+                Err(error) if error.is_unsent() => failed = error,
+                decided => return decided,
+            }
+        }
+        Err(failed)
+    }
+}
+
+/// A request on its way, and what is needed to send it once more.
+struct Parcel<'a> {
+    request: &'a Request,
+    /// Taken when it is sent, back here when it came back.
+    body: Body,
+    upload: Option<Rc<Upload>>,
+    repeatable: bool,
+}
+
+/// Why there was no response on one connection.
+enum Trouble {
+    /// The connection was closed before the request was written: it is all here.
+    Returned(Body, hyper::Error),
+    /// The connection failed when some or all of it had been written.
+    Failed(hyper::Error),
+    /// No head in time.
+    TimedOut,
+}
+
+impl Upstream {
+    /// Asks one endpoint, on a kept-alive connection if there is one.
+    async fn ask(&self, pool: &Rc<Pool>, parcel: &mut Parcel<'_>, started: Instant) -> Result<Sent, UpstreamError> {
+        let (mut lease, mut connected) = match pool.reuse(started) {
+            Some(lease) => (lease, Connected::Reused),
+            None => (pool.connect().await?, Connected::New),
+        };
+        loop {
+            let outgoing = outgoing(parcel.request, std::mem::take(&mut parcel.body));
+            let trouble = match exchange(&mut lease, outgoing, parcel.upload.as_deref(), self.response_timeout).await {
+                Ok(answer) => return self.sent(answer, lease, connected, parcel, started),
+                Err(trouble) => trouble,
+            };
+            let reused = connected == Connected::Reused;
+            parcel.body = match trouble {
+                Trouble::Returned(body, _) if reused => body,
+                Trouble::Failed(ref error) if reused && parcel.repeatable && is_gone(error) => Body::Empty,
+                trouble => return Err(self.judge(trouble, &lease, parcel)),
+            };
+            drop(lease);
+            lease = pool.connect().await?;
+            connected = Connected::New;
+        }
+    }
+
+    fn sent(
+        &self,
+        answer: ::http::Response<Incoming>,
+        mut lease: Lease,
+        connected: Connected,
+        parcel: &Parcel<'_>,
+        started: Instant,
+    ) -> Result<Sent, UpstreamError> {
+        let now = time::now();
+        let endpoint = lease.endpoint();
+        let (head, incoming) = answer.into_parts();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(UpstreamError::Switched { endpoint });
+        }
+        let mut headers = head.headers;
+        strip_response(&mut headers);
+        lease.connection.patience.stop();
+        let uploading = parcel.upload.as_ref().is_some_and(|upload| upload.stage() != Stage::Done);
+        let body = if uploading && !lease.connection.is_ended() {
+            download::body_apart(incoming, lease, self.idle_timeout)
+        } else {
+            download::body(incoming, lease, now, self.idle_timeout)
+        };
+        let response = Response { status: head.status, headers, body };
+        Ok(Sent { response, endpoint, took: now.saturating_duration_since(started), connection: connected })
+    }
+
+    /// Whose fault it was.
+    fn judge(&self, trouble: Trouble, lease: &Lease, parcel: &Parcel<'_>) -> UpstreamError {
+        let stage = parcel.upload.as_ref().map_or(Stage::Done, |upload| upload.stage());
+        let timeout = self.response_timeout;
+        match (stage, trouble) {
+            (Stage::Broken, _) => UpstreamError::RequestBroken,
+            (Stage::TooLarge, _) => UpstreamError::RequestTooLarge,
+            (Stage::Awaiting, Trouble::TimedOut) => UpstreamError::RequestStalled { timeout },
+            (_, Trouble::TimedOut) => UpstreamError::ResponseTimeout { endpoint: lease.endpoint(), timeout },
+            (_, Trouble::Returned(_, error) | Trouble::Failed(error)) => {
+                UpstreamError::Protocol { endpoint: lease.endpoint(), error }
+            }
+        }
+    }
+}
+
+/// Whether the connection just was no longer there, as opposed to something wrong having come over it.
+fn is_gone(error: &hyper::Error) -> bool {
+    !error.is_parse() && !error.is_user()
+}
+
+/// Sends a request on a connection and drives it until the response head is there.
+async fn exchange(
+    lease: &mut Lease,
+    request: ::http::Request<Body>,
+    upload: Option<&Upload>,
+    timeout: Duration,
+) -> Result<::http::Response<Incoming>, Trouble> {
+    let connection = &mut *lease.connection;
+    connection.patience.restart(time::now(), timeout);
+    let answer = connection.relay.quietly(|| connection.sender.try_send_request(request));
+    // Polled without a waker, because only driving the connection can bring the answer; hence also unconstrained: tokio's
+    // way to make a busy task yield is to return `Pending` and to wake it.
+    let mut answer = pin!(unconstrained(answer));
+    let mut uploaded = 0;
+    poll_fn(|cx| {
+        connection.drive(cx);
+        if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return Poll::Ready(answer.map_err(|mut failed| match failed.take_message() {
+                Some(request) => Trouble::Returned(request.into_body(), failed.into_error()),
+                None => Trouble::Failed(failed.into_error()),
+            }));
+        }
+        while connection.poll_patience(timeout).is_ready() {
+            match upload.map(Upload::bytes) {
+                Some(bytes) if bytes > uploaded => uploaded = bytes,
+                _ => return Poll::Ready(Err(Trouble::TimedOut)),
+            }
+            connection.patience.restart(time::now(), timeout);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// The request as it is written to the connection.
+fn outgoing(request: &Request, body: Body) -> ::http::Request<Body> {
+    let mut headers = request.headers.clone();
+    let authority = request.authority.as_bytes();
+    if headers.get(header::HOST).is_none_or(|host| host.as_bytes() != authority)
+        && let Ok(host) = HeaderValue::from_bytes(authority)
+    {
+        headers.insert(header::HOST, host);
+    }
+    if headers.contains_key(header::TE) {
+        // RFC 9110 section 10.1.4: who sends TE names it in Connection.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    frame(&mut headers, &body);
+    let mut outgoing = ::http::Request::new(body);
+    *outgoing.method_mut() = request.method.clone();
+    *outgoing.uri_mut() = Uri::from(request.target.clone());
+    *outgoing.headers_mut() = headers;
+    outgoing
+}
+
+/// Makes the fields say what the body is. hyper adds a missing `Content-Length` and believes one that is there; a body of
+/// unknown length it sends with any method only when told.
+fn frame(headers: &mut HeaderMap, body: &Body) {
+    let declared = headers.get(header::CONTENT_LENGTH).map(|value| parse_length(value.as_bytes()));
+    match (declared, body.size_hint().exact()) {
+        (None, Some(_)) => {}
+        (Some(declared), Some(exact)) if declared == Some(exact) => {}
+        (Some(_), Some(exact)) => drop(headers.insert(header::CONTENT_LENGTH, HeaderValue::from(exact))),
+        (declared, None) => {
+            if declared.is_some() {
+                headers.remove(header::CONTENT_LENGTH);
+            }
+            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+    }
+}
