@@ -90,7 +90,9 @@ pub use {schemars, serde, serde_json};
 
 pub use crate::error::{Error, Result};
 pub use crate::header::{HeaderName, HeaderSet, HeaderSetBuilder, HeaderValue};
-pub use crate::plugin::{Admission, AdmitVerdict, Failure, Fault, Hook, KeyVerdict, NoConfig, Plugin, Summary, Verdict};
+pub use crate::plugin::{
+    Admission, AdmitVerdict, Failure, Fault, Hook, KeyVerdict, NoConfig, Plugin, Summary, Verdict,
+};
 pub use crate::raw::headers::Invalid;
 pub use crate::raw::types::{CacheStatus, PluginTiming, Timings};
 pub use crate::request::{Request, plugin_name};
@@ -99,8 +101,8 @@ pub use crate::response::Response;
 /// What most plugins name: `use portcullis_sdk::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Admission, AdmitVerdict, Error, Failure, HeaderName, HeaderSet, HeaderValue, Hook, KeyVerdict, NoConfig, Plugin,
-        Request, Response, Result, Summary, Verdict,
+        Admission, AdmitVerdict, Error, Failure, HeaderName, HeaderSet, HeaderValue, Hook, KeyVerdict, NoConfig,
+        Plugin, Request, Response, Result, Summary, Verdict,
     };
     pub use crate::{debug, error, info, trace, warn};
 }

@@ -22,7 +22,8 @@
 //! # What it costs
 //!
 //! `Server-Timing`: one call to read the times (two where plugins are shown) and one to set the header. Metrics: three calls
-//! after the response, and one per further histogram. The slow log: none unless the request was slow.
+//! after the response, and two for the upstream's histogram. The slow log: none unless the request was slow. A hook that
+//! the configuration has no use for is not called.
 
 mod config;
 mod duration;
@@ -85,10 +86,18 @@ impl Plugin for ResponseTiming {
         })
     }
 
-    fn post_handler(&self, request: &Request, response: &Response) -> Result<Verdict> {
+    fn idle_hooks(&self) -> Vec<Hook> {
+        let mut idle = Vec::new();
         if self.server_timing.is_none() && self.response_time.is_none() {
-            return Ok(Verdict::Next);
+            idle.push(Hook::PostHandler);
         }
+        if self.series.is_none() && self.slow.is_none() {
+            idle.push(Hook::PostResponse);
+        }
+        idle
+    }
+
+    fn post_handler(&self, request: &Request, response: &Response) -> Result<Verdict> {
         if let Some(name) = self.only_with
             && request.header(name).is_none()
         {

@@ -18,6 +18,8 @@ pub struct Config {
     pub content_security_policy: Option<Choice<Policy>>,
     /// Content-Security-Policy-Report-Only, beside or instead of the policy that is enforced.
     pub content_security_policy_report_only: Option<Choice<Policy>>,
+    /// The request header that tells the upstream the nonce, where a policy has one.
+    pub nonce_request_header: Option<String>,
     /// Cross-Origin-Opener-Policy.
     pub cross_origin_opener_policy: Option<Text>,
     /// Cross-Origin-Embedder-Policy. Off unless switched on; `true` is `require-corp`.

@@ -25,15 +25,17 @@
 //!
 //! # Nonce
 //!
-//! `nonce` (or `{nonce}` in a policy written as a string) asks for a random value per response. It is left as the exchange
-//! attribute `csp.nonce`, in base64 without padding; a plugin that set the attribute before decides the value instead.
-//! Responses with a nonce in their body must not be cached.
+//! `nonce` (or `{nonce}` in a policy written as a string) asks for a random value per request. It is made before the
+//! handler, left as the exchange attribute `csp.nonce` in base64 without padding, and with
+//! `"nonce_request_header": "x-csp-nonce"` told to the upstream, which puts it into its pages. A plugin that set the
+//! attribute earlier in the chain decides the value instead. Pages with a nonce in them must not be cached.
 //!
 //! # What it costs
 //!
 //! Everything that does not change from response to response is one prepared header set, applied with one call. HSTS is only
 //! sent over https (RFC 6797 section 7.2), which costs one more call to ask for the scheme; `"hsts_over_http": true` saves
-//! it and is right behind a load balancer that ends TLS. A nonce costs three more.
+//! it and is right behind a load balancer that ends TLS. A nonce costs one more hook and four more calls. A hook that the
+//! configuration has no use for is not called.
 
 mod config;
 mod csp;
@@ -62,6 +64,8 @@ pub struct SecurityHeaders {
     secure: Option<HeaderSet>,
     /// Policies that need a nonce.
     nonced: Vec<(HeaderName, Template)>,
+    /// The header that tells the upstream the nonce.
+    nonce_header: Option<HeaderName>,
 }
 
 #[portcullis_sdk::plugin]
@@ -76,7 +80,30 @@ impl Plugin for SecurityHeaders {
         };
         let always = if plan.edits.is_empty() { None } else { Some(prepare(&plan.edits)?) };
         let nonced = plan.nonced.into_iter().map(|(name, template)| Ok((HeaderName::intern(name)?, template)));
-        Ok(Self { always, secure, nonced: nonced.collect::<Result<_>>()? })
+        let nonced: Vec<_> = nonced.collect::<Result<_>>()?;
+        let nonce_header = config.nonce_request_header.as_deref().map(HeaderName::intern).transpose()?;
+        Ok(Self { always, secure, nonced, nonce_header })
+    }
+
+    fn idle_hooks(&self) -> Vec<Hook> {
+        let mut idle = Vec::new();
+        if self.nonced.is_empty() {
+            idle.push(Hook::PreHandler);
+            if self.always.is_none() && self.secure.is_none() {
+                idle.push(Hook::PostHandler);
+            }
+        }
+        idle
+    }
+
+    fn pre_handler(&self, request: &Request) -> Result<Verdict> {
+        if !self.nonced.is_empty() {
+            let nonce = nonce_of(request)?;
+            if let Some(name) = self.nonce_header {
+                request.set_header(name, nonce)?;
+            }
+        }
+        Ok(Verdict::Next)
     }
 
     fn post_handler(&self, request: &Request, response: &Response) -> Result<Verdict> {
@@ -88,6 +115,7 @@ impl Plugin for SecurityHeaders {
             response.apply(set);
         }
         if !self.nonced.is_empty() {
+            // Where an earlier step answered, this is the first that needs it.
             let nonce = nonce_of(request)?;
             for (name, template) in &self.nonced {
                 response.set_header(*name, template.fill(&nonce))?;

@@ -1,1 +1,148 @@
-//! x
+//! Decides what the gateway's cache keeps, under which key and for how long, and what clients may keep.
+//!
+//! ```json
+//! {
+//!   "statuses": { "200": "10m", "301": "1h" },
+//!   "negative_ttl": "30s",
+//!   "paths": [
+//!     { "path": "/static/*", "ttl": "1d", "tags": ["static"] },
+//!     { "path": "/account/*", "store": false }
+//!   ],
+//!   "adaptive": { "min": "5s", "max": "1h" },
+//!   "key": { "headers": ["accept-language"], "query": { "deny": ["utm_*", "fbclid"] }, "sort_query": true },
+//!   "bypass": { "cookies": ["session"], "headers": [{ "name": "x-preview" }], "query": ["nocache"] },
+//!   "tags": { "headers": ["surrogate-key"] },
+//!   "cache_control": [
+//!     { "path": "/static/*", "value": "public, max-age=31536000, immutable" },
+//!     { "path": "/api/*", "value": "private, max-age=0, must-revalidate" },
+//!     { "value": "no-store" }
+//!   ]
+//! }
+//! ```
+//!
+//! # How long
+//!
+//! Durations are written `500ms`, `30s`, `10m`, `1h`, `7d`; `0s` means: not stored. For each response the first that says
+//! something decides:
+//!
+//! 1. `"store": false` on its path, `Vary: *`, `Set-Cookie` (unless `store_set_cookie`): not stored.
+//! 2. What the origin says in `Cache-Control` and `Expires`, unless `override_origin`: `no-store` and `private` are not
+//!    stored, `no-cache` is left to the gateway, a lifetime counts as it stands.
+//! 3. `statuses`, then `ttl` of the first entry in `paths` that matches.
+//! 4. `adaptive`, for 200.
+//! 5. `statuses`, `negative_ttl` (404, 405, 410, 414, 451, 501), `ttl`. A `ttl` speaks of 200, 203, 204, 300, 301 and 308.
+//!
+//! Otherwise the gateway decides as without this plugin. In `statuses` a code (`404`) wins over a class (`4xx`).
+//!
+//! # Adaptive ttl
+//!
+//! A response that changes rarely and is asked for often is kept longer:
+//!
+//! `ttl = interval × share × (1 + popularity × log2(1 + requests per minute))`, not under `min` and not over `max`.
+//!
+//! `interval` is the time for which the resource has been seen unchanged (`ETag`, else `Last-Modified`), or the average time
+//! between its changes where that is more; `Last-Modified` tells the time of the last change even when it was never seen
+//! before. A response with neither is not adapted. Requests are counted in each instance, changes are kept in `kv`, where
+//! all workers share them and they survive a swap.
+//!
+//! # Key
+//!
+//! Without `key` it is the gateway's: scheme, authority, path and query. Headers and cookies extend it; a choice among query
+//! parameters, sorting them, or leaving out scheme or host replaces it, and with it what plugins earlier in the chain
+//! added. Patterns of names and paths may hold `*`, which stands for anything.
+//!
+//! # What it costs
+//!
+//! `cache_control`: one call to read the path (none where the first entry is for all paths), one to read the status (none
+//! with `"errors": "apply"`), one to apply a prepared set. The cache hooks are only called on routes that cache, and ask only
+//! for what the configuration names. A hook that the configuration has no use for is not called.
+
+mod adaptive;
+mod admit;
+mod bypass;
+mod client;
+mod config;
+mod cookie;
+mod duration;
+mod key;
+mod origin;
+mod pattern;
+mod query;
+mod tags;
+mod ttl;
+
+#[cfg(test)]
+mod tests;
+
+use portcullis_sdk::prelude::*;
+
+use crate::adaptive::Adaptive;
+use crate::admit::Admit;
+use crate::bypass::Bypass;
+use crate::client::Client;
+use crate::config::Config;
+use crate::key::Key;
+
+/// What an instance prepared. What is none has nothing to do.
+pub struct SmartCache {
+    bypass: Option<Bypass>,
+    key: Key,
+    adaptive: Option<Adaptive>,
+    admit: Option<Admit>,
+    client: Option<Client>,
+}
+
+#[portcullis_sdk::plugin(grants = ["clock", "kv"])]
+impl Plugin for SmartCache {
+    type Config = Config;
+
+    fn init(config: Config) -> Result<Self> {
+        Ok(Self {
+            bypass: Bypass::new(&config.bypass)?,
+            key: Key::new(&config.key)?,
+            adaptive: config.adaptive.as_ref().map(Adaptive::new).transpose()?,
+            admit: Admit::new(&config)?,
+            client: Client::new(&config)?,
+        })
+    }
+
+    fn idle_hooks(&self) -> Vec<Hook> {
+        let mut idle = Vec::new();
+        if self.bypass.is_none() && self.adaptive.is_none() && self.key.is_plain() {
+            idle.push(Hook::CacheKey);
+        }
+        if self.admit.is_none() {
+            idle.push(Hook::CacheAdmit);
+        }
+        if self.client.is_none() {
+            idle.push(Hook::PostHandler);
+        }
+        idle
+    }
+
+    fn cache_key(&self, request: &Request) -> Result<KeyVerdict> {
+        if let Some(bypass) = &self.bypass
+            && bypass.applies(request)
+        {
+            return Ok(KeyVerdict::Bypass);
+        }
+        if let Some(adaptive) = &self.adaptive {
+            adaptive.count(self.key.resource(request));
+        }
+        Ok(self.key.verdict(request))
+    }
+
+    fn cache_admit(&self, request: &Request, response: &Response) -> Result<AdmitVerdict> {
+        match &self.admit {
+            Some(admit) => Ok(admit.verdict(request, response, self.adaptive.as_ref(), &self.key)),
+            None => Ok(AdmitVerdict::Next),
+        }
+    }
+
+    fn post_handler(&self, request: &Request, response: &Response) -> Result<Verdict> {
+        if let Some(client) = &self.client {
+            client.apply(request, response);
+        }
+        Ok(Verdict::Next)
+    }
+}

@@ -31,6 +31,9 @@ pub(crate) fn expand(arguments: Arguments, mut item: ItemImpl) -> syn::Result<To
     if has_config && !has_init {
         return Err(syn::Error::new_spanned(&item.self_ty, "a plugin with a `Config` needs `fn init` to read it"));
     }
+    if !has_init && item.items.iter().any(|member| matches!(member, ImplItem::Fn(f) if f.sig.ident == "idle_hooks")) {
+        return Err(syn::Error::new_spanned(&item.self_ty, "`idle_hooks` is only asked of a plugin with `fn init`"));
+    }
     if !has_config {
         item.items.insert(
             0,

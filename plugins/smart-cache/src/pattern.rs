@@ -1,0 +1,97 @@
+//! Patterns of paths and names with `*`, which stands for anything, also for nothing.
+
+/// A pattern, sorted into what is cheap to match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Pattern {
+    /// `*`
+    Any,
+    /// `/a`
+    Exact(String),
+    /// `/static/*`
+    Prefix(String),
+    /// `*.css`
+    Suffix(String),
+    /// Text before the first `*`, texts between, text behind the last.
+    Parts(String, Vec<String>, String),
+}
+
+impl Pattern {
+    pub(crate) fn new(text: &str) -> Self {
+        let mut parts: Vec<String> = text.split('*').map(str::to_owned).collect();
+        let last = parts.pop().unwrap_or_default();
+        if parts.is_empty() {
+            return Self::Exact(last);
+        }
+        let first = parts.remove(0);
+        parts.retain(|part| !part.is_empty());
+        match (first.is_empty(), parts.is_empty(), last.is_empty()) {
+            (true, true, true) => Self::Any,
+            (false, true, true) => Self::Prefix(first),
+            (true, true, false) => Self::Suffix(last),
+            _ => Self::Parts(first, parts, last),
+        }
+    }
+
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(whole) => text == whole,
+            Self::Prefix(prefix) => text.starts_with(prefix.as_str()),
+            Self::Suffix(suffix) => text.ends_with(suffix.as_str()),
+            Self::Parts(first, between, last) => {
+                let inner = text.strip_prefix(first.as_str()).and_then(|rest| rest.strip_suffix(last.as_str()));
+                let mut rest = match inner {
+                    Some(inner) => inner,
+                    None => return false,
+                };
+                // The leftmost place of each part leaves most room for the next.
+                between.iter().all(|part| match rest.split_once(part.as_str()) {
+                    Some((_, behind)) => {
+                        rest = behind;
+                        true
+                    }
+                    None => false,
+                })
+            }
+        }
+    }
+}
+
+/// Patterns of which one has to match.
+pub(crate) fn any(patterns: &[Pattern], text: &str) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(text))
+}
+
+/// Patterns from their texts.
+pub(crate) fn all(texts: &[String]) -> Vec<Pattern> {
+    texts.iter().map(|text| Pattern::new(text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        let check = |pattern: &str, text: &str, expected: bool| {
+            assert_eq!(Pattern::new(pattern).matches(text), expected, "{pattern} on {text}");
+        };
+        check("/a", "/a", true);
+        check("/a", "/ab", false);
+        check("", "", true);
+        check("*", "", true);
+        check("**", "/x", true);
+        check("/static/*", "/static/", true);
+        check("/static/*", "/static/a/b.css", true);
+        check("/static/*", "/static", false);
+        check("*.css", "/a/b.css", true);
+        check("*.css", "/a/b.css.map", false);
+        check("/a/*/c", "/a/b/c", true);
+        check("/a/*/c", "/a/c", false);
+        check("/a/*/c", "/a//c", true);
+        check("*/v*/x*", "/api/v1/x", true);
+        check("*/v*/x*", "/api/x/v1", false);
+        check("ab*ba", "aba", false);
+        check("utm_*", "utm_source", true);
+    }
+}

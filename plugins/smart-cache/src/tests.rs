@@ -1,0 +1,129 @@
+//! From configuration to decisions: which ttl, for which status and path, and what wins.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+use portcullis_sdk::serde_json::{self, Value, json};
+
+use crate::bypass::{has_cookie, has_parameter};
+use crate::config::Config;
+use crate::origin::{Fields, Origin};
+use crate::pattern;
+use crate::ttl::{Decision, Facts, Ttl};
+
+fn config(config: Value) -> Config {
+    serde_json::from_value(config).unwrap()
+}
+
+fn facts(status: u16, cache_control: &str) -> Facts {
+    let origin = Origin::new(&Fields { cache_control: &[cache_control.as_bytes()], ..Fields::default() });
+    Facts { status, origin, sets_cookie: false, varies_by_all: false, authorized: false }
+}
+
+#[track_caller]
+fn check(of: &Value, path: &str, facts: &Facts, expected: Decision) {
+    let ttl = Ttl::new(&config(of.clone())).unwrap();
+    assert_eq!(ttl.decide(ttl.place(path), facts), expected, "{of} {path} {facts:?}");
+}
+
+#[test]
+fn status_decides_code_before_class_before_ttl() {
+    let of = json!({ "statuses": { "404": "1s", "4xx": "2s", "500": "0s" }, "ttl": "9s" });
+    check(&of, "/", &facts(404, ""), Decision::For(1_000));
+    check(&of, "/", &facts(410, ""), Decision::For(2_000));
+    check(&of, "/", &facts(500, ""), Decision::NoStore);
+    check(&of, "/", &facts(502, ""), Decision::Next);
+    check(&of, "/", &facts(200, ""), Decision::For(9_000));
+    check(&of, "/", &facts(206, ""), Decision::Next);
+}
+
+#[test]
+fn negative_answers_have_a_ttl_of_their_own() {
+    let of = json!({ "negative_ttl": "30s", "statuses": { "410": "1h" } });
+    check(&of, "/", &facts(404, ""), Decision::For(30_000));
+    check(&of, "/", &facts(410, ""), Decision::For(3_600_000));
+    check(&of, "/", &facts(403, ""), Decision::Next);
+    check(&of, "/", &facts(200, ""), Decision::Next);
+}
+
+#[test]
+fn the_first_path_that_matches_counts() {
+    let of = json!({ "ttl": "1s", "paths": [
+        { "path": "/a/private/*", "store": false },
+        { "path": "/a/*", "ttl": "2s", "statuses": { "404": "3s" } },
+        { "path": "*", "ttl": "4s" },
+    ] });
+    check(&of, "/a/private/x", &facts(200, ""), Decision::NoStore);
+    check(&of, "/a/x", &facts(200, ""), Decision::For(2_000));
+    check(&of, "/a/x", &facts(404, ""), Decision::For(3_000));
+    check(&of, "/b", &facts(200, ""), Decision::For(4_000));
+}
+
+#[test]
+fn the_origin_wins_unless_overridden() {
+    let of = json!({ "ttl": "10s" });
+    let overriding = json!({ "ttl": "10s", "override_origin": true });
+    let mixed = json!({ "ttl": "10s", "paths": [{ "path": "/o", "override_origin": true }] });
+    for (control, respected) in [
+        ("no-store", Decision::NoStore),
+        ("private, max-age=5", Decision::NoStore),
+        ("no-cache", Decision::Next),
+        ("max-age=5", Decision::AsOriginSays(5_000)),
+        ("public", Decision::For(10_000)),
+    ] {
+        check(&of, "/o", &facts(200, control), respected);
+        check(&overriding, "/o", &facts(200, control), Decision::For(10_000));
+        check(&mixed, "/o", &facts(200, control), Decision::For(10_000));
+        check(&mixed, "/other", &facts(200, control), respected);
+    }
+}
+
+#[test]
+fn what_is_for_one_client_is_not_stored() {
+    let of = json!({ "ttl": "10s" });
+    let set_cookie = Facts { sets_cookie: true, ..facts(200, "max-age=5") };
+    check(&of, "/", &set_cookie, Decision::NoStore);
+    check(&json!({ "ttl": "10s", "store_set_cookie": true }), "/", &set_cookie, Decision::AsOriginSays(5_000));
+    let varies = Facts { varies_by_all: true, ..facts(200, "") };
+    check(&json!({ "ttl": "10s", "override_origin": true }), "/", &varies, Decision::NoStore);
+    // RFC 9111 section 3.5.
+    check(&of, "/", &Facts { authorized: true, ..facts(200, "max-age=5") }, Decision::NoStore);
+    check(&of, "/", &Facts { authorized: true, ..facts(200, "public") }, Decision::For(10_000));
+}
+
+#[test]
+fn adaptation_is_for_200_where_nothing_nearer_is_said() {
+    let of = json!({ "ttl": "10s", "adaptive": {}, "paths": [
+        { "path": "/fixed", "ttl": "2s" }, { "path": "/not", "adaptive": false },
+    ] });
+    check(&of, "/", &facts(200, ""), Decision::Adapt(Some(10_000)));
+    check(&of, "/", &facts(301, ""), Decision::For(10_000));
+    check(&of, "/", &facts(200, "max-age=1"), Decision::AsOriginSays(1_000));
+    check(&of, "/fixed", &facts(200, ""), Decision::For(2_000));
+    check(&of, "/not", &facts(200, ""), Decision::For(10_000));
+    check(&json!({ "adaptive": {} }), "/", &facts(200, ""), Decision::Adapt(None));
+}
+
+#[test]
+fn bypass_looks_at_whole_names() {
+    let names = pattern::all(&["session".to_owned(), "wp_*".to_owned()]);
+    assert!(has_cookie(&names, b"a=1; session=x"));
+    assert!(has_cookie(&names, b"wp_user=1"));
+    assert!(!has_cookie(&names, b"my-session=x; a=session=1"));
+    assert!(has_parameter(&names, "a=1&session"));
+    assert!(!has_parameter(&names, "a=session&b"));
+}
+
+#[test]
+fn mistakes_are_refused() {
+    for wrong in [
+        json!({ "ttl": 10 }),
+        json!({ "ttl": "10" }),
+        json!({ "cache_control": ["no-store"] }),
+        json!({ "paths": [{ "ttl": "1s" }] }),
+        json!({ "negative": {} }),
+    ] {
+        assert!(serde_json::from_value::<Config>(wrong.clone()).is_err(), "{wrong}");
+    }
+    for status in ["abc", "700", "9xx", "xx", "1xx"] {
+        assert!(Ttl::new(&config(json!({ "statuses": { status: "1s" } }))).is_err(), "{status}");
+    }
+}

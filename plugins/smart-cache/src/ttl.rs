@@ -1,0 +1,188 @@
+//! How long: the order in which path, status, origin and adaptation are asked. Takes facts, asks nobody.
+
+use std::collections::BTreeMap;
+
+use portcullis_sdk::prelude::*;
+
+use crate::config::{Config, PathEntry};
+use crate::duration::Milliseconds;
+use crate::origin::Origin;
+use crate::pattern::Pattern;
+
+/// Statuses that a plain `ttl` speaks of: those of RFC 9110 section 15.1 that are no errors and no parts.
+const PLAIN: [u16; 6] = [200, 203, 204, 300, 301, 308];
+
+/// Statuses that say there is nothing, now and most likely in a minute.
+const NEGATIVE: [u16; 6] = [404, 405, 410, 414, 451, 501];
+
+/// What is known about a response.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts {
+    pub(crate) status: u16,
+    pub(crate) origin: Origin,
+    pub(crate) sets_cookie: bool,
+    /// `Vary: *`
+    pub(crate) varies_by_all: bool,
+    /// The request had an Authorization header.
+    pub(crate) authorized: bool,
+}
+
+/// What follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// As without this plugin.
+    Next,
+    NoStore,
+    /// Milliseconds; from the origin.
+    AsOriginSays(u64),
+    /// Milliseconds; from the configuration.
+    For(u64),
+    /// What was learned, or where nothing was: the decision inside.
+    Adapt(Option<u64>),
+}
+
+/// ttl by status.
+#[derive(Debug, Default)]
+struct Statuses(Vec<(Wanted, u64)>);
+
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    Code(u16),
+    Class(u16),
+}
+
+impl Statuses {
+    fn new(config: &BTreeMap<String, Milliseconds>) -> Result<Self> {
+        let mut statuses = Vec::new();
+        for (text, ttl) in config {
+            let class =
+                text.strip_suffix("xx").and_then(|class| class.parse().ok()).filter(|class| (2..=5).contains(class));
+            let code = text.parse().ok().filter(|code| (200..=599).contains(code));
+            let wanted = match (code, class) {
+                (Some(code), _) => Wanted::Code(code),
+                (None, Some(class)) => Wanted::Class(class),
+                (None, None) => {
+                    return Err(format!("statuses: `{text}` is neither a status nor a class like `4xx`").into());
+                }
+            };
+            statuses.push((wanted, ttl.0));
+        }
+        Ok(Self(statuses))
+    }
+
+    fn ttl(&self, status: u16) -> Option<u64> {
+        let find = |wanted: Wanted| self.0.iter().find(|(known, _)| *known == wanted).map(|(_, ttl)| *ttl);
+        find(Wanted::Code(status)).or_else(|| find(Wanted::Class(status / 100)))
+    }
+}
+
+/// What is different for a path.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pattern: Pattern,
+    store: bool,
+    adaptive: bool,
+    override_origin: Option<bool>,
+    statuses: Statuses,
+    ttl: Option<u64>,
+    /// Tags that every response here gets.
+    pub(crate) tags: Vec<String>,
+}
+
+impl Place {
+    fn new(entry: &PathEntry) -> Result<Self> {
+        Ok(Self {
+            pattern: Pattern::new(&entry.path),
+            store: entry.store,
+            adaptive: entry.adaptive,
+            override_origin: entry.override_origin,
+            statuses: Statuses::new(&entry.statuses).map_err(|error| error.context(&entry.path))?,
+            ttl: entry.ttl.map(|ttl| ttl.0),
+            tags: entry.tags.clone(),
+        })
+    }
+}
+
+/// All that the configuration says about time.
+#[derive(Debug)]
+pub(crate) struct Ttl {
+    statuses: Statuses,
+    ttl: Option<u64>,
+    negative: Option<u64>,
+    override_origin: bool,
+    store_set_cookie: bool,
+    adaptive: bool,
+    places: Vec<Place>,
+}
+
+impl Ttl {
+    pub(crate) fn new(config: &Config) -> Result<Self> {
+        Ok(Self {
+            statuses: Statuses::new(&config.statuses)?,
+            ttl: config.ttl.map(|ttl| ttl.0),
+            negative: config.negative_ttl.map(|ttl| ttl.0),
+            override_origin: config.override_origin,
+            store_set_cookie: config.store_set_cookie,
+            adaptive: config.adaptive.is_some(),
+            places: config.paths.iter().map(Place::new).collect::<Result<_>>()?,
+        })
+    }
+
+    /// Whether nothing is said at all.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.statuses.0.is_empty()
+            && self.ttl.is_none()
+            && self.negative.is_none()
+            && !self.adaptive
+            && self.places.is_empty()
+    }
+
+    /// Whether the path decides anything.
+    pub(crate) fn looks_at_path(&self) -> bool {
+        !self.places.is_empty()
+    }
+
+    /// What is different for this path.
+    pub(crate) fn place(&self, path: &str) -> Option<&Place> {
+        self.places.iter().find(|place| place.pattern.matches(path))
+    }
+
+    pub(crate) fn decide(&self, place: Option<&Place>, facts: &Facts) -> Decision {
+        let override_origin = place.and_then(|place| place.override_origin).unwrap_or(self.override_origin);
+        let forbidden = facts.varies_by_all || (facts.sets_cookie && !self.store_set_cookie);
+        if forbidden || place.is_some_and(|place| !place.store) {
+            return Decision::NoStore;
+        }
+        if !override_origin {
+            let origin = &facts.origin;
+            if origin.forbids || (facts.authorized && !origin.allows_authorized) {
+                return Decision::NoStore;
+            }
+            if origin.no_cache {
+                return Decision::Next;
+            }
+            if let Some(lifetime) = origin.lifetime {
+                return Decision::AsOriginSays(lifetime);
+            }
+        }
+        self.configured(place, facts.status)
+    }
+
+    fn configured(&self, place: Option<&Place>, status: u16) -> Decision {
+        let plain = |ttl: Option<u64>| ttl.filter(|_| PLAIN.contains(&status));
+        if let Some(ttl) = place.and_then(|place| place.statuses.ttl(status).or(plain(place.ttl))) {
+            return store(ttl);
+        }
+        let negative = self.negative.filter(|_| NEGATIVE.contains(&status));
+        let ttl = self.statuses.ttl(status).or(negative).or(plain(self.ttl));
+        if self.adaptive && status == 200 && place.is_none_or(|place| place.adaptive) {
+            return Decision::Adapt(ttl);
+        }
+        ttl.map_or(Decision::Next, store)
+    }
+}
+
+/// A ttl of nothing is: do not store.
+pub(crate) fn store(ttl: u64) -> Decision {
+    if ttl == 0 { Decision::NoStore } else { Decision::For(ttl) }
+}
