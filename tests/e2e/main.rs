@@ -13,6 +13,7 @@ mod config_reload;
 mod drain;
 mod kit;
 mod order;
+mod plugins_cache;
 mod plugins_headers;
 mod plugins_timing;
 mod proxy;

@@ -27,6 +27,11 @@ pub fn plugin(name: &str) -> Vec<u8> {
     component(Path::new(&format!("{}.wasm", name.replace('-', "_"))))
 }
 
+/// Where the gateways of the tests keep compiled components: beside them, not in somebody's home.
+pub fn compiled() -> PathBuf {
+    components().join("compiled")
+}
+
 fn component(name: &Path) -> Vec<u8> {
     let path = components().join(name);
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask test`", path.display()))

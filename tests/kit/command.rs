@@ -27,6 +27,7 @@ impl Outcome {
 pub fn portcullis(folder: &Path, arguments: &[&str]) -> Outcome {
     let mut command = Command::new(artefacts::gateway());
     command.args(arguments).current_dir(folder).stdin(Stdio::null()).env("NO_COLOR", "1");
+    command.env("PORTCULLIS_CACHE_DIR", artefacts::compiled());
     let output = command.output().unwrap_or_else(|error| panic!("{}: {error}", artefacts::gateway().display()));
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }

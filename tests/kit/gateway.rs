@@ -199,7 +199,7 @@ fn write(setup: &Setup) -> TempDir {
 
 fn spawn(setup: &Setup, config: &Path) -> (Child, Logs) {
     let mut command = Command::new(artefacts::gateway());
-    command.arg("run").arg("--config").arg(config);
+    command.arg("run").arg("--config").arg(config).env("PORTCULLIS_CACHE_DIR", artefacts::compiled());
     for (name, value) in setup.variables() {
         command.env(name, value);
     }

@@ -55,10 +55,8 @@ impl Line {
 
     /// The address for clients or for operators that this line announces.
     pub fn listening(&self, admin: bool) -> Option<SocketAddr> {
-        if self.message() != "listening" || admin != (self.field("name").as_deref() == Some("admin")) {
-            return None;
-        }
-        self.field("address")?.parse().ok()
+        let expected = if admin { "admin listening" } else { "listening" };
+        if self.message() == expected { self.field("address")?.parse().ok() } else { None }
     }
 }
 
