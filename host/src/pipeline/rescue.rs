@@ -41,8 +41,9 @@ pub(super) fn log(failure: &Failure, exchange: &Exchange) {
     let route = exchange.route.as_ref().map(ToString::to_string).unwrap_or_default();
     let detail = &failure.detail;
     match failure.reason.fault() {
-        Fault::Downstream => tracing::debug!(request_id, route, reason, "{detail}"),
-        Fault::Upstream | Fault::Plugin => tracing::warn!(request_id, route, reason, "{detail}"),
+        // The failure of a plugin has been logged where it was called.
+        Fault::Downstream | Fault::Plugin => tracing::debug!(request_id, route, reason, "{detail}"),
+        Fault::Upstream => tracing::warn!(request_id, route, reason, "{detail}"),
         Fault::Internal => tracing::error!(request_id, route, reason, "{detail}"),
     }
 }

@@ -135,7 +135,8 @@ pub(super) fn flat(error: &wasmtime::Error) -> String {
 
 /// Tells what a file is from its first bytes, so that the common mistakes get their own message.
 fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
-    if Engine::detect_precompiled(bytes).is_some() {
+    // Precompiled code is an ELF file; other ELF files are native code, too.
+    if Engine::detect_precompiled(bytes).is_some() || bytes.starts_with(b"\x7fELF") {
         return Err(LoadError::Precompiled);
     }
     match (bytes.get(..4), bytes.get(4..8)) {

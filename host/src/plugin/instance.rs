@@ -11,6 +11,7 @@ use wasmtime::component::Instance as WasmInstance;
 use wasmtime::{Store, Trap};
 
 use super::contract::exports::portcullis::plugin as hooks;
+use super::code::flat;
 use super::engine::ticks;
 use super::error::CallError;
 use super::loaded::{Loaded, Made};
@@ -70,7 +71,8 @@ fn classify(error: &wasmtime::Error, budget: Budget) -> CallError {
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => CallError::Fuel(budget.fuel),
         Some(Trap::Interrupt) => CallError::Timeout(budget.timeout),
-        Some(_) | None => CallError::Trap(format!("{error:?}")),
+        // Not the error's Debug form: that would be our own backtrace, and looking up its symbols takes longer than the call.
+        Some(_) | None => CallError::Trap(flat(error)),
     }
 }
 

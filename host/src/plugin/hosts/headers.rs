@@ -18,8 +18,14 @@ pub(super) fn writable(name: &str) -> Result<HeaderName, Invalid> {
     readable(name).and_then(|name| if is_framing(&name) { Err(Invalid::Name) } else { Ok(name) })
 }
 
+/// Longest field value that a plugin may write, in bytes. Many servers and clients refuse longer heads.
+const VALUE_BYTES_MAX: usize = 64 * 1024;
+
 /// A field value as HTTP allows it (RFC 9110 section 5.5).
 pub(super) fn value(bytes: Vec<u8>) -> Result<HeaderValue, Invalid> {
+    if bytes.len() > VALUE_BYTES_MAX {
+        return Err(Invalid::TooLarge);
+    }
     HeaderValue::from_maybe_shared(bytes::Bytes::from(bytes)).map_err(|_| Invalid::Value)
 }
 

@@ -86,6 +86,7 @@ pub(super) fn define(linker: &mut Linker<State>, import: &str, granted: &dyn Fn(
         "wasi:cli/stdout" => instance.func_wrap("get-stdout", output_stream),
         "wasi:cli/stderr" => instance.func_wrap("get-stderr", output_stream),
         "wasi:io/streams" => streams(&mut instance),
+        "wasi:io/poll" => poll(&mut instance),
         "wasi:clocks/monotonic-clock" if granted(Grant::Clock) => {
             instance.func_wrap("resolution", |_: Context<'_>, ()| Ok((1_u64,)))?;
             instance.func_wrap("now", |cx: Context<'_>, ()| Ok((cx.data().services.monotonic_ns(),)))
@@ -143,10 +144,23 @@ fn write(mut cx: Context<'_>, (_, bytes): (Resource<Nothing>, Vec<u8>)) -> Outpu
     Ok((Ok(()),))
 }
 
+/// Only output streams can be waited for, and those always have room.
+fn poll(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    instance.func_wrap("[method]pollable.block", |_: Context<'_>, (_,): (Resource<Nothing>,)| Ok(()))?;
+    instance.func_wrap("[method]pollable.ready", |_: Context<'_>, (_,): (Resource<Nothing>,)| Ok((true,)))?;
+    instance.func_wrap("poll", |_: Context<'_>, (all,): (Vec<Resource<Nothing>>,)| {
+        let count = u32::try_from(all.len())?;
+        Ok(((0..count).collect::<Vec<u32>>(),))
+    })
+}
+
 fn streams(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     let flush = |_: Context<'_>, (_,): (Resource<Nothing>,)| -> Output<()> { Ok((Ok(()),)) };
     instance.func_wrap("[method]output-stream.write", write)?;
     instance.func_wrap("[method]output-stream.blocking-write-and-flush", write)?;
+    instance.func_wrap("[method]output-stream.subscribe", |_: Context<'_>, (_,): (Resource<Nothing>,)| {
+        Ok((Resource::<Nothing>::new_own(0),))
+    })?;
     instance.func_wrap("[method]output-stream.flush", flush)?;
     instance.func_wrap("[method]output-stream.blocking-flush", flush)?;
     instance.func_wrap(
