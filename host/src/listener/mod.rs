@@ -9,6 +9,7 @@ mod socket;
 mod timer;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 mod tests;
 
 use std::future::Future;
@@ -18,7 +19,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use hyper::body::Incoming;
 use tokio::net::TcpStream;
 
@@ -118,11 +118,18 @@ impl Listener {
                 tokio::time::sleep(pause).await;
             }
         }
-        // Who is in the backlog already has been told by the kernel that the connection stands.
-        while let Some(accepted @ Ok(_)) = socket.accept().now_or_never() {
-            let _ = admit(accepted, &door);
+        // Who is in the backlog already has been told by the kernel that the connection stands. The kernel is asked
+        // directly, because tokio learns of new connections only when the worker next waits for events.
+        let socket = socket.into_std()?;
+        while let Ok((stream, address)) = socket.accept() {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            let _ = admit(stream.map(|stream| (stream, address)), &door);
         }
         drop(socket);
+        // The first lets them start, the second lets the worker learn what they have sent already.
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+        }
         registry.drain();
         registry.empty().await;
         Ok(())

@@ -41,6 +41,7 @@ pub(super) struct Pool {
     /// The endpoint's address where it is not a name.
     literal: Option<SocketAddr>,
     limits: Cell<Limits>,
+    #[allow(clippy::vec_box, reason = "a connection is large, and is moved on every request")]
     idle: RefCell<Vec<Box<Connection>>>,
     /// All connections, idle ones included.
     open: Cell<usize>,
