@@ -15,6 +15,7 @@ mod kit;
 mod order;
 mod plugins_cache;
 mod plugins_headers;
+mod plugins_jwt;
 mod plugins_timing;
 mod proxy;
 mod swap;
