@@ -23,7 +23,7 @@ use crate::exchange::{CacheStatus, Client, Failure, Reason, Response};
 use crate::http::{Body, BodyOutcome, RequestIds};
 use crate::names::Hook;
 use crate::plugin::{Lane, Summary, Visit};
-use crate::router::Found;
+use crate::router::Routed;
 use crate::time;
 use crate::upstream::Upstreams;
 
@@ -112,9 +112,9 @@ impl Pipeline {
         let request = &exchange.request;
         let found = self.plan.router.find(&request.authority, request.target.path(), &request.method);
         let found = match found {
-            Found::Route { route, parameters } => self.plan.routes.get(route).map(|route| (route, parameters)),
-            Found::NotFound => None,
-            Found::MethodNotAllowed { allow } => {
+            Routed::Found { route, parameters } => self.plan.routes.get(route).map(|route| (route, parameters)),
+            Routed::NotFound => None,
+            Routed::MethodNotAllowed { allow } => {
                 let detail = format!("{} is not among {allow}", request.method);
                 return Err(Failure { allow: Some(allow), ..Failure::new(Reason::MethodNotAllowed, detail) });
             }
