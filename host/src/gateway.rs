@@ -68,11 +68,21 @@ enum Event {
     Drain,
 }
 
-/// Tells a running gateway what to do.
+/// Tells a gateway what to do, from before it starts.
 #[derive(Debug, Clone)]
 pub struct Control(mpsc::Sender<Event>);
 
+/// What a gateway has been told.
+#[derive(Debug)]
+pub struct Orders(mpsc::Receiver<Event>);
+
 impl Control {
+    /// A way to tell a gateway what to do, and what the gateway is started with.
+    pub fn new() -> (Self, Orders) {
+        let (sender, receiver) = mpsc::channel();
+        (Self(sender), Orders(receiver))
+    }
+
     /// Reads configuration and plugins again.
     pub fn reload(&self) {
         let _ = self.0.send(Event::Changed(Watched { folder: true, configuration: true }));
@@ -97,7 +107,7 @@ pub struct Gateway {
     draining: Draining,
     workers: Vec<JoinHandle<()>>,
     events: mpsc::Receiver<Event>,
-    sender: mpsc::Sender<Event>,
+    control: Control,
     watch: Option<Watch>,
     addresses: Vec<std::net::SocketAddr>,
     problems: Vec<Problem>,
@@ -143,7 +153,7 @@ pub fn plugins(services: &Arc<Services>, folder: &mut Folder, config: &Config) -
 
 impl Gateway {
     /// Starts the gateway: when this returns, clients can connect.
-    pub fn start(source: Source, config: Config) -> Result<Self, StartError> {
+    pub fn start(source: Source, config: Config, (control, orders): (Control, Orders)) -> Result<Self, StartError> {
         let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
         let services = Services::new(Arc::new(Registry::default())).map_err(|error| system(&error))?;
         let mut folder = Folder::new(config.plugins.directory.clone());
@@ -151,7 +161,6 @@ impl Gateway {
         let generation = Generation::new(1, Arc::new(config), roster).map_err(|error| system(&error))?;
         let generation = Arc::new(generation);
         let (generations, _) = watch::channel(Arc::clone(&generation));
-        let (sender, events) = mpsc::channel();
         let (drain, draining) = Drain::new();
         let mut gateway = Self {
             status: Arc::new(Mutex::new(Status::default())),
@@ -163,8 +172,8 @@ impl Gateway {
             drain,
             draining,
             workers: Vec::new(),
-            events,
-            sender,
+            events: orders.0,
+            control,
             watch: None,
             addresses: Vec::new(),
             problems,
@@ -221,11 +230,6 @@ impl Gateway {
         &self.addresses
     }
 
-    /// For signals and tests.
-    pub fn control(&self) -> Control {
-        Control(self.sender.clone())
-    }
-
     /// Keeps the gateway in step with its files until it is told to drain; then waits for what is under way.
     pub fn run(mut self) {
         while let Ok(event) = self.events.recv() {
@@ -260,7 +264,7 @@ impl Gateway {
     }
 
     fn follow_files(&mut self) {
-        let sender = self.sender.clone();
+        let sender = self.control.0.clone();
         let folder = std::path::absolute(self.folder.path()).unwrap_or_else(|_| self.folder.path().to_owned());
         let changed = move |watched| drop(sender.send(Event::Changed(watched)));
         self.watch = match Watch::new(&folder, &self.source.files(), changed) {

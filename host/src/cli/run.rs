@@ -17,8 +17,10 @@ pub(super) fn run(files: Files, workers: Option<usize>, demo: bool) -> anyhow::R
     let source = files.source(workers, origin);
     let config = source.load().map_err(|problems| anyhow::anyhow!("{}:\n{problems}", file.display()))?;
     let _log = Log::start(&config.log).map_err(|error| anyhow::anyhow!("log: {error}"))?;
-    let gateway = Gateway::start(source, config)?;
-    follow_signals(gateway.control())?;
+    let (control, orders) = Control::new();
+    // Before the gateway says that it listens: from then on somebody may want it to stop.
+    follow_signals(control.clone())?;
+    let gateway = Gateway::start(source, config, (control, orders))?;
     if demo && let Some(address) = gateway.addresses().first() {
         let secret = std::env::var("PORTCULLIS_JWT_SECRET").unwrap_or_else(|_| DEMO_SECRET.to_owned());
         print(&demo::curl_lines(*address, &secret))?;

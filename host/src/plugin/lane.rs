@@ -247,7 +247,7 @@ impl Lane {
         }
         match result {
             Ok(value) => {
-                breaker.succeeded();
+                breaker.succeeded(hook);
                 Ok(value)
             }
             Err(error) => Err(self.failed(hook, exchange, error)),
@@ -291,7 +291,7 @@ impl Lane {
         let request_id = exchange.id.to_str().unwrap_or_default();
         tracing::error!(plugin = %name, %hook, request_id, kind = error.kind(), "plugin call failed: {error}");
         if error.poisons()
-            && let Some(quarantine) = breaker.failed(limits, services.monotonic_ns())
+            && let Some(quarantine) = breaker.failed(hook, limits, services.monotonic_ns())
         {
             let milliseconds = u64::try_from(quarantine.as_millis()).unwrap_or(u64::MAX);
             tracing::error!(plugin = %name, milliseconds, "plugin quarantined: it failed {} times in a row", limits.quarantine_failures);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::contract::headers::{HeaderEdit, Host, Invalid};
 use crate::http::is_framing;
@@ -27,6 +27,27 @@ pub(super) fn value(bytes: Vec<u8>) -> Result<HeaderValue, Invalid> {
         return Err(Invalid::TooLarge);
     }
     HeaderValue::from_maybe_shared(bytes::Bytes::from(bytes)).map_err(|_| Invalid::Value)
+}
+
+/// Most fields of one message. Others refuse longer heads, and a map that grows without end would be a way around the memory limit.
+const FIELDS_MAX: usize = 1000;
+
+/// Sets a field, replacing its values.
+pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), Invalid> {
+    if headers.len() >= FIELDS_MAX && !headers.contains_key(&name) {
+        return Err(Invalid::TooLarge);
+    }
+    headers.insert(name, value);
+    Ok(())
+}
+
+/// Adds a field behind those of its name.
+pub(super) fn append(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), Invalid> {
+    if headers.len() >= FIELDS_MAX {
+        return Err(Invalid::TooLarge);
+    }
+    headers.append(name, value);
+    Ok(())
 }
 
 impl State {
@@ -64,7 +85,7 @@ impl Host for State {
     }
 
     fn prepare(&mut self, edits: Vec<HeaderEdit>) -> wasmtime::Result<Result<u32, Invalid>> {
-        if self.prepared.sets.len() >= PREPARED_MAX || edits.len() > PREPARED_MAX {
+        if self.prepared.sets.len() >= PREPARED_MAX || edits.len() > FIELDS_MAX {
             return Ok(Err(Invalid::TooLarge));
         }
         let set: Result<Vec<Edit>, Invalid> = edits.into_iter().map(edit).collect();

@@ -7,9 +7,9 @@ use wasmtime::component::Resource;
 
 use super::contract::headers::Invalid;
 use super::contract::types::{CacheStatus, HostRequest, PluginTiming, Timings};
-use super::headers::{readable, value, writable};
+use super::headers::{append, readable, set, value, writable};
 use crate::exchange;
-use crate::http::is_framing;
+use crate::http::is_framing_in_request;
 use crate::plugin::state::{RequestHandle, State, apply};
 use crate::time;
 
@@ -22,6 +22,11 @@ fn nanoseconds(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// A field name that a plugin may write into a request: not `Host` either, which follows the authority.
+fn writable_in_request(name: &str) -> Result<HeaderName, Invalid> {
+    writable(name).and_then(|name| if is_framing_in_request(&name) { Err(Invalid::Name) } else { Ok(name) })
+}
+
 impl State {
     fn set_request_header(&mut self, name: HeaderName, bytes: Vec<u8>) -> wasmtime::Result<Result<(), Invalid>> {
         self.spend(bytes.len())?;
@@ -29,8 +34,7 @@ impl State {
             Ok(value) => value,
             Err(invalid) => return Ok(Err(invalid)),
         };
-        self.exchange()?.request.headers.insert(name, value);
-        Ok(Ok(()))
+        Ok(set(&mut self.exchange()?.request.headers, name, value))
     }
 }
 
@@ -124,7 +128,7 @@ impl HostRequest for State {
 
     fn set_header(&mut self, _: Handle, name: u32, value: Vec<u8>) -> wasmtime::Result<Result<(), Invalid>> {
         match self.name(name) {
-            Some(name) if !is_framing(name) => {
+            Some(name) if !is_framing_in_request(name) => {
                 let name = name.clone();
                 self.set_request_header(name, value)
             }
@@ -133,7 +137,7 @@ impl HostRequest for State {
     }
 
     fn set_header_named(&mut self, _: Handle, name: String, value: Vec<u8>) -> wasmtime::Result<Result<(), Invalid>> {
-        match writable(&name) {
+        match writable_in_request(&name) {
             Ok(name) => self.set_request_header(name, value),
             Err(invalid) => Ok(Err(invalid)),
         }
@@ -141,17 +145,14 @@ impl HostRequest for State {
 
     fn append_header_named(&mut self, _: Handle, name: String, bytes: Vec<u8>) -> wasmtime::Result<Result<(), Invalid>> {
         self.spend(bytes.len())?;
-        match writable(&name).and_then(|name| Ok((name, value(bytes)?))) {
-            Ok((name, value)) => {
-                self.exchange()?.request.headers.append(name, value);
-                Ok(Ok(()))
-            }
+        match writable_in_request(&name).and_then(|name| Ok((name, value(bytes)?))) {
+            Ok((name, value)) => Ok(append(&mut self.exchange()?.request.headers, name, value)),
             Err(invalid) => Ok(Err(invalid)),
         }
     }
 
     fn remove_header(&mut self, _: Handle, name: u32) -> wasmtime::Result<()> {
-        if let Some(name) = self.name(name).filter(|name| !is_framing(name)).cloned() {
+        if let Some(name) = self.name(name).filter(|name| !is_framing_in_request(name)).cloned() {
             self.exchange()?.request.headers.remove(name);
         }
         Ok(())

@@ -6,7 +6,7 @@ use wasmtime::component::Resource;
 
 use super::contract::headers::Invalid;
 use super::contract::types::{Host, HostResponse};
-use super::headers::{readable, value, writable};
+use super::headers::{append, readable, set, value, writable};
 use crate::exchange::Response;
 use crate::http::{Body, is_framing};
 use crate::plugin::state::{CURRENT, ResponseHandle, State, apply};
@@ -32,10 +32,7 @@ impl State {
     ) -> wasmtime::Result<Result<(), Invalid>> {
         self.spend(bytes.len())?;
         match value(bytes) {
-            Ok(value) => {
-                self.response(number)?.headers.insert(name, value);
-                Ok(Ok(()))
-            }
+            Ok(value) => Ok(set(&mut self.response(number)?.headers, name, value)),
             Err(invalid) => Ok(Err(invalid)),
         }
     }
@@ -111,10 +108,7 @@ impl HostResponse for State {
     ) -> wasmtime::Result<Result<(), Invalid>> {
         self.spend(bytes.len())?;
         match writable(&name).and_then(|name| Ok((name, value(bytes)?))) {
-            Ok((name, value)) => {
-                self.response(this.rep())?.headers.append(name, value);
-                Ok(Ok(()))
-            }
+            Ok((name, value)) => Ok(append(&mut self.response(this.rep())?.headers, name, value)),
             Err(invalid) => Ok(Err(invalid)),
         }
     }
