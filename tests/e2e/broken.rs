@@ -24,7 +24,7 @@ fn ways() -> Vec<(&'static str, Vec<u8>, Vec<&'static str>)> {
         ("core module", broken::core_module(), vec!["core WebAssembly module"]),
         ("precompiled", broken::precompiled(), vec!["precompiled"]),
         ("other contract", broken::other_contract(), vec!["built for", "@0.9.0", "0.1.0"]),
-        ("wrong type", broken::wrong_type(), vec!["pre-handler", "wrong type", "u32", "verdict"]),
+        ("wrong type", broken::wrong_type(), vec!["pre-handler", "wrong type", "u32", "borrow<request>"]),
         ("no hook", broken::no_hook(), vec!["no hook"]),
     ]
 }

@@ -15,7 +15,7 @@ async fn kv_keeps_swaps_counts_and_forgets() {
     assert_eq!(kv(&gateway, "get a;set a 1;get a;delete a;delete a;get a").await, "none;ok;1;true;false;none");
     assert_eq!(kv(&gateway, "cas b - x;cas b - y;cas b x y;get b").await, "true;false;true;y");
     assert_eq!(kv(&gateway, "increment n 5;increment n -2;get n").await, "5;3;3");
-    assert_eq!(kv(&gateway, "set w word;increment w 1").await, "ok;KvError::NotANumber");
+    assert_eq!(kv(&gateway, "set w word;increment w 1").await, "ok;not a number");
     assert_eq!(kv(&gateway, "set t 1 1").await, "ok");
     gateway.until("the end of the ttl", Request::get("/").field("X-Kv", "get t"), |r| r.text() == "none").await;
     // It is the plugin's store, not the instance's: another file of the same name finds it.
@@ -41,7 +41,8 @@ async fn kv_is_bounded_and_belongs_to_one_plugin() {
     };
     let taken: usize = ask("/small", "fill k 100 1000").await.parse().unwrap();
     assert!((5..=10).contains(&taken), "{taken} values of 1000 bytes in 10000");
-    assert_eq!(ask("/small", "set one-more xxxxxxxxxx").await, "KvError::Quota");
+    let more = format!("set one-more {}", "x".repeat(1000));
+    assert_eq!(ask("/small", &more).await, "quota");
     assert_eq!(ask("/other", "get k0;fill k 20 1000").await, "none;20");
 }
 
@@ -53,8 +54,8 @@ async fn metrics_show_at_the_operators_address() {
     let response = gateway.get("/").await;
     gateway.get("/").await;
     let report = response.value("x-metrics").unwrap();
-    assert!(report.contains("bad_name=Some(MetricsError::Invalid)"), "{report}");
-    assert!(report.contains("other_kind=Some(MetricsError::Invalid)"), "{report}");
+    assert!(report.contains("bad_name=invalid"), "{report}");
+    assert!(report.contains("other_kind=invalid"), "{report}");
     let registered: u32 = report.split(['=', ' ']).nth(1).unwrap().parse().unwrap();
     assert!((1..20).contains(&registered), "{report}");
 

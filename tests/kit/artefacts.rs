@@ -81,10 +81,17 @@ pub mod broken {
         wat::parse_str("(module (func (export \"pre-handler\")))").unwrap()
     }
 
-    /// What a compiled artefact of wasmtime begins with: it is an ELF file and must never be taken from a folder.
+    /// The head of a compiled artefact of wasmtime: an ELF file with an ABI (200) and flags (2: a component) of its own. Its
+    /// machine code must never be taken from a folder.
     pub fn precompiled() -> Vec<u8> {
         let mut bytes = b"\x7fELF\x02\x01\x01\xc8".to_vec();
         bytes.resize(4096, 0);
+        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        put(16, &1_u16.to_le_bytes()); // relocatable
+        put(20, &1_u32.to_le_bytes()); // version
+        put(48, &2_u32.to_le_bytes()); // flags
+        put(52, &64_u16.to_le_bytes()); // size of this head
+        put(58, &64_u16.to_le_bytes()); // size of a section head
         bytes
     }
 

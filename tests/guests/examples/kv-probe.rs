@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use portcullis_sdk::kv;
+use portcullis_sdk::kv::{self, KvError};
 use portcullis_sdk::prelude::*;
 
 #[derive(Default)]
@@ -41,7 +41,11 @@ fn carry_out(command: &str) -> String {
         }
         _ => return "unknown".to_owned(),
     };
-    outcome.unwrap_or_else(|error| format!("{error:?}"))
+    outcome.unwrap_or_else(|error| match error {
+        KvError::TooLarge => "too large".to_owned(),
+        KvError::Quota => "quota".to_owned(),
+        KvError::NotANumber => "not a number".to_owned(),
+    })
 }
 
 #[portcullis_sdk::plugin(name = "kv-probe", grants = ["kv"])]

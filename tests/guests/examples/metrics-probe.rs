@@ -1,6 +1,6 @@
 //! Uses one series of each kind, and says in `x-metrics` how many more could be registered and what was refused.
 
-use portcullis_sdk::metrics::{Counter, Gauge, Histogram};
+use portcullis_sdk::metrics::{Counter, Gauge, Histogram, MetricsError};
 use portcullis_sdk::prelude::*;
 
 #[portcullis_sdk::config]
@@ -17,6 +17,14 @@ struct Probe {
     report: HeaderSet,
 }
 
+fn word(error: Option<MetricsError>) -> &'static str {
+    match error {
+        None => "taken",
+        Some(MetricsError::Invalid) => "invalid",
+        Some(MetricsError::TooMany) => "too-many",
+    }
+}
+
 #[portcullis_sdk::plugin(name = "metrics-probe", grants = ["metrics"])]
 impl Plugin for Probe {
     type Config = Config;
@@ -27,9 +35,9 @@ impl Plugin for Probe {
         let level = Gauge::new("level", &[])?;
         let sizes = Histogram::new("sizes", &[], &[1.0, 10.0, 100.0])?;
         let registered = (0..config.more).take_while(register).count();
-        let bad_name = Counter::new("not a name", &[]).err();
-        let other_kind = Gauge::new("requests_total", &[("colour", "blue")]).err();
-        let report = format!("registered={registered} bad_name={bad_name:?} other_kind={other_kind:?}");
+        let bad_name = word(Counter::new("not a name", &[]).err());
+        let other_kind = word(Gauge::new("requests_total", &[("colour", "blue")]).err());
+        let report = format!("registered={registered} bad_name={bad_name} other_kind={other_kind}");
         let report = HeaderSet::builder().set("x-metrics", report).prepare()?;
         Ok(Self { requests, level, sizes, report })
     }
