@@ -3,6 +3,7 @@
 use portcullis_sdk::prelude::*;
 
 use crate::adaptive::{Adaptive, Seen};
+use crate::asked::Asked;
 use crate::config::Config;
 use crate::key::Key;
 use crate::origin::{Fields, Origin};
@@ -58,15 +59,15 @@ impl Admit {
 
     pub(crate) fn verdict(
         &self,
-        request: &Request,
+        asked: &Asked<'_>,
         response: &Response,
         adaptive: Option<&Adaptive>,
         key: &Key,
     ) -> AdmitVerdict {
-        let place = if self.ttl.looks_at_path() { self.ttl.place(&request.path()) } else { None };
-        let mut decision = self.ttl.decide(place, &self.facts(request, response));
+        let place = if self.ttl.looks_at_path() { self.ttl.place(asked.path()) } else { None };
+        let mut decision = self.ttl.decide(place, &self.facts(asked.request, response));
         if let (Decision::Adapt(otherwise), Some(adaptive)) = (decision, adaptive) {
-            let learned = adaptive.ttl(key.resource(request), &self.seen(response));
+            let learned = adaptive.ttl(key.resource(asked), &self.seen(response));
             decision = learned.or(otherwise).map_or(Decision::Next, store);
         }
         let (ttl_ms, from_origin) = match decision {

@@ -2,6 +2,7 @@
 
 use portcullis_sdk::prelude::*;
 
+use crate::asked::Asked;
 use crate::config::{BypassChoice, HeaderMatch};
 use crate::cookie;
 use crate::pattern::{self, Pattern};
@@ -35,8 +36,8 @@ impl Bypass {
     }
 
     /// Whether this request does.
-    pub(crate) fn applies(&self, request: &Request) -> bool {
-        self.by_header(request) || self.by_cookie(request) || self.by_query(request)
+    pub(crate) fn applies(&self, asked: &Asked<'_>) -> bool {
+        self.by_header(asked.request) || self.by_cookie(asked) || self.by_query(asked)
     }
 
     fn by_header(&self, request: &Request) -> bool {
@@ -46,13 +47,13 @@ impl Bypass {
         })
     }
 
-    fn by_cookie(&self, request: &Request) -> bool {
+    fn by_cookie(&self, asked: &Asked<'_>) -> bool {
         !self.cookies.is_empty()
-            && request.headers(self.cookie_header).iter().any(|value| has_cookie(&self.cookies, value))
+            && asked.cookies(self.cookie_header).iter().any(|value| has_cookie(&self.cookies, value))
     }
 
-    fn by_query(&self, request: &Request) -> bool {
-        !self.query.is_empty() && request.query().is_some_and(|query| has_parameter(&self.query, &query))
+    fn by_query(&self, asked: &Asked<'_>) -> bool {
+        !self.query.is_empty() && asked.query().is_some_and(|query| has_parameter(&self.query, query))
     }
 }
 

@@ -7,6 +7,7 @@ use std::hash::{DefaultHasher, Hasher};
 
 use portcullis_sdk::prelude::*;
 
+use crate::asked::Asked;
 use crate::config::KeyChoice;
 use crate::cookie;
 use crate::query::Query;
@@ -47,15 +48,15 @@ impl Key {
     }
 
     /// What the request is looked up under.
-    pub(crate) fn verdict(&self, request: &Request) -> KeyVerdict {
+    pub(crate) fn verdict(&self, asked: &Asked<'_>) -> KeyVerdict {
         if self.is_plain() {
             return KeyVerdict::Next;
         }
         let mut key = String::new();
         if !self.keeps_target() {
-            self.push_target(request, &mut key);
+            self.push_target(asked, &mut key);
         }
-        self.push_parts(request, &mut key);
+        self.push_parts(asked, &mut key);
         if !self.keeps_target() {
             KeyVerdict::Replace(key)
         } else if key.is_empty() {
@@ -65,29 +66,27 @@ impl Key {
         }
     }
 
-    fn push_target(&self, request: &Request, key: &mut String) {
+    fn push_target(&self, asked: &Asked<'_>, key: &mut String) {
         if self.scheme {
-            key.push_str(&request.scheme());
+            key.push_str(&asked.request.scheme());
         }
         key.push_str("//");
         if self.host {
-            key.push_str(&request.authority());
+            key.push_str(&asked.request.authority());
         }
-        key.push_str(&request.path());
+        key.push_str(asked.path());
         key.push('?');
-        if let Some(query) = request.query() {
-            key.push_str(&self.query.normal(query));
-        }
+        key.push_str(asked.normal(&self.query));
     }
 
-    fn push_parts(&self, request: &Request, key: &mut String) {
+    fn push_parts(&self, asked: &Asked<'_>, key: &mut String) {
         for (text, name) in &self.headers {
-            for value in request.headers(*name) {
+            for value in asked.request.headers(*name) {
                 push_part(key, "h", text, &value);
             }
         }
         if let Some(header) = self.cookie_header {
-            let cookies = request.headers(header);
+            let cookies = asked.cookies(header);
             for name in &self.cookies {
                 let value = cookies.iter().find_map(|header| cookie_value(header, name));
                 if let Some(value) = value {
@@ -98,9 +97,8 @@ impl Key {
     }
 
     /// A number for path and query, as far as the query is in the key: what adaptive ttl learns about.
-    pub(crate) fn resource(&self, request: &Request) -> u64 {
-        let query = request.query().map(|query| self.query.normal(query));
-        resource(&request.path(), query.as_deref().unwrap_or_default())
+    pub(crate) fn resource(&self, asked: &Asked<'_>) -> u64 {
+        resource(asked.path(), asked.normal(&self.query))
     }
 }
 
@@ -124,7 +122,10 @@ pub(crate) fn push_part(key: &mut String, kind: &str, name: &str, value: &[u8]) 
     key.push(':');
     key.push_str(name);
     key.push('=');
-    key.extend(value.iter().flat_map(|byte| byte.escape_ascii()).map(char::from));
+    match std::str::from_utf8(value) {
+        Ok(text) if text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') => key.push_str(text),
+        _ => key.extend(value.iter().flat_map(|byte| byte.escape_ascii()).map(char::from)),
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +140,7 @@ mod tests {
             key
         };
         assert_eq!(part("accept-language", b"de"), "\nh:accept-language=de");
+        assert_eq!(part("a", b"\xff\\ "), "\nh:a=\\xff\\\\ ");
         assert_ne!(part("a", b"\xff"), part("a", b"\\xff"));
         assert_ne!(part("a", b"x\nh:b=y"), part("a", b"x") + &part("b", b"y"));
     }

@@ -59,6 +59,7 @@
 
 mod adaptive;
 mod admit;
+mod asked;
 mod bypass;
 mod client;
 mod config;
@@ -78,6 +79,7 @@ use portcullis_sdk::prelude::*;
 
 use crate::adaptive::Adaptive;
 use crate::admit::Admit;
+use crate::asked::Asked;
 use crate::bypass::Bypass;
 use crate::client::Client;
 use crate::config::Config;
@@ -121,20 +123,21 @@ impl Plugin for SmartCache {
     }
 
     fn cache_key(&self, request: &Request) -> Result<KeyVerdict> {
+        let asked = Asked::new(request);
         if let Some(bypass) = &self.bypass
-            && bypass.applies(request)
+            && bypass.applies(&asked)
         {
             return Ok(KeyVerdict::Bypass);
         }
         if let Some(adaptive) = &self.adaptive {
-            adaptive.count(self.key.resource(request));
+            adaptive.count(self.key.resource(&asked));
         }
-        Ok(self.key.verdict(request))
+        Ok(self.key.verdict(&asked))
     }
 
     fn cache_admit(&self, request: &Request, response: &Response) -> Result<AdmitVerdict> {
         match &self.admit {
-            Some(admit) => Ok(admit.verdict(request, response, self.adaptive.as_ref(), &self.key)),
+            Some(admit) => Ok(admit.verdict(&Asked::new(request), response, self.adaptive.as_ref(), &self.key)),
             None => Ok(AdmitVerdict::Next),
         }
     }
