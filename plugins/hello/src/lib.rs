@@ -1,17 +1,12 @@
-//! The example plugin: answers `/hello`, and puts a greeting on every response.
+//! The example: puts a greeting of the operator's choice on every response.
 
 use portcullis_sdk::prelude::*;
 
 /// What the operator writes.
 #[portcullis_sdk::config]
 pub struct Config {
-    /// What the `x-greeting` header says.
-    #[serde(default = "hello")]
-    greeting: String,
-}
-
-fn hello() -> String {
-    "hello".to_owned()
+    /// What the `x-greeting` header says; `hello` where nothing is written.
+    greeting: Option<String>,
 }
 
 /// The instance: one prepared set of header edits.
@@ -22,11 +17,8 @@ impl Plugin for Hello {
     type Config = Config;
 
     fn init(config: Config) -> Result<Self> {
-        Ok(Self(HeaderSet::builder().set("x-greeting", config.greeting).prepare()?))
-    }
-
-    fn pre_handler(&self, request: &Request) -> Result<Verdict> {
-        Ok(if request.path() == "/hello" { Response::text(200, "Hello!\n").into() } else { Verdict::Next })
+        let greeting = config.greeting.unwrap_or_else(|| "hello".to_owned());
+        Ok(Self(HeaderSet::builder().set("x-greeting", greeting).prepare()?))
     }
 
     fn post_handler(&self, _: &Request, response: &Response) -> Result<Verdict> {
