@@ -178,8 +178,9 @@ impl Gateway {
             addresses: Vec::new(),
             problems,
         };
-        gateway.open()?;
+        // Before anybody learns that the gateway listens, so that no change from then on is missed.
         gateway.follow_files();
+        gateway.open()?;
         gateway.report();
         Ok(gateway)
     }

@@ -70,7 +70,7 @@ impl Pipeline {
     pub async fn handle(self: &Rc<Self>, client: &Arc<Client>, request: http::Request<Incoming>) -> http::Response<Body> {
         let Admitted { exchange, body, refused } = self.admit(client, request);
         let (lanes, chain) = (&self.lanes[..], &self.plan.gateway);
-        let mut walk = Walk { exchange, visit: Visit::default(), lanes, chain };
+        let mut walk = Walk { exchange, visit: Visit::default(), lanes, chain, failed: Vec::new() };
         let answered = match refused {
             Some(failure) => Err(failure),
             None => self.answer(&mut walk, body).await,
@@ -130,7 +130,7 @@ impl Pipeline {
 
     /// Hands the response to the connection, and the exchange to the `post-response` hooks when the last byte has gone.
     fn finish(self: &Rc<Self>, walk: Walk<'_>) -> http::Response<Body> {
-        let Walk { mut exchange, visit, chain, .. } = walk;
+        let Walk { mut exchange, visit, chain, failed, .. } = walk;
         let later = !chain.callers(Hook::PostResponse).is_empty();
         let Response { status, headers, mut body } = exchange.response.take().unwrap_or_else(|| {
             rescue::response(&Failure::new(Reason::Internal, "no step gave a response"), &exchange)
@@ -150,7 +150,7 @@ impl Pipeline {
                     let route = exchange.route.as_ref().and_then(|name| pipeline.route_named(name));
                     let chain = pipeline.chain(route);
                     let lanes = &pipeline.lanes[..];
-                    Walk { exchange, visit, lanes, chain }.post_response(summary);
+                    Walk { exchange, visit, lanes, chain, failed }.post_response(summary);
                 });
             });
         }

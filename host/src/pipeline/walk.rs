@@ -15,6 +15,9 @@ pub(super) struct Walk<'p> {
     pub(super) visit: Visit,
     pub(super) lanes: &'p [Rc<Lane>],
     pub(super) chain: &'p Chain,
+    /// Plugins that failed in this exchange, by number. They are not asked again in it: what they would do now builds on what they
+    /// did not do.
+    pub(super) failed: Vec<u32>,
 }
 
 /// Whether the exchange goes on to the next step.
@@ -42,9 +45,21 @@ fn policy(lane: &Lane, hook: Hook, error: &CallError) -> Result<(), Failure> {
 }
 
 impl<'p> Walk<'p> {
+    /// The lanes that a hook calls, in order. Ask [`Self::is_out`] before each call: the list does not know what happens meanwhile.
     fn callers(&self, hook: Hook) -> impl Iterator<Item = &'p Rc<Lane>> + use<'p> {
         let lanes = self.lanes;
         self.chain.callers(hook).iter().filter_map(move |index| lanes.get(*index))
+    }
+
+    /// Whether the plugin has failed in this exchange.
+    fn is_out(&self, lane: &Lane) -> bool {
+        !self.failed.is_empty() && self.failed.contains(&lane.loaded().number)
+    }
+
+    /// Notes that a plugin failed, and what that means under its policy.
+    fn failed(&mut self, lane: &Lane, hook: Hook, error: &CallError) -> Result<(), Failure> {
+        self.failed.push(lane.loaded().number);
+        policy(lane, hook, error)
     }
 
     /// `pre-route`: in chain order, until one answers.
@@ -53,7 +68,7 @@ impl<'p> Walk<'p> {
             match lane.pre_route(&mut self.exchange, &mut self.visit) {
                 Ok(Verdict::Next) => {}
                 Ok(Verdict::Respond(response)) => return Ok(self.answered(*response)),
-                Err(error) => policy(lane, Hook::PreRoute, &error)?,
+                Err(error) => self.failed(lane, Hook::PreRoute, &error)?,
             }
         }
         Ok(Flow::Continue)
@@ -62,10 +77,13 @@ impl<'p> Walk<'p> {
     /// `pre-handler`: in chain order, until one answers.
     pub(super) fn pre_handler(&mut self) -> Result<Flow, Failure> {
         for lane in self.callers(Hook::PreHandler) {
+            if self.is_out(lane) {
+                continue;
+            }
             match lane.pre_handler(&mut self.exchange, &mut self.visit) {
                 Ok(Verdict::Next) => {}
                 Ok(Verdict::Respond(response)) => return Ok(self.answered(*response)),
-                Err(error) => policy(lane, Hook::PreHandler, &error)?,
+                Err(error) => self.failed(lane, Hook::PreHandler, &error)?,
             }
         }
         Ok(Flow::Continue)
@@ -79,6 +97,9 @@ impl<'p> Walk<'p> {
     /// `cache-key`: the key after every plugin had its say; none to go around the cache.
     pub(super) fn cache_key(&mut self, mut key: String) -> Result<Option<String>, Failure> {
         for lane in self.callers(Hook::CacheKey) {
+            if self.is_out(lane) {
+                continue;
+            }
             match lane.cache_key(&mut self.exchange, &mut self.visit) {
                 Ok(KeyVerdict::Next) => {}
                 Ok(KeyVerdict::Extend(part)) => {
@@ -89,7 +110,7 @@ impl<'p> Walk<'p> {
                 Ok(KeyVerdict::Replace(other)) => key = other,
                 Ok(KeyVerdict::Bypass) => return Ok(None),
                 Err(error) => {
-                    policy(lane, Hook::CacheKey, &error)?;
+                    self.failed(lane, Hook::CacheKey, &error)?;
                     // A key without this plugin's part could show one client's answer to another.
                     return Ok(None);
                 }
@@ -102,10 +123,17 @@ impl<'p> Walk<'p> {
     pub(super) fn cache_admit(&mut self) -> AdmitVerdict {
         let mut verdict = AdmitVerdict::Next;
         for lane in self.callers(Hook::CacheAdmit) {
+            if self.is_out(lane) {
+                continue;
+            }
             match lane.cache_admit(&mut self.exchange, &mut self.visit) {
                 Ok(AdmitVerdict::Next) => {}
                 Ok(decided) => verdict = decided,
-                Err(_) => return AdmitVerdict::NoStore,
+                Err(error) => {
+                    // Not stored, whatever the policy says: nobody is denied anything by that.
+                    let _ = self.failed(lane, Hook::CacheAdmit, &error);
+                    return AdmitVerdict::NoStore;
+                }
             }
         }
         verdict
@@ -115,9 +143,17 @@ impl<'p> Walk<'p> {
     pub(super) fn rescue(&mut self, failure: &Failure) {
         rescue::log(failure, &self.exchange);
         for lane in self.callers(Hook::OnError) {
-            if let Ok(Verdict::Respond(response)) = lane.on_error(&mut self.exchange, &mut self.visit, failure) {
-                self.exchange.response = Some(*response);
-                return;
+            if self.is_out(lane) {
+                continue;
+            }
+            match lane.on_error(&mut self.exchange, &mut self.visit, failure) {
+                Ok(Verdict::Next) => {}
+                Ok(Verdict::Respond(response)) => {
+                    self.exchange.response = Some(*response);
+                    return;
+                }
+                // The gateway's own response is there for this.
+                Err(error) => drop(self.failed(lane, Hook::OnError, &error)),
             }
         }
         self.exchange.response = Some(rescue::response(failure, &self.exchange));
@@ -126,11 +162,14 @@ impl<'p> Walk<'p> {
     /// `post-handler`: in reverse chain order, on whatever response there is.
     pub(super) fn post_handler(&mut self) {
         for lane in self.callers(Hook::PostHandler) {
+            if self.is_out(lane) {
+                continue;
+            }
             match lane.post_handler(&mut self.exchange, &mut self.visit) {
                 Ok(Verdict::Next) => {}
                 Ok(Verdict::Respond(response)) => self.exchange.response = Some(*response),
                 Err(error) => {
-                    if let Err(failure) = policy(lane, Hook::PostHandler, &error) {
+                    if let Err(failure) = self.failed(lane, Hook::PostHandler, &error) {
                         self.rescue(&failure);
                     }
                 }
@@ -141,6 +180,9 @@ impl<'p> Walk<'p> {
     /// `post-response`: in reverse chain order; nobody waits for it.
     pub(super) fn post_response(&mut self, summary: Summary) {
         for lane in self.callers(Hook::PostResponse) {
+            if self.is_out(lane) {
+                continue;
+            }
             // Counted and logged by the lane; there is nothing left to deny.
             let _ = lane.post_response(&mut self.exchange, &mut self.visit, summary);
         }

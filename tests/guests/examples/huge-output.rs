@@ -37,7 +37,11 @@ impl Huge {
             What::Header => response.set_header_named("x-huge-value", long())?,
             What::Fields => {
                 for number in 0..size {
-                    response.set_header_named(&format!("x-huge-{number}"), "x")?;
+                    if let Err(error) = response.set_header_named(&format!("x-huge-{number}"), "x") {
+                        // Makes room to say so.
+                        response.remove_header(HeaderName::intern("x-huge-0")?);
+                        return Err(error.into());
+                    }
                 }
             }
             What::Attribute => request.set_attribute("huge", &long())?,
