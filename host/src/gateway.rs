@@ -158,6 +158,9 @@ impl Gateway {
         let services = Services::new(Arc::new(Registry::default())).map_err(|error| system(&error))?;
         let mut folder = Folder::new(config.plugins.directory.clone());
         let (roster, problems) = plugins(&services, &mut folder, &config)?;
+        for problem in &problems {
+            tracing::error!("{problem}");
+        }
         let generation = Generation::new(1, Arc::new(config), roster).map_err(|error| system(&error))?;
         let generation = Arc::new(generation);
         let (generations, _) = watch::channel(Arc::clone(&generation));

@@ -35,7 +35,7 @@ async fn a_bad_file_is_refused_with_all_its_problems_and_the_running_state_stays
     let gateway = Setup::new().route(answering("good")).start().await;
     let mark = gateway.logs().mark();
     gateway.patch_config(&json!({ "rotues": [], "drain_timeout_ms": "soon", "routes": [{ "name": "x", "proxy": { "upstream": "nobody" } }] }));
-    for words in [["rotues", "routes"], ["drain_timeout_ms", "soon"], ["routes[0].proxy.upstream", "nobody"]] {
+    for words in [["rotues", "routes"], ["drain_timeout_ms", "whole number"], ["routes[0].proxy.upstream", "nobody"]] {
         gateway.logs().wait_for_words(mark, &words).await;
     }
     assert_eq!(gateway.get("/").await.text(), "good");

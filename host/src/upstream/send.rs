@@ -17,7 +17,7 @@ use tokio::task::unconstrained;
 
 use super::download;
 use super::pool::{Lease, Pool};
-use super::upload::{Stage, Upload};
+use super::upload::{Progress, Upload};
 use super::{Connected, Sent, Upstream, UpstreamError, Upstreams};
 use crate::exchange::{Request, Response};
 use crate::http::{Body, parse_length, strip_response};
@@ -107,7 +107,7 @@ impl Upstream {
         let mut headers = head.headers;
         strip_response(&mut headers);
         lease.connection.patience.stop();
-        let uploading = parcel.upload.as_ref().is_some_and(|upload| upload.stage() != Stage::Done);
+        let uploading = parcel.upload.as_ref().is_some_and(|upload| upload.progress() != Progress::Done);
         let body = if uploading && !lease.connection.is_ended() {
             download::body_apart(incoming, lease, self.idle_timeout)
         } else {
@@ -119,12 +119,12 @@ impl Upstream {
 
     /// Whose fault it was.
     fn judge(&self, trouble: Trouble, lease: &Lease, parcel: &Parcel<'_>) -> UpstreamError {
-        let stage = parcel.upload.as_ref().map_or(Stage::Done, |upload| upload.stage());
+        let progress = parcel.upload.as_ref().map_or(Progress::Done, |upload| upload.progress());
         let timeout = self.response_timeout;
-        match (stage, trouble) {
-            (Stage::Broken, _) => UpstreamError::RequestBroken,
-            (Stage::TooLarge, _) => UpstreamError::RequestTooLarge,
-            (Stage::Awaiting, Trouble::TimedOut) => UpstreamError::RequestStalled { timeout },
+        match (progress, trouble) {
+            (Progress::Broken, _) => UpstreamError::RequestBroken,
+            (Progress::TooLarge, _) => UpstreamError::RequestTooLarge,
+            (Progress::Awaiting, Trouble::TimedOut) => UpstreamError::RequestStalled { timeout },
             (_, Trouble::TimedOut) => UpstreamError::ResponseTimeout { endpoint: lease.endpoint(), timeout },
             (_, Trouble::Returned(_, error) | Trouble::Failed(error)) => {
                 UpstreamError::Protocol { endpoint: lease.endpoint(), error }

@@ -14,7 +14,7 @@ use crate::http::{Body, BodyError};
 
 /// Where an upload stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum Progress {
     /// The upstream has not taken what the client has sent.
     Taking,
     /// The client has not sent more.
@@ -30,7 +30,7 @@ pub(super) enum Stage {
 /// What is known about the upload of one request.
 #[derive(Debug)]
 pub(super) struct Upload {
-    stage: Cell<Stage>,
+    progress: Cell<Progress>,
     bytes: Cell<u64>,
 }
 
@@ -41,14 +41,14 @@ impl Upload {
             Body::Empty | Body::Full(_) => (None, body),
             body if body.is_end_stream() => (None, Body::Empty),
             body => {
-                let upload = Rc::new(Self { stage: Cell::new(Stage::Taking), bytes: Cell::new(0) });
+                let upload = Rc::new(Self { progress: Cell::new(Progress::Taking), bytes: Cell::new(0) });
                 (Some(Rc::clone(&upload)), Body::boxed(Watched { body, upload }))
             }
         }
     }
 
-    pub(super) fn stage(&self) -> Stage {
-        self.stage.get()
+    pub(super) fn progress(&self) -> Progress {
+        self.progress.get()
     }
 
     /// Data bytes handed on so far.
@@ -69,14 +69,14 @@ impl http_body::Body for Watched {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         let upload = &self.upload;
-        upload.stage.set(match &polled {
-            Poll::Pending => Stage::Awaiting,
-            Poll::Ready(None) => Stage::Done,
-            Poll::Ready(Some(Err(BodyError::TooLarge(_)))) => Stage::TooLarge,
-            Poll::Ready(Some(Err(_))) => Stage::Broken,
+        upload.progress.set(match &polled {
+            Poll::Pending => Progress::Awaiting,
+            Poll::Ready(None) => Progress::Done,
+            Poll::Ready(Some(Err(BodyError::TooLarge(_)))) => Progress::TooLarge,
+            Poll::Ready(Some(Err(_))) => Progress::Broken,
             Poll::Ready(Some(Ok(frame))) => {
                 upload.bytes.set(upload.bytes.get() + frame.data_ref().map_or(0, |data| data.len() as u64));
-                if frame.is_trailers() || self.body.is_end_stream() { Stage::Done } else { Stage::Taking }
+                if frame.is_trailers() || self.body.is_end_stream() { Progress::Done } else { Progress::Taking }
             }
         });
         polled
@@ -98,16 +98,16 @@ mod tests {
     use crate::http::test_bodies::{chunks, collect, failing};
 
     #[test]
-    fn the_stage_tells_how_an_upload_ended() {
-        let check = |body: Body, stage, bytes| {
+    fn the_progress_tells_how_an_upload_ended() {
+        let check = |body: Body, progress, bytes| {
             let (upload, body) = Upload::watch(body);
             drop(collect(body));
             let upload = upload.unwrap();
-            assert_eq!((upload.stage(), upload.bytes()), (stage, bytes));
+            assert_eq!((upload.progress(), upload.bytes()), (progress, bytes));
         };
-        check(chunks(&["12", "345"]), Stage::Done, 5);
-        check(failing(), Stage::Broken, 1);
-        check(chunks(&["12", "345"]).limited(3).unwrap(), Stage::TooLarge, 2);
+        check(chunks(&["12", "345"]), Progress::Done, 5);
+        check(failing(), Progress::Broken, 1);
+        check(chunks(&["12", "345"]).limited(3).unwrap(), Progress::TooLarge, 2);
         assert!(Upload::watch(Body::Empty).0.is_none());
         assert!(Upload::watch(Bytes::from_static(b"x").into()).0.is_none());
     }
