@@ -271,7 +271,9 @@ impl Gateway {
         let sender = self.control.0.clone();
         let folder = std::path::absolute(self.folder.path()).unwrap_or_else(|_| self.folder.path().to_owned());
         let changed = move |watched| drop(sender.send(Event::Changed(watched)));
-        self.watch = match Watch::new(&folder, &self.source.files(), changed) {
+        let mut files = self.source.files();
+        files.extend(self.generation.config.included.iter().filter_map(|file| std::path::absolute(file).ok()));
+        self.watch = match Watch::new(&folder, &files, changed) {
             Ok(watch) => Some(watch),
             Err(error) => {
                 tracing::error!(%error, "files cannot be watched; changes take effect after SIGHUP");
@@ -343,7 +345,7 @@ impl Gateway {
         }
         tracing::info!(generation = self.generation.number, "generation takes over");
         self.generations.send_replace(Arc::clone(&self.generation));
-        if moved {
+        if moved || before.config.included != self.generation.config.included {
             self.follow_files();
         }
         self.report();

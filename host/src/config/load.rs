@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::overlay::Provenance;
 use super::problem::{Problem, Report, unreadable};
-use super::{Config, Problems, compile, environment, read, shape};
+use super::{Config, Problems, compile, environment, include, read, shape};
 
 /// Loads a configuration from its main file and the overlays that are merged into it, in order (RFC 7396).
 ///
@@ -61,9 +61,10 @@ pub fn examine(
         return (None, Some(Problems(unusable)));
     }
     let variables = environment::expand(&mut document, environment, &mut report);
-    let file = shape::check(&mut document, &variables, &mut report);
     let folder = path.parent().unwrap_or(Path::new(""));
-    let config = compile::compile(&file, folder, &mut report);
+    let included = include::expand(&mut document, folder, &mut report);
+    let file = shape::check(&mut document, &variables, &mut report);
+    let config = Config { included, ..compile::compile(&file, folder, &mut report) };
     let problems = (!report.is_empty()).then(|| report.into_problems(&document, &provenance, overlays));
     (Some(config), problems)
 }

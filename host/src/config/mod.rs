@@ -6,6 +6,7 @@
 mod compile;
 mod environment;
 mod file;
+mod include;
 mod load;
 mod overlay;
 mod problem;
@@ -13,6 +14,7 @@ mod read;
 mod shape;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::http::Forwarding;
@@ -48,6 +50,8 @@ pub struct Config {
     pub forwarding: Forwarding,
     /// What is logged.
     pub log: LogSettings,
+    /// Files that were put into plugin configurations. A change of one of them is a change of the configuration.
+    pub included: Vec<PathBuf>,
 }
 
 /// One route.

@@ -40,6 +40,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
             None | Some(0) => cores(),
             Some(workers) => size(workers),
         },
+        included: Vec::new(),
         listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
         admin,
         drain_timeout: millis(file.drain_timeout_ms, file::DRAIN_TIMEOUT_MS),
