@@ -6,20 +6,24 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// The value of each character; the high bit where it is not one of the alphabet.
-const VALUES: [u8; 256] = values();
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-const fn values() -> [u8; 256] {
-    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut table = [0x80; 256];
-    let mut rest: &[u8] = alphabet;
+/// Set in a table's entry for what is not in the alphabet.
+const BAD: u32 = 0x8000_0000;
+
+/// For each of the four places in a group: the bits of a character where they belong in the three bytes.
+const FIRST: [u32; 256] = table(18);
+const SECOND: [u32; 256] = table(12);
+const THIRD: [u32; 256] = table(6);
+const FOURTH: [u32; 256] = table(0);
+
+#[allow(clippy::indexing_slicing, reason = "a byte indexes 256 places, and this runs in the compiler")]
+const fn table(shift: u32) -> [u32; 256] {
+    let mut table = [BAD; 256];
+    let mut rest: &[u8] = ALPHABET;
     let mut value = 0;
     while let [character, after @ ..] = rest {
-        // The indices are a byte and 256 is the length of the table; this runs in the compiler.
-        #[allow(clippy::indexing_slicing, reason = "a byte indexes 256 places")]
-        {
-            table[*character as usize] = value;
-        }
+        table[*character as usize] = value << shift;
         value += 1;
         rest = after;
     }
@@ -27,9 +31,9 @@ const fn values() -> [u8; 256] {
 }
 
 #[inline]
-fn value(character: u8) -> u8 {
+fn bits(table: &[u32; 256], character: u8) -> u32 {
     // The optimiser sees that a byte always finds its place.
-    VALUES.get(usize::from(character)).copied().unwrap_or(0x80)
+    table.get(usize::from(character)).copied().unwrap_or(BAD)
 }
 
 /// Replaces the contents of `out` by what `text` says.
@@ -41,31 +45,33 @@ pub(crate) fn decode(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     // Errors are gathered rather than answered at once, which keeps the loop free of branches.
     let mut seen = 0;
     for ([a, b, c, d], triple) in quads.iter().zip(triples) {
-        let [a, b, c, d] = [value(*a), value(*b), value(*c), value(*d)];
-        seen |= a | b | c | d;
-        *triple = [(a << 2) | (b >> 4), (b << 4) | (c >> 2), (c << 6) | d];
+        let group = bits(&FIRST, *a) | bits(&SECOND, *b) | bits(&THIRD, *c) | bits(&FOURTH, *d);
+        seen |= group;
+        let [_, one, two, three] = group.to_be_bytes();
+        *triple = [one, two, three];
     }
+    // The bits that are left over at the end must be zero.
     match *tail {
         [] => {}
         [a, b] => {
-            let [a, b] = [value(a), value(b)];
-            // The bits that are left over must be zero.
-            seen |= a | b | if b & 0x0f == 0 { 0 } else { 0x80 };
-            out.push((a << 2) | (b >> 4));
+            let group = bits(&FIRST, a) | bits(&SECOND, b);
+            seen |= group | if group & 0xffff == 0 { 0 } else { BAD };
+            let [_, one, ..] = group.to_be_bytes();
+            out.push(one);
         }
         [a, b, c] => {
-            let [a, b, c] = [value(a), value(b), value(c)];
-            seen |= a | b | c | if c & 0x03 == 0 { 0 } else { 0x80 };
-            out.extend([(a << 2) | (b >> 4), (b << 4) | (c >> 2)]);
+            let group = bits(&FIRST, a) | bits(&SECOND, b) | bits(&THIRD, c);
+            seen |= group | if group & 0xff == 0 { 0 } else { BAD };
+            let [_, one, two, _] = group.to_be_bytes();
+            out.extend([one, two]);
         }
         _ => return Err(Malformed),
     }
-    if seen & 0x80 == 0 { Ok(()) } else { Err(Malformed) }
+    if seen & BAD == 0 { Ok(()) } else { Err(Malformed) }
 }
 
 /// What `bytes` look like as base64url.
 pub(crate) fn encode(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let character = |six: u8| char::from(ALPHABET.get(usize::from(six & 0x3f)).copied().unwrap_or(b'A'));
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {

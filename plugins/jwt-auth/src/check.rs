@@ -175,15 +175,22 @@ fn date(value: Value<'_>) -> Result<Option<f64>, Denial> {
     if value.kind() != Kind::Number {
         return Err(MALFORMED);
     }
-    let seconds: f64 = match value.raw().parse::<u64>() {
-        Ok(whole) => whole as f64,
-        Err(_) => value.raw().parse().map_err(|_| MALFORMED)?,
+    let seconds = match whole(value.bytes()) {
+        Some(seconds) => seconds,
+        None => value.raw().parse().map_err(|_| MALFORMED)?,
     };
     if (0.0..SECONDS_MAX).contains(&seconds) {
         Ok(Some(seconds))
     } else {
         Err(Denial::Invalid("a date is not in seconds"))
     }
+}
+
+/// A whole number of so few digits that a double holds it exactly. Nearly all dates are.
+fn whole(digits: &[u8]) -> Option<f64> {
+    let digit = |sum: u64, byte: &u8| byte.is_ascii_digit().then(|| sum * 10 + u64::from(byte - b'0'));
+    let number = if digits.len() <= 15 { digits.iter().try_fold(0, digit) } else { None };
+    number.map(|number| number as f64)
 }
 
 /// One of the issuers, and the one that the key belongs to (RFC 8725 section 3.8).

@@ -29,11 +29,11 @@ pub(crate) const SCP: usize = 7;
 
 /// Which members are looked for.
 #[derive(Debug)]
-pub(crate) struct Wanted(Vec<Box<str>>);
+pub(crate) struct Wanted(Vec<(u32, Box<str>)>);
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self(REGISTERED.iter().map(|name| (*name).into()).collect())
+        Self(REGISTERED.iter().map(|name| (fingerprint(name.as_bytes()), (*name).into())).collect())
     }
 }
 
@@ -41,11 +41,20 @@ impl Wanted {
     /// Looks for this claim, too.
     pub(crate) fn path(&mut self, names: &[String]) -> Option<ClaimPath> {
         let (first, rest) = names.split_first()?;
-        let place = self.0.iter().position(|known| **known == **first).unwrap_or_else(|| {
-            self.0.push(first.as_str().into());
+        let place = self.0.iter().position(|(_, known)| **known == **first).unwrap_or_else(|| {
+            self.0.push((fingerprint(first.as_bytes()), first.as_str().into()));
             self.0.len() - 1
         });
         Some(ClaimPath { place, rest: rest.iter().map(|name| name.as_str().into()).collect() })
+    }
+
+    #[inline]
+    fn place(&self, key: Value<'_>, mark: u32) -> Option<usize> {
+        let is = |wanted: &(u32, Box<str>)| match key.kind() {
+            Kind::Text => wanted.0 == mark && json::is_same(wanted.1.as_bytes(), key.bytes()),
+            _ => key.is_text(&wanted.1),
+        };
+        self.0.iter().position(is)
     }
 }
 
@@ -81,11 +90,12 @@ impl<'a> Claims<'a> {
         json::object(text, |name, value| {
             let key = name.of(text);
             any_escaped |= key.kind() == Kind::Escaped;
-            if names.len() >= MEMBERS_MAX || is_known(names, text, key, any_escaped) {
+            let mark = fingerprint(key.bytes());
+            if names.len() >= MEMBERS_MAX || is_known(names, text, key, mark, any_escaped) {
                 return Err(Malformed);
             }
-            names.push((fingerprint(key), name));
-            if let Some(place) = wanted.0.iter().position(|wanted| key.is_text(wanted))
+            names.push((mark, name));
+            if let Some(place) = wanted.place(key, mark)
                 && let Some(found) = found.get_mut(place)
             {
                 *found = value;
@@ -107,20 +117,18 @@ impl<'a> Claims<'a> {
 }
 
 /// Length, first and last byte: differs for most names that differ.
-fn fingerprint(key: Value<'_>) -> u32 {
-    let bytes = key.raw().as_bytes();
+fn fingerprint(bytes: &[u8]) -> u32 {
     let byte = |byte: Option<&u8>| byte.copied().map_or(0, u32::from);
     (bytes.len() as u32) << 16 | byte(bytes.first()) << 8 | byte(bytes.last())
 }
 
-fn is_known(names: &[(u32, Span)], text: &str, key: Value<'_>, any_escaped: bool) -> bool {
+fn is_known(names: &[(u32, Span)], text: &str, key: Value<'_>, mark: u32, any_escaped: bool) -> bool {
     if any_escaped {
         // The same name can then be spelt in different ways.
         let Some(key) = key.text() else { return true };
         return names.iter().any(|(_, known)| known.of(text).is_text(&key));
     }
-    let mark = fingerprint(key);
-    names.iter().any(|(other, known)| *other == mark && known.of(text).raw() == key.raw())
+    names.iter().any(|(other, known)| *other == mark && json::is_same(known.of(text).bytes(), key.bytes()))
 }
 
 #[cfg(test)]

@@ -42,7 +42,6 @@ pub(crate) fn authenticate<'a>(
         return Err(Denial::Invalid("the token is too long"));
     }
     let (signed, signature) = split_last(token).ok_or(MALFORMED)?;
-    let (header, payload) = split_first(signed).ok_or(MALFORMED)?;
     // No signature is what "none" looks like; no algorithm of ours makes an empty one.
     if signature.is_empty() {
         return Err(Denial::Invalid("the token is not signed"));
@@ -50,11 +49,12 @@ pub(crate) fn authenticate<'a>(
     base64url::decode(signature, &mut scratch.signature).map_err(|_| MALFORMED)?;
 
     let verified = |key: &usize| host.verify(*key, signed, &scratch.signature);
-    let key = match settings.keys.by_usual_header(header) {
-        Some(candidates) => candidates.iter().copied().find(verified),
+    let (key, payload) = match settings.keys.by_usual_header(signed) {
+        Some((candidates, payload)) => (candidates.iter().copied().find(verified), payload),
         None => {
+            let (header, payload) = split_first(signed).ok_or(MALFORMED)?;
             let header = Header::read(header, &mut scratch.header)?;
-            settings.keys.candidates(&header, &settings.types)?.find(verified)
+            (settings.keys.candidates(&header, &settings.types)?.find(verified), payload)
         }
     };
     let key = key.ok_or(Denial::Invalid("the signature does not verify"))?;
@@ -130,12 +130,12 @@ fn is_same(one: Value<'_>, other: Value<'_>) -> bool {
 
 /// Cuts at the last dot. The signature is the shortest part but one, so looking from the end is looking least.
 fn split_last(token: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = token.iter().rposition(|byte| *byte == b'.')?;
+    let at = memchr::memrchr(b'.', token)?;
     Some((token.get(..at)?, token.get(at + 1..)?))
 }
 
 /// Cuts at the first dot. A further one would not decode.
 fn split_first(signed: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = signed.iter().position(|byte| *byte == b'.')?;
+    let at = memchr::memchr(b'.', signed)?;
     Some((signed.get(..at)?, signed.get(at + 1..)?))
 }

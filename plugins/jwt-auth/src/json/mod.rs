@@ -49,8 +49,9 @@ impl Span {
     pub(crate) const ABSENT: Self = Self { kind: Kind::Absent, start: 0, end: 0 };
 
     /// The value in the text it was found in.
+    #[inline]
     pub(crate) fn of(self, text: &str) -> Value<'_> {
-        Value { kind: self.kind, raw: text.get(self.start..self.end).unwrap_or_default() }
+        Value { kind: self.kind, raw: text.as_bytes().get(self.start..self.end).unwrap_or_default() }
     }
 
     /// Whether there is a value.
@@ -63,7 +64,8 @@ impl Span {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Value<'a> {
     kind: Kind,
-    raw: &'a str,
+    /// Bytes rather than text: comparing names is most of the work, and cutting text costs a look at both ends.
+    raw: &'a [u8],
 }
 
 impl<'a> Value<'a> {
@@ -74,14 +76,21 @@ impl<'a> Value<'a> {
 
     /// As it stands in the text, strings without quotes.
     pub(crate) fn raw(self) -> &'a str {
+        // It was cut out of text between ASCII characters.
+        std::str::from_utf8(self.raw).unwrap_or_default()
+    }
+
+    /// The same as bytes.
+    #[inline]
+    pub(crate) fn bytes(self) -> &'a [u8] {
         self.raw
     }
 
     /// The text of a string.
     pub(crate) fn text(self) -> Option<Cow<'a, str>> {
         match self.kind {
-            Kind::Text => Some(Cow::Borrowed(self.raw)),
-            Kind::Escaped => Some(Cow::Owned(unescape(self.raw))),
+            Kind::Text => Some(Cow::Borrowed(self.raw())),
+            Kind::Escaped => Some(Cow::Owned(unescape(self.raw()))),
             _ => None,
         }
     }
@@ -89,8 +98,8 @@ impl<'a> Value<'a> {
     /// Whether it is this string.
     pub(crate) fn is_text(self, text: &str) -> bool {
         match self.kind {
-            Kind::Text => self.raw == text,
-            Kind::Escaped => unescape(self.raw) == text,
+            Kind::Text => is_same(self.raw, text.as_bytes()),
+            Kind::Escaped => unescape(self.raw()) == text,
             _ => false,
         }
     }
@@ -99,8 +108,9 @@ impl<'a> Value<'a> {
     pub(crate) fn member(self, name: &str) -> Result<Value<'a>, Malformed> {
         let mut found = Span::ABSENT;
         if self.kind == Kind::Object {
-            object(self.raw, |key, value| {
-                if key.of(self.raw).is_text(name) {
+            let text = self.raw();
+            object(text, |key, value| {
+                if key.of(text).is_text(name) {
                     if found.is_present() {
                         return Err(Malformed);
                     }
@@ -109,7 +119,7 @@ impl<'a> Value<'a> {
                 Ok(())
             })?;
         }
-        Ok(found.of(self.raw))
+        Ok(found.of(self.raw()))
     }
 
     /// Visits the elements of a list until one gives something.
@@ -117,17 +127,16 @@ impl<'a> Value<'a> {
         if self.kind != Kind::List {
             return None;
         }
-        let mut scanner = Scanner { text: self.raw.as_bytes(), at: 1 };
-        scanner.space();
-        while scanner.peek()? != b']' {
-            let element = scanner.value(DEPTH_MAX).ok()?;
-            let found = visit(element.of(self.raw));
+        let text = self.raw;
+        let mut at = space(text, 1);
+        while peek(text, at)? != b']' {
+            let (element, end) = value(text, at, DEPTH_MAX).ok()?;
+            let raw = text.get(element.start..element.end).unwrap_or_default();
+            let found = visit(Value { kind: element.kind, raw });
             if found.is_some() {
                 return found;
             }
-            scanner.space();
-            scanner.take(b',');
-            scanner.space();
+            at = space(text, skip(text, space(text, end), b','));
         }
         None
     }
@@ -136,192 +145,202 @@ impl<'a> Value<'a> {
 /// Visits the members of the object that `text` must be. Names are strings; whether one appears twice is the visitor's
 /// business.
 pub(crate) fn object(text: &str, visit: impl FnMut(Span, Span) -> Result<(), Malformed>) -> Result<(), Malformed> {
-    let mut scanner = Scanner { text: text.as_bytes(), at: 0 };
-    scanner.space();
-    scanner.object(DEPTH_MAX, visit)?;
-    scanner.space();
-    if scanner.at == text.len() { Ok(()) } else { Err(Malformed) }
+    let bytes = text.as_bytes();
+    let end = space(bytes, members(bytes, space(bytes, 0), DEPTH_MAX, visit)?);
+    if end == bytes.len() { Ok(()) } else { Err(Malformed) }
 }
 
-struct Scanner<'a> {
-    text: &'a [u8],
+// Each of the following reads what starts at `at` and gives where it ends. The place goes from hand to hand, so that it
+// stays in a register: kept in a struct, it costs a store and a load for every byte.
+
+#[inline]
+fn peek(text: &[u8], at: usize) -> Option<u8> {
+    text.get(at).copied()
+}
+
+#[inline]
+fn must(text: &[u8], at: usize, expected: u8) -> Result<usize, Malformed> {
+    if peek(text, at) == Some(expected) { Ok(at + 1) } else { Err(Malformed) }
+}
+
+/// Steps over this byte, where it is there.
+#[inline]
+fn skip(text: &[u8], at: usize, expected: u8) -> usize {
+    at + usize::from(peek(text, at) == Some(expected))
+}
+
+#[inline]
+fn space(text: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\r' | b'\t') = peek(text, at) {
+        at += 1;
+    }
+    at
+}
+
+/// Any value, and where the text goes on behind it.
+#[inline]
+fn value(text: &[u8], at: usize, depth: u32) -> Result<(Span, usize), Malformed> {
+    let (kind, end) = match peek(text, at).ok_or(Malformed)? {
+        b'"' => return string(text, at),
+        b'-' | b'0'..=b'9' => (Kind::Number, number(text, at)?),
+        b't' => (Kind::True, word(text, at, b"true")?),
+        b'f' => (Kind::False, word(text, at, b"false")?),
+        b'n' => (Kind::Null, word(text, at, b"null")?),
+        b'[' => (Kind::List, list(text, at, depth)?),
+        _ => (Kind::Object, members(text, at, depth, |_, _| Ok(()))?),
+    };
+    Ok((Span { kind, start: at, end }, end))
+}
+
+fn word(text: &[u8], at: usize, word: &[u8]) -> Result<usize, Malformed> {
+    let end = at + word.len();
+    if text.get(at..end) == Some(word) { Ok(end) } else { Err(Malformed) }
+}
+
+fn members(
+    text: &[u8],
     at: usize,
+    depth: u32,
+    mut visit: impl FnMut(Span, Span) -> Result<(), Malformed>,
+) -> Result<usize, Malformed> {
+    let depth = depth.checked_sub(1).ok_or(Malformed)?;
+    let mut at = space(text, must(text, at, b'{')?);
+    if peek(text, at) == Some(b'}') {
+        return Ok(at + 1);
+    }
+    loop {
+        let (name, end) = string(text, at)?;
+        at = must(text, space(text, end), b':')?;
+        let (member, end) = value(text, space(text, at), depth)?;
+        visit(name, member)?;
+        at = space(text, end);
+        if peek(text, at) != Some(b',') {
+            return must(text, at, b'}');
+        }
+        at = space(text, at + 1);
+    }
 }
 
-impl Scanner<'_> {
-    #[inline]
-    fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
+fn list(text: &[u8], at: usize, depth: u32) -> Result<usize, Malformed> {
+    let depth = depth.checked_sub(1).ok_or(Malformed)?;
+    let mut at = space(text, must(text, at, b'[')?);
+    if peek(text, at) == Some(b']') {
+        return Ok(at + 1);
     }
-
-    #[inline]
-    fn take(&mut self, expected: u8) -> bool {
-        let is = self.peek() == Some(expected);
-        self.at += usize::from(is);
-        is
-    }
-
-    fn must(&mut self, expected: u8) -> Result<(), Malformed> {
-        if self.take(expected) { Ok(()) } else { Err(Malformed) }
-    }
-
-    #[inline]
-    fn space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
-            self.at += 1;
+    loop {
+        let (_, end) = value(text, at, depth)?;
+        at = space(text, end);
+        if peek(text, at) != Some(b',') {
+            return must(text, at, b']');
         }
+        at = space(text, at + 1);
     }
+}
 
-    fn value(&mut self, depth: u32) -> Result<Span, Malformed> {
-        let start = self.at;
-        let kind = match self.peek().ok_or(Malformed)? {
-            b'"' => return self.string(),
-            b'-' | b'0'..=b'9' => {
-                self.number()?;
-                Kind::Number
+/// Section 6.
+#[inline]
+fn number(text: &[u8], at: usize) -> Result<usize, Malformed> {
+    let mut at = skip(text, at, b'-');
+    at = if peek(text, at) == Some(b'0') { at + 1 } else { digits(text, at)? };
+    if peek(text, at) == Some(b'.') {
+        at = digits(text, at + 1)?;
+    }
+    if let Some(b'e' | b'E') = peek(text, at) {
+        let signed = at + 1;
+        let digit = if peek(text, signed) == Some(b'+') { signed + 1 } else { skip(text, signed, b'-') };
+        at = digits(text, digit)?;
+    }
+    Ok(at)
+}
+
+#[inline]
+fn digits(text: &[u8], start: usize) -> Result<usize, Malformed> {
+    let mut at = start;
+    while let Some(b'0'..=b'9') = peek(text, at) {
+        at += 1;
+    }
+    if at == start { Err(Malformed) } else { Ok(at) }
+}
+
+/// Section 7. That the text is UTF-8 has been checked before.
+#[inline]
+fn string(text: &[u8], at: usize) -> Result<(Span, usize), Malformed> {
+    let start = must(text, at, b'"')?;
+    let (mut kind, mut at) = (Kind::Text, start);
+    loop {
+        at += plain_bytes(text.get(at..).unwrap_or_default());
+        match peek(text, at).ok_or(Malformed)? {
+            b'"' => return Ok((Span { kind, start, end: at }, at + 1)),
+            b'\\' => {
+                at = escape(text, at + 1)?;
+                kind = Kind::Escaped;
             }
-            b't' => self.word(b"true", Kind::True)?,
-            b'f' => self.word(b"false", Kind::False)?,
-            b'n' => self.word(b"null", Kind::Null)?,
-            b'[' => {
-                self.list(depth)?;
-                Kind::List
-            }
-            _ => {
-                self.object(depth, |_, _| Ok(()))?;
-                Kind::Object
-            }
-        };
-        Ok(Span { kind, start, end: self.at })
-    }
-
-    fn word(&mut self, word: &[u8], kind: Kind) -> Result<Kind, Malformed> {
-        let end = self.at + word.len();
-        if self.text.get(self.at..end) != Some(word) {
-            return Err(Malformed);
-        }
-        self.at = end;
-        Ok(kind)
-    }
-
-    fn object(
-        &mut self,
-        depth: u32,
-        mut visit: impl FnMut(Span, Span) -> Result<(), Malformed>,
-    ) -> Result<(), Malformed> {
-        let depth = depth.checked_sub(1).ok_or(Malformed)?;
-        self.must(b'{')?;
-        self.space();
-        if self.take(b'}') {
-            return Ok(());
-        }
-        loop {
-            let name = self.string()?;
-            self.space();
-            self.must(b':')?;
-            self.space();
-            let value = self.value(depth)?;
-            visit(name, value)?;
-            self.space();
-            if !self.take(b',') {
-                return self.must(b'}');
-            }
-            self.space();
+            0..=0x1f => return Err(Malformed),
+            _ => at += 1,
         }
     }
+}
 
-    fn list(&mut self, depth: u32) -> Result<(), Malformed> {
-        let depth = depth.checked_sub(1).ok_or(Malformed)?;
-        self.must(b'[')?;
-        self.space();
-        if self.take(b']') {
-            return Ok(());
-        }
-        loop {
-            self.value(depth)?;
-            self.space();
-            if !self.take(b',') {
-                return self.must(b']');
-            }
-            self.space();
-        }
-    }
-
-    /// Section 6.
-    fn number(&mut self) -> Result<(), Malformed> {
-        self.take(b'-');
-        if !self.take(b'0') {
-            self.digits()?;
-        }
-        if self.take(b'.') {
-            self.digits()?;
-        }
-        if self.take(b'e') || self.take(b'E') {
-            let _sign = self.take(b'+') || self.take(b'-');
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    fn digits(&mut self) -> Result<(), Malformed> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
-        if self.at == start { Err(Malformed) } else { Ok(()) }
-    }
-
-    /// Section 7. That the text is UTF-8 has been checked before.
-    fn string(&mut self) -> Result<Span, Malformed> {
-        self.must(b'"')?;
-        let start = self.at;
-        let mut kind = Kind::Text;
-        loop {
-            match self.peek().ok_or(Malformed)? {
-                b'"' => break,
-                b'\\' => {
-                    self.escape()?;
-                    kind = Kind::Escaped;
-                }
-                0..=0x1f => return Err(Malformed),
-                _ => self.at += 1,
-            }
-        }
-        let span = Span { kind, start, end: self.at };
-        self.at += 1;
-        Ok(span)
-    }
-
-    fn escape(&mut self) -> Result<(), Malformed> {
-        self.at += 1;
-        let escaped = self.peek().ok_or(Malformed)?;
-        self.at += 1;
-        match escaped {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
-            b'u' => match self.unit()? {
-                // Halves of a pair mean something only together (section 8.2).
-                0xd800..=0xdbff => {
-                    self.must(b'\\')?;
-                    self.must(b'u')?;
-                    let low = self.unit()?;
-                    if (0xdc00..=0xdfff).contains(&low) { Ok(()) } else { Err(Malformed) }
-                }
-                0xdc00..=0xdfff => Err(Malformed),
-                _ => Ok(()),
+#[cold]
+fn escape(text: &[u8], at: usize) -> Result<usize, Malformed> {
+    match peek(text, at).ok_or(Malformed)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(at + 1),
+        b'u' => match unit(text, at + 1)? {
+            // Halves of a pair mean something only together (section 8.2).
+            (0xd800..=0xdbff, end) => match unit(text, must(text, must(text, end, b'\\')?, b'u')?)? {
+                (0xdc00..=0xdfff, end) => Ok(end),
+                _ => Err(Malformed),
             },
-            _ => Err(Malformed),
-        }
+            (0xdc00..=0xdfff, _) => Err(Malformed),
+            (_, end) => Ok(end),
+        },
+        _ => Err(Malformed),
     }
+}
 
-    /// Four hexadecimal digits.
-    fn unit(&mut self) -> Result<u16, Malformed> {
-        let digits = self.text.get(self.at..self.at + 4).ok_or(Malformed)?;
-        self.at += 4;
-        digits.iter().try_fold(0, |sum, digit| {
-            let value = char::from(*digit).to_digit(16).and_then(|value| u16::try_from(value).ok());
-            value.map(|value| sum << 4 | value).ok_or(Malformed)
-        })
+/// Four hexadecimal digits.
+fn unit(text: &[u8], at: usize) -> Result<(u16, usize), Malformed> {
+    let end = at + 4;
+    let mut unit = 0;
+    for digit in text.get(at..end).ok_or(Malformed)? {
+        let value = char::from(*digit).to_digit(16).and_then(|value| u16::try_from(value).ok());
+        unit = unit << 4 | value.ok_or(Malformed)?;
     }
+    Ok((unit, end))
+}
+
+/// Whether both are the same, eight bytes at a time: what `==` calls in a component goes byte by byte.
+#[inline]
+pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let ((words, rest), (other_words, other_rest)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
+    let pairs = words.iter().zip(other_words);
+    pairs.fold(true, |same, (one, other)| same & (u64::from_ne_bytes(*one) == u64::from_ne_bytes(*other)))
+        && rest.iter().zip(other_rest).all(|(one, other)| one == other)
+}
+
+/// How many bytes at the start certainly need no closer look: eight at a time, none of them a quote, a backslash or a
+/// control character. The last group is left to the caller unless something in it was found.
+#[inline]
+fn plain_bytes(text: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = ONES << 7;
+    // The high bit of each byte that is zero. Borrows reach only bytes above the first that is, and the first counts.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let (words, _) = text.as_chunks::<8>();
+    let mut plain = 0;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let below_space = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        let special = zeros(word ^ (ONES * 0x22)) | zeros(word ^ (ONES * 0x5c)) | below_space;
+        if special != 0 {
+            return plain + (special.trailing_zeros() / 8) as usize;
+        }
+        plain += 8;
+    }
+    plain
 }
 
 /// The text of a string whose escapes have been checked.

@@ -109,7 +109,7 @@ pub(super) fn claims(changes: Value) -> Value {
 }
 
 enum Imported {
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     Public(ParsedPublicKey),
 }
 
@@ -123,7 +123,7 @@ pub(super) struct Gateway {
 impl Gateway {
     fn import(&mut self, source: &KeySource, algorithm: Algorithm) -> Result<(), String> {
         let imported = match (source, hmac_algorithm(algorithm)) {
-            (KeySource::Secret(secret), Some(lc)) => Imported::Hmac(hmac::Key::new(lc, secret)),
+            (KeySource::Secret(secret), Some(lc)) => Imported::Hmac(Box::new(hmac::Key::new(lc, secret))),
             (KeySource::Pem(name), None) => Imported::Public(public(name, algorithm)?),
             (KeySource::Jwk(text), _) => self.jwk(text, algorithm)?,
             _ => return Err("the key does not fit the algorithm".to_owned()),
@@ -140,7 +140,9 @@ impl Gateway {
             return Err("contradiction".to_owned());
         }
         match (jwk["kty"].as_str(), hmac_algorithm(algorithm)) {
-            (Some("oct"), Some(lc)) => Ok(Imported::Hmac(hmac::Key::new(lc, jwk["k"].as_str().unwrap().as_bytes()))),
+            (Some("oct"), Some(lc)) => {
+                Ok(Imported::Hmac(Box::new(hmac::Key::new(lc, jwk["k"].as_str().unwrap().as_bytes()))))
+            }
             (Some("RSA" | "EC" | "OKP"), None) => public(jwk["x"].as_str().unwrap(), algorithm).map(Imported::Public),
             _ => Err("the key does not fit the algorithm".to_owned()),
         }
