@@ -10,6 +10,7 @@ mod cache;
 mod capabilities;
 mod cli;
 mod config_reload;
+mod demo;
 mod drain;
 mod kit;
 mod order;

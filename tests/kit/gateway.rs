@@ -200,6 +200,7 @@ fn write(setup: &Setup) -> TempDir {
 fn spawn(setup: &Setup, config: &Path) -> (Child, Logs) {
     let mut command = Command::new(artefacts::gateway());
     command.arg("run").arg("--config").arg(config).env("PORTCULLIS_CACHE_DIR", artefacts::compiled());
+    command.args(setup.arguments());
     for (name, value) in setup.variables() {
         command.env(name, value);
     }

@@ -23,7 +23,7 @@ pub use client::{Client, Request};
 pub use gateway::Gateway;
 pub use load::Load;
 pub use origin::{Gate, Origin, Reply};
-pub use serde_json::{Value, json};
+pub use serde_json::{Value, from_slice as from_json, json};
 pub use setup::Setup;
 pub use wire::Response;
 

@@ -14,6 +14,7 @@ pub struct Setup {
     config: Value,
     files: Vec<(String, Vec<u8>)>,
     environment: Vec<(String, String)>,
+    arguments: Vec<String>,
 }
 
 impl Default for Setup {
@@ -34,7 +35,12 @@ impl Setup {
             "upstreams": {},
             "routes": [],
         });
-        Self { config, files: Vec::new(), environment: Vec::new() }
+        Self::of(config)
+    }
+
+    /// Exactly this configuration.
+    pub fn of(config: Value) -> Self {
+        Self { config, files: Vec::new(), environment: Vec::new(), arguments: Vec::new() }
     }
 
     /// With this origin as the upstream `origin`.
@@ -103,6 +109,18 @@ impl Setup {
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// With an argument more behind `portcullis run`.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// The arguments behind `portcullis run`.
+    pub fn arguments(&self) -> &[String] {
+        &self.arguments
     }
 
     /// The configuration as it will be written.

@@ -189,8 +189,8 @@ pub fn curl_lines(gateway: SocketAddr, secret: &str) -> String {
     let token = token(secret, time::unix(), TOKEN_LIFETIME);
     let at = format!("http://{gateway}");
     let lines = [
-        ("a plain route; see Server-Timing and the security headers", format!("curl -i {at}/")),
-        ("what the origin got", format!("curl -s {at}/headers")),
+        ("a plain route; see Server-Timing and the security headers", format!("curl -i {at}/plain")),
+        ("what the origin got", format!("curl -s {at}/plain/headers")),
         ("a protected route without a token: 401", format!("curl -i {at}/private/headers")),
         ("and with one", format!("curl -i -H 'Authorization: Bearer {token}' {at}/private/headers")),
         ("a cached route; the second answer is a hit", format!("curl -i {at}/cached; curl -i {at}/cached")),
