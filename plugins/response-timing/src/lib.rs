@@ -16,7 +16,7 @@
 //! can be chosen, parts can be switched off, and a part that did not happen is left out. `total` is the time until the
 //! response head, without the `post-handler` hooks that run after this one.
 //!
-//! The histograms are `portcullis_plugin_response-timing_duration_seconds` and, where asked for, `…_upstream_seconds`, with the
+//! The histograms are `portcullis_plugin_response_timing_duration_seconds` and, where asked for, `…_upstream_seconds`, with the
 //! labels `route` and `status`.
 //!
 //! # What it costs
