@@ -89,6 +89,7 @@ impl Expiry<Box<str>, Arc<Entry>> for UntilStale {
 impl Cache {
     /// An empty cache.
     pub fn new(settings: &Settings) -> Self {
+        #[allow(clippy::borrowed_box, reason = "the signature is moka's")]
         let weigh = |key: &Box<str>, entry: &Arc<Entry>| {
             let bytes: usize = entry.variants.iter().map(|stored| stored.memory_bytes()).sum();
             u32::try_from(key.len() + bytes).unwrap_or(u32::MAX)

@@ -48,38 +48,44 @@ impl Forwarding {
     ///
     /// Appending keeps the first proxy's word where a field has room for one value only (`-Proto`, `-Host`).
     pub fn apply(&self, headers: &mut HeaderMap, address: &HeaderValue, scheme: &'static str, authority: &str) {
-        let x = matches!(self.fields, ForwardingFields::X | ForwardingFields::Both);
-        let standard = matches!(self.fields, ForwardingFields::Standard | ForwardingFields::Both);
         let append = self.incoming == IncomingForwarding::Append;
-        if x {
-            let host = host_value(headers, authority);
-            match headers.get(X_FORWARDED_FOR) {
-                Some(_) if append => join(headers, &X_FORWARDED_FOR, address.as_bytes()),
-                _ => drop(headers.insert(X_FORWARDED_FOR, address.clone())),
+        match self.fields {
+            ForwardingFields::X | ForwardingFields::Both => {
+                let host = host_value(headers, authority);
+                if append {
+                    join(headers, &X_FORWARDED_FOR, address.as_bytes());
+                    keep_or_insert(headers, X_FORWARDED_PROTO, Some(HeaderValue::from_static(scheme)));
+                    keep_or_insert(headers, X_FORWARDED_HOST, host);
+                } else {
+                    headers.insert(X_FORWARDED_FOR, address.clone());
+                    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+                    match host {
+                        Some(host) => headers.insert(X_FORWARDED_HOST, host),
+                        None => headers.remove(X_FORWARDED_HOST),
+                    };
+                }
             }
-            if !(append && headers.contains_key(X_FORWARDED_PROTO)) {
-                headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+            ForwardingFields::Standard | ForwardingFields::None if !append => {
+                for name in [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST] {
+                    headers.remove(name);
+                }
             }
-            if !(append && headers.contains_key(X_FORWARDED_HOST)) {
-                match host {
-                    Some(host) => headers.insert(X_FORWARDED_HOST, host),
-                    None => headers.remove(X_FORWARDED_HOST),
-                };
-            }
-        } else if !append {
-            for name in [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST] {
-                headers.remove(name);
-            }
+            ForwardingFields::Standard | ForwardingFields::None => {}
         }
-        if standard {
-            let element = element(address, scheme, authority);
-            match headers.get(header::FORWARDED) {
-                Some(_) if append => join(headers, &header::FORWARDED, &element),
-                _ => drop(HeaderValue::from_bytes(&element).map(|value| headers.insert(header::FORWARDED, value))),
-            }
-        } else if !append {
+        if !append {
             headers.remove(header::FORWARDED);
         }
+        if matches!(self.fields, ForwardingFields::Standard | ForwardingFields::Both) {
+            join(headers, &header::FORWARDED, &element(address, scheme, authority));
+        }
+    }
+}
+
+fn keep_or_insert(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    if let Some(value) = value
+        && !headers.contains_key(&name)
+    {
+        headers.insert(name, value);
     }
 }
 
@@ -92,7 +98,7 @@ fn host_value(headers: &HeaderMap, authority: &str) -> Option<HeaderValue> {
     .filter(|host| !host.is_empty())
 }
 
-/// Replaces all lines of a field by one that ends with `last`.
+/// Makes all lines of a field, if there are any, and `last` one line.
 fn join(headers: &mut HeaderMap, name: &HeaderName, last: &[u8]) {
     let mut joined = Vec::with_capacity(128);
     for value in headers.get_all(name) {

@@ -9,11 +9,12 @@ use http::{Method, StatusCode};
 /// An answer to HEAD and a 304 may state the length of what is not sent (RFC 9110 section 8.6); they keep it.
 pub fn settle_length(method: &Method, status: StatusCode, headers: &mut HeaderMap, exact: Option<u64>) {
     let Some(exact) = exact else { return };
-    let Some(declared) = headers.get(header::CONTENT_LENGTH) else { return };
+    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(declared) = lines.next() else { return };
     if exact == 0 && (*method == Method::HEAD || status == StatusCode::NOT_MODIFIED) {
         return;
     }
-    if parse_length(declared.as_bytes()) != Some(exact) || headers.get_all(header::CONTENT_LENGTH).iter().count() > 1 {
+    if parse_length(declared.as_bytes()) != Some(exact) || lines.next().is_some() {
         headers.remove(header::CONTENT_LENGTH);
     }
 }

@@ -3,7 +3,7 @@
 //! One look at each name decides; only what is there is removed, so that the usual message costs a short walk and no
 //! hashing. `Trailer` stays: it announces what the body brings and is needed to send trailers on.
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, Entry, HeaderMap, HeaderName, HeaderValue};
 
 const KEEP_ALIVE: &str = "keep-alive";
 const PROXY_CONNECTION: &str = "proxy-connection";
@@ -61,9 +61,12 @@ pub fn strip_response(headers: &mut HeaderMap) {
 }
 
 fn strip(headers: &mut HeaderMap, found: &Found) {
-    if found.connection {
-        remove_named(headers);
-        headers.remove(header::CONNECTION);
+    if found.connection
+        && let Some(named) = take_connection(headers)
+    {
+        for name in named {
+            headers.remove(name);
+        }
     }
     if found.te {
         headers.remove(header::TE);
@@ -82,25 +85,20 @@ fn strip(headers: &mut HeaderMap, found: &Found) {
     }
 }
 
-/// Removes what `Connection` names, except `Host`: a client must not talk us out of the one field that routes.
-fn remove_named(headers: &mut HeaderMap) {
-    let usual = |value: &HeaderValue| {
+/// Removes `Connection` and gives the fields that it names, if it says more than the usual. `Host` is never among them: a
+/// client must not talk us out of the one field that routes.
+fn take_connection(headers: &mut HeaderMap) -> Option<Vec<HeaderName>> {
+    let Entry::Occupied(connection) = headers.entry(header::CONNECTION) else { return None };
+    let mut named = None;
+    for value in connection.remove_entry_mult().1 {
         let value = value.as_bytes();
-        value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
-    };
-    if headers.get_all(header::CONNECTION).iter().all(usual) {
-        return;
+        if value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close") {
+            continue;
+        }
+        let names = value.split(|byte| *byte == b',').filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
+        named.get_or_insert_with(Vec::new).extend(names.filter(|name| *name != header::HOST));
     }
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .filter(|name| *name != header::HOST)
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
+    named
 }
 
 fn accepts_trailers(headers: &HeaderMap) -> bool {

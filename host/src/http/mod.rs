@@ -1,6 +1,6 @@
 //! HTTP as this gateway speaks of it: bodies, hop-by-hop fields, forwarding fields, request ids.
 //!
-//! Pure values and functions over `http` types; no sockets, no configuration.
+//! Values and functions over `http` types, and the byte stream below hyper; no sockets of its own, no configuration.
 
 mod body;
 mod forwarding;
@@ -9,6 +9,7 @@ mod hop;
 mod limit;
 mod observe;
 mod request_id;
+mod transport;
 
 pub use body::{Body, BodyError};
 pub use forwarding::{Forwarding, ForwardingFields, IncomingForwarding};
@@ -17,6 +18,7 @@ pub use framing::settle_length;
 pub use hop::{is_framing, is_framing_in_request, strip_request, strip_response};
 pub use observe::{BodyEnd, BodyOutcome};
 pub use request_id::{REQUEST_ID, RequestIds};
+pub use transport::Transport;
 
 #[cfg(test)]
 pub(crate) mod test_bodies;

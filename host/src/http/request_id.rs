@@ -19,7 +19,7 @@ const KEPT_BYTES_MAX: usize = 128;
 #[derive(Debug)]
 pub struct RequestIds {
     /// Random per generator, so that two workers or two runs do not make the same ids.
-    prefix: u64,
+    prefix: [u8; 16],
     state: Cell<u64>,
 }
 
@@ -28,7 +28,7 @@ impl RequestIds {
     pub fn new() -> Self {
         // `RandomState` is keyed from the system's random source; hashing with two of them gives 128 unforeseen bits.
         let random = || RandomState::new().hash_one(0_u64);
-        Self { prefix: random(), state: Cell::new(random()) }
+        Self { prefix: hex(random()), state: Cell::new(random()) }
     }
 
     /// The id of a request: the client's own where it may be trusted and looks like one, otherwise a new one.
@@ -50,8 +50,8 @@ impl RequestIds {
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let mut text = [0; 32];
         let (high, low) = text.split_at_mut(16);
-        write_hex(high, self.prefix);
-        write_hex(low, mixed ^ (mixed >> 31));
+        high.copy_from_slice(&self.prefix);
+        low.copy_from_slice(&hex(mixed ^ (mixed >> 31)));
         // Hexadecimal digits always are a field value.
         HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("0"))
     }
@@ -63,11 +63,15 @@ impl Default for RequestIds {
     }
 }
 
-fn write_hex(out: &mut [u8], number: u64) {
-    for (index, digit) in out.iter_mut().enumerate() {
-        let nibble = (number >> (60 - 4 * index)) as u8 & 0xf;
-        *digit = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-    }
+/// The 16 hexadecimal digits of a number.
+fn hex(number: u64) -> [u8; 16] {
+    // Each step halves the groups of digits, until every byte holds one.
+    let mut digits = u128::from(number);
+    digits = (digits | digits << 32) & 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff;
+    digits = (digits | digits << 16) & 0x0000_ffff_0000_ffff_0000_ffff_0000_ffff;
+    digits = (digits | digits << 8) & 0x00ff_00ff_00ff_00ff_00ff_00ff_00ff_00ff;
+    digits = (digits | digits << 4) & 0x0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f;
+    digits.to_be_bytes().map(|digit| if digit < 10 { b'0' + digit } else { b'a' + digit - 10 })
 }
 
 /// Short, visible, and nothing that means something in a log line, a header or a URL.
@@ -82,6 +86,12 @@ fn is_sane(id: &HeaderValue) -> bool {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    #[test]
+    fn hexadecimal_digits_are_in_order() {
+        assert_eq!(&hex(0x0123_4567_89ab_cdef), b"0123456789abcdef");
+        assert_eq!(&hex(u64::MAX), b"ffffffffffffffff");
+    }
 
     #[test]
     fn ids_are_hexadecimal_and_differ() {

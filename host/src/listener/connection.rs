@@ -14,14 +14,13 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::registry::{Registry, Ticket};
 use super::timer::HeadTimer;
 use super::{Handle, Settings};
 use crate::exchange::{Client, Scheme};
-use crate::http::{Body, settle_length};
+use crate::http::{Body, Transport, settle_length};
 
 /// hyper's own limit. It parses into the stack up to here; a higher limit costs an allocation per request.
 const HYPER_HEADERS_MAX: usize = 100;
@@ -66,7 +65,7 @@ impl<H: Handle> Door<H> {
             let visit = Rc::clone(&visit);
             async move { Ok::<_, Infallible>(answer(&visit, request).await) }
         });
-        let http = self.http.serve_connection(TokioIo::new(stream), service);
+        let http = self.http.serve_connection(Transport::new(stream), service);
         let ticket = self.registry.enter();
         let index = ticket.index();
         let task = tokio::task::spawn_local(run(http, ticket));
@@ -82,7 +81,7 @@ async fn answer<H: Handle>(visit: &Visit<H>, request: ::http::Request<Incoming>)
     response
 }
 
-async fn run<S>(http: http1::Connection<TokioIo<TcpStream>, S>, ticket: Ticket)
+async fn run<S>(http: http1::Connection<Transport<TcpStream>, S>, ticket: Ticket)
 where
     S: hyper::service::HttpService<Incoming, ResBody = Body>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -2,7 +2,7 @@
 //!
 //! Candidates come in the order of precedence, so that the first that suits is the one. Nothing is allocated by looking.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 use std::ops::ControlFlow;
 
 use super::pattern::{PathPattern, Segment, Tail};
@@ -18,7 +18,8 @@ pub(super) struct Tree<T> {
 
 #[derive(Debug)]
 struct Node<T> {
-    literals: BTreeMap<Box<[u8]>, Node<T>>,
+    /// Sorted as [`order`] says.
+    literals: Vec<(Box<[u8]>, Node<T>)>,
     parameter: Option<Box<Node<T>>>,
     end: Option<T>,
     anything: Option<T>,
@@ -26,7 +27,7 @@ struct Node<T> {
 
 impl<T> Default for Node<T> {
     fn default() -> Self {
-        Self { literals: BTreeMap::new(), parameter: None, end: None, anything: None }
+        Self { literals: Vec::new(), parameter: None, end: None, anything: None }
     }
 }
 
@@ -43,7 +44,7 @@ impl<T: Default> Tree<T> {
         for segment in &pattern.segments {
             node = match segment {
                 Segment::Parameter(_) => node.parameter.get_or_insert_default(),
-                Segment::Literal(text) => node.literals.entry(text.as_bytes().into()).or_default(),
+                Segment::Literal(text) => node.literal_or_new(text.as_bytes()),
             };
         }
         match pattern.tail {
@@ -56,12 +57,29 @@ impl<T: Default> Tree<T> {
     }
 }
 
+/// By length, then by bytes: most comparisons are of two numbers.
+fn order(one: &[u8], two: &[u8]) -> Ordering {
+    one.len().cmp(&two.len()).then_with(|| one.cmp(two))
+}
+
 impl<T> Node<T> {
+    fn literal_or_new(&mut self, text: &[u8]) -> &mut Self {
+        let at = self.literals.partition_point(|(known, _)| order(known, text).is_lt());
+        if self.literals.get(at).is_none_or(|(known, _)| **known != *text) {
+            self.literals.insert(at, (text.into(), Self::default()));
+        }
+        // The text stands at `at`, found or just inserted.
+        #[allow(clippy::indexing_slicing, reason = "see the line above")]
+        &mut self.literals[at].1
+    }
+
     fn literal(&self, segment: &str) -> Option<&Self> {
         if self.literals.is_empty() {
             return None;
         }
-        self.literals.get(&*percent::decode(segment))
+        let text = percent::decode(segment);
+        let at = self.literals.binary_search_by(|(known, _)| order(known, &text)).ok()?;
+        self.literals.get(at).map(|(_, node)| node)
     }
 
     /// The nodes that one more segment leads to: by its text, then by any.

@@ -12,12 +12,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::relay::Relay;
-use crate::http::Body;
+use crate::http::{Body, Transport};
 use crate::time;
 
 /// Bytes that are buffered per connection and direction at most; also the longest response head.
@@ -25,7 +24,7 @@ const BUFFER_BYTES_MAX: usize = 128 * 1024;
 
 /// A connection.
 pub(super) struct Connection {
-    http: http1::Connection<TokioIo<TcpStream>, Body>,
+    http: http1::Connection<Transport<TcpStream>, Body>,
     /// Where requests go in.
     pub(super) sender: http1::SendRequest<Body>,
     pub(super) relay: Arc<Relay>,
@@ -56,7 +55,7 @@ impl Connection {
         stream.set_nodelay(true)?;
         let (sender, http) = http1::Builder::new()
             .max_buf_size(BUFFER_BYTES_MAX)
-            .handshake(TokioIo::new(stream))
+            .handshake(Transport::new(stream))
             .await
             .map_err(io::Error::other)?;
         let relay = Arc::new(Relay::default());
@@ -73,6 +72,8 @@ impl Connection {
 
     fn advance(&mut self) -> Driven {
         if !self.ended {
+            // What woke us so far is looked at now; only what comes later is news.
+            self.relay.take_stirred();
             // An error has been told to whom it concerns: the response or its body.
             self.ended = Pin::new(&mut self.http).poll(&mut Context::from_waker(&self.waker)).is_ready();
         }

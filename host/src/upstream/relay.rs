@@ -42,7 +42,12 @@ impl Relay {
 
     /// Whether something woke the connection since it was asked last.
     pub(super) fn take_stirred(&self) -> bool {
-        self.stirred.swap(false, Ordering::Relaxed)
+        // Not `swap`: one thread needs no locked instruction.
+        let stirred = self.stirred.load(Ordering::Relaxed);
+        if stirred {
+            self.stirred.store(false, Ordering::Relaxed);
+        }
+        stirred
     }
 
     /// This as a waker.

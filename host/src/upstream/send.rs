@@ -68,12 +68,13 @@ enum Trouble {
 impl Upstream {
     /// Asks one endpoint, on a kept-alive connection if there is one.
     async fn ask(&self, pool: &Rc<Pool>, parcel: &mut Parcel<'_>, started: Instant) -> Result<Sent, UpstreamError> {
-        let (mut lease, mut connected) = match pool.reuse(started) {
-            Some(lease) => (lease, Connected::Reused),
-            None => (pool.connect().await?, Connected::New),
+        let (mut lease, mut connected, mut sent_at) = match pool.reuse(started) {
+            Some(lease) => (lease, Connected::Reused, started),
+            None => (pool.connect().await?, Connected::New, time::now()),
         };
         loop {
             let outgoing = outgoing(parcel.request, std::mem::take(&mut parcel.body));
+            lease.connection.patience.restart(sent_at, self.response_timeout);
             let trouble = match exchange(&mut lease, outgoing, parcel.upload.as_deref(), self.response_timeout).await {
                 Ok(answer) => return self.sent(answer, lease, connected, parcel, started),
                 Err(trouble) => trouble,
@@ -86,7 +87,7 @@ impl Upstream {
             };
             drop(lease);
             lease = pool.connect().await?;
-            connected = Connected::New;
+            (connected, sent_at) = (Connected::New, time::now());
         }
     }
 
@@ -138,7 +139,7 @@ fn is_gone(error: &hyper::Error) -> bool {
     !error.is_parse() && !error.is_user()
 }
 
-/// Sends a request on a connection and drives it until the response head is there.
+/// Sends a request on a connection and drives it until the response head is there, or the connection's patience ends.
 async fn exchange(
     lease: &mut Lease,
     request: ::http::Request<Body>,
@@ -146,7 +147,6 @@ async fn exchange(
     timeout: Duration,
 ) -> Result<::http::Response<Incoming>, Trouble> {
     let connection = &mut *lease.connection;
-    connection.patience.restart(time::now(), timeout);
     let answer = connection.relay.quietly(|| connection.sender.try_send_request(request));
     // Polled without a waker, because only driving the connection can bring the answer; hence also unconstrained: tokio's
     // way to make a busy task yield is to return `Pending` and to wake it.
