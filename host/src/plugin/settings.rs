@@ -150,8 +150,10 @@ impl Default for Limits {
         Self {
             // About 10 ms of plain code; the four plugins that come with the gateway use under 30 000 per call.
             fuel: 20_000_000,
-            timeout: Duration::from_millis(50),
-            init_factor: 20,
+            // Fuel ends a loop long before. This is for what fuel does not see, and generous, because time also passes while the
+            // machine runs somebody else.
+            timeout: Duration::from_millis(200),
+            init_factor: 50,
             memory_bytes_max: 32 * 1024 * 1024,
             host_bytes_max: 1024 * 1024,
             log_bytes_max: 16 * 1024,
