@@ -31,7 +31,10 @@ fn chain(criterion: &mut Criterion) {
     let reuse = InstanceMode::Reuse;
     let jwt = lane(&services, "jwt_auth.wasm", jwt_config(), reuse);
     let after: Vec<Lane> = [
-        ("smart_cache.wasm", json!({ "cache_control": [{ "path": "/api/*", "value": "private, max-age=0, must-revalidate" }] })),
+        (
+            "smart_cache.wasm",
+            json!({ "cache_control": [{ "path": "/api/*", "value": "private, max-age=0, must-revalidate" }] }),
+        ),
         ("security_headers.wasm", json!({})),
         ("response_timing.wasm", json!({})),
     ]

@@ -2,7 +2,13 @@
 //!
 //! `cargo xtask bench` builds the components first.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a bench that cannot run says so and ends")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a bench that cannot run says so and ends"
+)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -34,7 +40,8 @@ fn components() -> PathBuf {
 /// A lane into a built component; `guest` ones lie in `examples/`.
 pub fn lane(services: &Arc<Services>, file: &str, config: Value, instance: InstanceMode) -> Lane {
     let path = components().join(Path::new(file));
-    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask bench`", path.display()));
+    let bytes =
+        std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask bench`", path.display()));
     let name = path.file_stem().unwrap().to_str().unwrap().replace('_', "-").parse().unwrap();
     let code = Code::load(services, &name, &bytes).unwrap_or_else(|error| panic!("{file}: {error}"));
     let grants = Grant::ALL.into_iter().collect();

@@ -182,7 +182,8 @@ fn variant(loaded: &Loaded) -> Value {
 /// The plugin ledger and the plugins' own series in Prometheus' text format.
 fn metrics(status: &Status) -> String {
     let mut out = Exposition::default();
-    let costs: Vec<_> = plugins(status).map(|loaded| (loaded.entry.origin.to_string(), loaded, loaded.cost())).collect();
+    let costs: Vec<_> =
+        plugins(status).map(|loaded| (loaded.entry.origin.to_string(), loaded, loaded.cost())).collect();
     let mut per_hook = |name: &str, help: &str, value: &dyn Fn(&crate::plugin::HookCost) -> f64| {
         out.family(name, help, Kind::Counter);
         for (origin, loaded, cost) in &costs {

@@ -145,7 +145,11 @@ fn lines(problems: &[Problem]) -> String {
 }
 
 /// Loads what a configuration wants of the plugin folder.
-pub fn plugins(services: &Arc<Services>, folder: &mut Folder, config: &Config) -> Result<(Roster, Vec<Problem>), StartError> {
+pub fn plugins(
+    services: &Arc<Services>,
+    folder: &mut Folder,
+    config: &Config,
+) -> Result<(Roster, Vec<Problem>), StartError> {
     folder.scan(services).map_err(|error| StartError::Folder { path: folder.path().to_owned(), error })?;
     let next = Roster::default().next(services, folder, &wanted(config), Change::Configuration);
     next.map_err(|refused| StartError::Plugins(refused.0))
@@ -195,7 +199,8 @@ impl Gateway {
         let mut sockets: Vec<Vec<Listener>> = (0..config.workers).map(|_| Vec::new()).collect();
         for settings in &config.listeners {
             let address = settings.address;
-            let bound = Listener::bind_for(settings, config.workers).map_err(|error| StartError::Listen { address, error })?;
+            let bound =
+                Listener::bind_for(settings, config.workers).map_err(|error| StartError::Listen { address, error })?;
             for (worker, listener) in sockets.iter_mut().zip(bound) {
                 if worker.is_empty() || !self.addresses.contains(&listener.address()) {
                     self.addresses.push(listener.address());
@@ -329,7 +334,11 @@ impl Gateway {
     fn publish(&mut self, generation: Generation, moved: bool) {
         let before = std::mem::replace(&mut self.generation, Arc::new(generation));
         let (old, new) = (&before.config, &self.generation.config);
-        if old.listeners != new.listeners || old.workers != new.workers || old.admin != new.admin || old.cache != new.cache {
+        if old.listeners != new.listeners
+            || old.workers != new.workers
+            || old.admin != new.admin
+            || old.cache != new.cache
+        {
             tracing::warn!("listeners, workers, admin and cache sizes take effect at the next start");
         }
         for (name, code, _) in self.generation.roster.plugins() {

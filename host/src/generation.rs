@@ -64,7 +64,8 @@ fn plan(config: &Config, roster: &Roster) -> Result<Plan, String> {
     });
     let matches: Vec<_> = config.routes.iter().map(|route| route.matches.clone()).collect();
     Ok(Plan {
-        router: Router::new(&matches).map_err(|conflicts| conflicts.iter().map(|conflict| format!("{conflict}\n")).collect::<String>())?,
+        router: Router::new(&matches)
+            .map_err(|conflicts| conflicts.iter().map(|conflict| format!("{conflict}\n")).collect::<String>())?,
         routes: routes.collect(),
         gateway: Chain::new(&gateway, &plugins),
         plugins,

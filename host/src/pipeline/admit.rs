@@ -68,7 +68,11 @@ fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Arc<str
         (host, None) | (host @ None, _) => host,
     };
     if let Some(authority) = uri.authority() {
-        return if authority.as_str().contains('@') { Err(bad("userinfo in the target")) } else { Ok(authority.as_str().into()) };
+        return if authority.as_str().contains('@') {
+            Err(bad("userinfo in the target"))
+        } else {
+            Ok(authority.as_str().into())
+        };
     }
     let Some(host) = host else { return Ok(Arc::default()) };
     match host.to_str() {
@@ -81,7 +85,28 @@ fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Arc<str
 /// be read differently behind us.
 fn is_host(text: &str) -> bool {
     let allowed = |byte: u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+        byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'-' | b'.'
+                    | b'_'
+                    | b'~'
+                    | b':'
+                    | b'['
+                    | b']'
+                    | b'%'
+                    | b'!'
+                    | b'$'
+                    | b'&'
+                    | b'\''
+                    | b'('
+                    | b')'
+                    | b'*'
+                    | b'+'
+                    | b','
+                    | b';'
+                    | b'='
+            )
     };
     !text.is_empty() && text.bytes().all(allowed)
 }

@@ -32,9 +32,9 @@ impl Pipeline {
         body: Body,
     ) -> Result<Response, Failure> {
         let body = match route.body_bytes_max {
-            Some(bytes_max) => body.limited(bytes_max).map_err(|error| {
-                Failure::new(Reason::RequestTooLarge, format!("the request body is {error}"))
-            })?,
+            Some(bytes_max) => body
+                .limited(bytes_max)
+                .map_err(|error| Failure::new(Reason::RequestTooLarge, format!("the request body is {error}")))?,
             None => body,
         };
         let exchange = &mut *walk.exchange;

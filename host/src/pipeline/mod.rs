@@ -27,9 +27,9 @@ use crate::router::Routed;
 use crate::time;
 use crate::upstream::Upstreams;
 
+use admit::Admitted;
 pub use plan::{Chain, Plan, Route};
 pub use settings::{Handler, RedirectPart, RedirectTarget};
-use admit::Admitted;
 use walk::{Flow, Walk};
 
 /// One worker's way to answer requests in one generation.
@@ -67,7 +67,11 @@ impl Pipeline {
     }
 
     /// Answers one request.
-    pub async fn handle(self: &Rc<Self>, client: &Arc<Client>, request: http::Request<Incoming>) -> http::Response<Body> {
+    pub async fn handle(
+        self: &Rc<Self>,
+        client: &Arc<Client>,
+        request: http::Request<Incoming>,
+    ) -> http::Response<Body> {
         let Admitted { exchange, body, refused } = self.admit(client, request);
         let (lanes, chain) = (&self.lanes[..], &self.plan.gateway);
         let mut walk = Walk { exchange, visit: Visit::default(), lanes, chain, failed: Vec::new() };
@@ -132,9 +136,10 @@ impl Pipeline {
     fn finish(self: &Rc<Self>, walk: Walk<'_>) -> http::Response<Body> {
         let Walk { mut exchange, visit, chain, failed, .. } = walk;
         let later = !chain.callers(Hook::PostResponse).is_empty();
-        let Response { status, headers, mut body } = exchange.response.take().unwrap_or_else(|| {
-            rescue::response(&Failure::new(Reason::Internal, "no step gave a response"), &exchange)
-        });
+        let Response { status, headers, mut body } = exchange
+            .response
+            .take()
+            .unwrap_or_else(|| rescue::response(&Failure::new(Reason::Internal, "no step gave a response"), &exchange));
         if later {
             // Only here, where somebody looks at it later, is the head copied.
             exchange.response = Some(Response { status, headers: headers.clone(), body: Body::Empty });

@@ -289,7 +289,9 @@ fn description(raw: describe::Description) -> Result<Description, String> {
 fn relations(raw: Vec<describe::Relation>) -> Result<Vec<Relation>, String> {
     let one = |relation: describe::Relation| match relation.versions.parse() {
         Ok(versions) => Ok(Relation { plugin: relation.plugin, versions }),
-        Err(error) => Err(format!("names {:?} with the version range {:?}: {error}", relation.plugin, relation.versions)),
+        Err(error) => {
+            Err(format!("names {:?} with the version range {:?}: {error}", relation.plugin, relation.versions))
+        }
     };
     raw.into_iter().map(one).collect()
 }

@@ -39,7 +39,10 @@ pub enum LoadError {
     #[error("not a valid component: {0}")]
     Invalid(String),
     /// Built for another version of the contract.
-    #[error("built for `{name}`; this gateway speaks portcullis:plugin@{}. Rebuild it with the SDK of this version", super::names::CONTRACT)]
+    #[error(
+        "built for `{name}`; this gateway speaks portcullis:plugin@{}. Rebuild it with the SDK of this version",
+        super::names::CONTRACT
+    )]
     ContractVersion {
         /// The import or export.
         name: String,

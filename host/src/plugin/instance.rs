@@ -10,13 +10,13 @@ use std::time::Duration;
 use wasmtime::component::Instance as WasmInstance;
 use wasmtime::{Store, Trap};
 
-use super::contract::exports::portcullis::plugin as hooks;
 use super::code::flat;
+use super::contract::exports::portcullis::plugin as hooks;
 use super::engine::ticks;
 use super::error::CallError;
 use super::loaded::{Loaded, Made};
-use super::state::{HostBytesExceeded, MemoryExceeded, State};
 use super::settings::Limits;
+use super::state::{HostBytesExceeded, MemoryExceeded, State};
 use crate::names::Hook;
 use crate::time::{self, Instant};
 
@@ -112,7 +112,10 @@ macro_rules! each_hook {
 }
 
 impl Indices {
-    pub(super) fn new(pre: &wasmtime::component::InstancePre<State>, has: impl Fn(Hook) -> bool) -> wasmtime::Result<Self> {
+    pub(super) fn new(
+        pre: &wasmtime::component::InstancePre<State>,
+        has: impl Fn(Hook) -> bool,
+    ) -> wasmtime::Result<Self> {
         Ok(each_hook!(has, Self {
             init: Init => hooks::init::GuestIndices::new(pre),
             pre_route: PreRoute => hooks::pre_route::GuestIndices::new(pre),

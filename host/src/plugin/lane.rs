@@ -189,12 +189,7 @@ impl Lane {
     }
 
     /// Calls `on-error`.
-    pub fn on_error(
-        &self,
-        exchange: &mut Held,
-        visit: &mut Visit,
-        failure: &Failure,
-    ) -> Result<Verdict, CallError> {
+    pub fn on_error(&self, exchange: &mut Held, visit: &mut Visit, failure: &Failure) -> Result<Verdict, CallError> {
         self.call(Hook::OnError, exchange, visit, |store, hooks| {
             let Some(hook) = &hooks.on_error else { return Ok(Ok(Verdict::Next)) };
             let error = on_error::Error {

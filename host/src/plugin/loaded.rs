@@ -28,7 +28,12 @@ pub(super) struct Made {
 
 impl Made {
     /// Links a component: the file's, or another that was made of it.
-    pub(super) fn new(services: &Services, component: &Component, code: &Code, entry: &Entry) -> Result<Self, BindError> {
+    pub(super) fn new(
+        services: &Services,
+        component: &Component,
+        code: &Code,
+        entry: &Entry,
+    ) -> Result<Self, BindError> {
         let instantiate = |error: wasmtime::Error| BindError::Instantiate(flat(&error));
         let linker = hosts::link(&services.engine, component, &entry.grants).map_err(instantiate)?;
         let pre = linker.instantiate_pre(component).map_err(instantiate)?;
@@ -107,7 +112,9 @@ impl Loaded {
     fn start_from_a_snapshot(&mut self) {
         match snapshot::take(self) {
             Ok(made) => self.made = made,
-            Err(why) => tracing::warn!(plugin = %self.name, "every request runs `init`: no snapshot could be taken: {why}"),
+            Err(why) => {
+                tracing::warn!(plugin = %self.name, "every request runs `init`: no snapshot could be taken: {why}")
+            }
         }
     }
 
@@ -135,11 +142,7 @@ impl Loaded {
 fn check_grants(code: &Code, entry: &Entry) -> Result<(), BindError> {
     let missing = code.capabilities.iter().find(|(grant, _)| !entry.grants.contains(grant));
     missing.map_or(Ok(()), |(grant, import)| {
-        Err(BindError::NotGranted {
-            import: import.clone(),
-            grant: grant.as_str(),
-            path: entry.origin.to_string(),
-        })
+        Err(BindError::NotGranted { import: import.clone(), grant: grant.as_str(), path: entry.origin.to_string() })
     })
 }
 

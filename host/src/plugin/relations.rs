@@ -32,9 +32,10 @@ pub(super) fn problems(chain: &[(&Name, &Description)]) -> Vec<String> {
             }
         }
         for unwanted in &description.conflicts {
-            let clash = before.iter().chain(after).find(|(_, other)| {
-                other.name == unwanted.plugin && unwanted.versions.matches(&other.version)
-            });
+            let clash = before
+                .iter()
+                .chain(after)
+                .find(|(_, other)| other.name == unwanted.plugin && unwanted.versions.matches(&other.version));
             if let Some((other, description)) = clash {
                 problems.push(format!(
                     "plugin {name} conflicts with {other} {}; remove one of them from plugins.chain",

@@ -217,9 +217,7 @@ impl Builder<'_> {
         if wanted.unlisted == Unlisted::Ignore {
             return;
         }
-        let listed = |name: &Name| {
-            wanted.order.contains(&name) || wanted.disabled.contains(name)
-        };
+        let listed = |name: &Name| wanted.order.contains(&name) || wanted.disabled.contains(name);
         let names: Vec<Name> = self.folder.files().map(|(name, _)| name.clone()).filter(|name| !listed(name)).collect();
         for name in names {
             let entry = Entry::unlisted(name.clone());

@@ -25,7 +25,13 @@ impl Services {
     /// Starts the engine. Fails where the machine cannot run Wasm.
     pub fn new(metrics: Arc<metrics::Registry>) -> wasmtime::Result<Arc<Self>> {
         let engine = engine::build()?;
-        Ok(Arc::new(Self { engine, kv: kv::Store::default(), metrics, numbers: RwLock::default(), started: time::now() }))
+        Ok(Arc::new(Self {
+            engine,
+            kv: kv::Store::default(),
+            metrics,
+            numbers: RwLock::default(),
+            started: time::now(),
+        }))
     }
 
     /// The number by which timings name a plugin. The same name keeps its number as long as the process lives.

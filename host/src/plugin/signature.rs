@@ -1,7 +1,7 @@
 //! The types of the hooks' functions, written as in WIT, so that a wrong one can be shown beside the right one.
 
-use wasmtime::component::types::{ComponentFunc, Type};
 use wasmtime::component::ResourceType;
+use wasmtime::component::types::{ComponentFunc, Type};
 
 use crate::names::Hook;
 

@@ -14,10 +14,10 @@ use wasmtime::component::{Component, Instance as WasmInstance, WasmList};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use super::code::{ContentHash, flat};
+use super::compiled;
 use super::instance::Instance;
 use super::loaded::{Loaded, Made};
 use super::state::State;
-use super::compiled;
 
 /// The interface through which an instrumented component shows its inside.
 const ACCESS: &str = "wasmtime:wizer/access";
@@ -25,7 +25,8 @@ const ACCESS: &str = "wasmtime:wizer/access";
 /// Makes what fresh instances of a plugin begin with. The error says why it cannot be done.
 pub(super) fn take(loaded: &Loaded) -> Result<Made, String> {
     // The rewriting is not ours and meets components of any kind: a panic there is a reason, not an end.
-    catch_unwind(AssertUnwindSafe(|| try_take(loaded))).unwrap_or_else(|_| Err("the component could not be rewritten".into()))
+    catch_unwind(AssertUnwindSafe(|| try_take(loaded)))
+        .unwrap_or_else(|_| Err("the component could not be rewritten".into()))
 }
 
 fn try_take(loaded: &Loaded) -> Result<Made, String> {
@@ -34,7 +35,8 @@ fn try_take(loaded: &Loaded) -> Result<Made, String> {
     let wizer = Wizer::new();
     let (context, instrumented) = wizer.instrument_component(&loaded.code.bytes).map_err(text)?;
     let component = compiled::component(engine, ContentHash::of(&instrumented), &instrumented).map_err(text)?;
-    let made = Made::new(&loaded.services, &component, &loaded.code, &loaded.entry).map_err(|error| error.to_string())?;
+    let made =
+        Made::new(&loaded.services, &component, &loaded.code, &loaded.entry).map_err(|error| error.to_string())?;
     let (mut instance, raw) = Instance::of(loaded, &made).map_err(|error| error.to_string())?;
     if instance.store.data().wasi_handles > 0 {
         return Err("`init` holds handles of WASI; it must not print".into());
@@ -45,7 +47,8 @@ fn try_take(loaded: &Loaded) -> Result<Made, String> {
     let snapshot = snapshot.ok_or("the snapshot waits")?.map_err(text)?;
     let component = compiled::component(engine, ContentHash::of(&snapshot), &snapshot).map_err(text)?;
     component.initialize_copy_on_write_image().map_err(text)?;
-    let made = Made::new(&loaded.services, &component, &loaded.code, &loaded.entry).map_err(|error| error.to_string())?;
+    let made =
+        Made::new(&loaded.services, &component, &loaded.code, &loaded.entry).map_err(|error| error.to_string())?;
     Ok(Made { prepared: Some(std::sync::Arc::clone(&instance.store.data().prepared)), ..made })
 }
 

@@ -3,9 +3,9 @@
 //! What did not fit is counted and said, as soon as there is room again.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
-use std::sync::Arc;
 use std::thread;
 
 use tracing_subscriber::EnvFilter;

@@ -24,7 +24,11 @@ use super::state::State;
 use crate::names::Grant;
 
 /// A linker with what every plugin gets and what was granted; nothing else is there.
-pub(super) fn link(engine: &Engine, component: &Component, grants: &BTreeSet<Grant>) -> wasmtime::Result<Linker<State>> {
+pub(super) fn link(
+    engine: &Engine,
+    component: &Component,
+    grants: &BTreeSet<Grant>,
+) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     contract::headers::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
     contract::types::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;

@@ -143,7 +143,12 @@ impl HostRequest for State {
         }
     }
 
-    fn append_header_named(&mut self, _: Handle, name: String, bytes: Vec<u8>) -> wasmtime::Result<Result<(), Invalid>> {
+    fn append_header_named(
+        &mut self,
+        _: Handle,
+        name: String,
+        bytes: Vec<u8>,
+    ) -> wasmtime::Result<Result<(), Invalid>> {
         self.spend(bytes.len())?;
         match writable_in_request(&name).and_then(|name| Ok((name, value(bytes)?))) {
             Ok((name, value)) => Ok(append(&mut self.exchange()?.request.headers, name, value)),

@@ -93,7 +93,12 @@ impl HostResponse for State {
         }
     }
 
-    fn set_header_named(&mut self, this: Handle, name: String, value: Vec<u8>) -> wasmtime::Result<Result<(), Invalid>> {
+    fn set_header_named(
+        &mut self,
+        this: Handle,
+        name: String,
+        value: Vec<u8>,
+    ) -> wasmtime::Result<Result<(), Invalid>> {
         match writable(&name) {
             Ok(name) => self.set_response_header(this.rep(), name, value),
             Err(invalid) => Ok(Err(invalid)),

@@ -3,8 +3,8 @@
 //!
 //! Ours and not `wasmtime-wasi`, whose synchronous streams block on the tokio runtime that the call already runs in.
 
-use wasmtime::component::{ComponentType, Linker, LinkerInstance, Lower, Resource, ResourceType};
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
+use wasmtime::component::{ComponentType, Linker, LinkerInstance, Lower, Resource, ResourceType};
 use wasmtime::{Engine, StoreContextMut};
 
 use crate::names::Grant;
@@ -53,7 +53,12 @@ pub(in crate::plugin) fn is_inert(import: &str) -> bool {
 }
 
 /// Makes every function of an imported interface trap when called.
-pub(super) fn trap(linker: &mut Linker<State>, engine: &Engine, import: &str, ty: &ComponentInstance) -> wasmtime::Result<()> {
+pub(super) fn trap(
+    linker: &mut Linker<State>,
+    engine: &Engine,
+    import: &str,
+    ty: &ComponentInstance,
+) -> wasmtime::Result<()> {
     let mut instance = linker.instance(import)?;
     for (name, item) in ty.exports(engine) {
         match item.ty {
@@ -71,7 +76,11 @@ pub(super) fn trap(linker: &mut Linker<State>, engine: &Engine, import: &str, ty
 }
 
 /// Defines of one WASI interface what has an answer, under exactly the name, version included, by which the component imports it.
-pub(super) fn define(linker: &mut Linker<State>, import: &str, granted: &dyn Fn(Grant) -> bool) -> wasmtime::Result<()> {
+pub(super) fn define(
+    linker: &mut Linker<State>,
+    import: &str,
+    granted: &dyn Fn(Grant) -> bool,
+) -> wasmtime::Result<()> {
     let interface = import.split('@').next().unwrap_or(import);
     let mut instance = linker.instance(import)?;
     match interface {
@@ -80,9 +89,10 @@ pub(super) fn define(linker: &mut Linker<State>, import: &str, granted: &dyn Fn(
             instance.func_wrap("get-arguments", |_: Context<'_>, ()| Ok((Vec::<String>::new(),)))?;
             instance.func_wrap("initial-cwd", |_: Context<'_>, ()| Ok((None::<String>,)))
         }
-        "wasi:cli/exit" => instance.func_wrap("exit", |_: Context<'_>, (_,): (Result<(), ()>,)| -> wasmtime::Result<()> {
-            wasmtime::bail!("called exit")
-        }),
+        "wasi:cli/exit" => instance
+            .func_wrap("exit", |_: Context<'_>, (_,): (Result<(), ()>,)| -> wasmtime::Result<()> {
+                wasmtime::bail!("called exit")
+            }),
         "wasi:cli/stdout" => instance.func_wrap("get-stdout", output_stream),
         "wasi:cli/stderr" => instance.func_wrap("get-stderr", output_stream),
         "wasi:io/streams" => streams(&mut instance),
@@ -163,8 +173,8 @@ fn streams(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     })?;
     instance.func_wrap("[method]output-stream.flush", flush)?;
     instance.func_wrap("[method]output-stream.blocking-flush", flush)?;
-    instance.func_wrap(
-        "[method]output-stream.check-write",
-        |_: Context<'_>, (_,): (Resource<Nothing>,)| -> Output<u64> { Ok((Ok(STREAM_BYTES),)) },
-    )
+    instance
+        .func_wrap("[method]output-stream.check-write", |_: Context<'_>, (_,): (Resource<Nothing>,)| -> Output<u64> {
+            Ok((Ok(STREAM_BYTES),))
+        })
 }
