@@ -1,17 +1,47 @@
-//! What a call into a plugin costs: one hook, warm and in a fresh instance, and the whole chain of four plugins.
+//! What a call into a plugin costs: one hook, warm and in a fresh instance, and the chain of four plugins of the peer lab's S2.
 //!
 //! Scenario: one thread, one exchange after the other, everything warm. Compare runs of one machine only.
 
-#![allow(clippy::unwrap_used, missing_docs, reason = "a bench")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a bench that cannot run says so and ends")]
+#![allow(missing_docs, reason = "criterion makes the functions")]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use criterion::{Criterion, criterion_group, criterion_main};
+use portcullis::exchange::Held;
+use portcullis::plugin::crypto::{Algorithm, Key, KeySource};
 use portcullis::plugin::{InstanceMode, Lane, Visit};
 use portcullis_benches::{exchange, lane, services};
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// An HS256 token for the secret of the bench's configuration: iss "lab", sub "user-0001", aud "api", exp 4102444800.
 const SECRET: &str = "lab-only-hs256-secret-0123456789";
-const TOKEN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJsYWIiLCJzdWIiOiJ1c2VyLTAwMDEiLCJhdWQiOiJhcGkiLCJpYXQiOjE3MDAwMDAwMDAsImV4cCI6NDEwMjQ0NDgwMCwic2NvcGUiOiJyZWFkIHdyaXRlIn0";
+
+/// An HS256 token like the peer lab's.
+fn token() -> String {
+    let head = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
+    let claims =
+        r#"{"iss":"lab","sub":"user-0001","aud":"api","iat":1700000000,"exp":4102444800,"scope":"read write"}"#;
+    let signed = format!("{head}.{}", URL_SAFE_NO_PAD.encode(claims));
+    let key = Key::import(KeySource::Secret(SECRET.as_bytes()), Algorithm::Hs256).unwrap();
+    let signature = key.hmac(signed.as_bytes()).unwrap();
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// The chain of `benches/peers/s2.portcullis.json`, in the order in which it is called.
+fn configurations() -> [(&'static str, Value); 4] {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/s2.portcullis.json");
+    let text = std::fs::read_to_string(path).unwrap().replace("@@SECRET@@", SECRET).replace("@@ISSUER@@", "lab");
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let chain = document["plugins"]["chain"].as_array().unwrap().clone();
+    ["jwt-auth", "smart-cache", "security-headers", "response-timing"].map(|name| {
+        let entry = chain.iter().find(|entry| entry["plugin"] == name).expect("the chain of S2 has it");
+        (name, entry["config"].clone())
+    })
+}
+
+fn post_handler(lane: &Lane, exchange: &mut Held, visit: &mut Visit) {
+    lane.post_handler(exchange, visit).unwrap();
+}
 
 fn one_hook(criterion: &mut Criterion) {
     let services = services();
@@ -20,7 +50,7 @@ fn one_hook(criterion: &mut Criterion) {
         let lane = lane(&services, "hello.wasm", json!({}), mode);
         let mut exchange = exchange(&[]);
         group.bench_function(label, |bencher| {
-            bencher.iter(|| lane.post_handler(&mut exchange, &mut Visit::default()).unwrap());
+            bencher.iter(|| post_handler(&lane, &mut exchange, &mut Visit::default()));
         });
     }
     group.finish();
@@ -28,35 +58,27 @@ fn one_hook(criterion: &mut Criterion) {
 
 fn chain(criterion: &mut Criterion) {
     let services = services();
-    let reuse = InstanceMode::Reuse;
-    let jwt = lane(&services, "jwt_auth.wasm", jwt_config(), reuse);
-    let after: Vec<Lane> = [
-        (
-            "smart_cache.wasm",
-            json!({ "cache_control": [{ "path": "/api/*", "value": "private, max-age=0, must-revalidate" }] }),
-        ),
-        ("security_headers.wasm", json!({})),
-        ("response_timing.wasm", json!({})),
-    ]
-    .into_iter()
-    .map(|(file, config)| lane(&services, file, config, reuse))
-    .collect();
-    let mut exchange = exchange(&[("authorization", format!("Bearer {TOKEN}.{}", signature()))]);
+    let lanes: Vec<Lane> = configurations()
+        .into_iter()
+        .map(|(name, config)| lane(&services, &format!("{}.wasm", name.replace('-', "_")), config, InstanceMode::Reuse))
+        .collect();
+    let (jwt, after) = lanes.split_first().unwrap();
+    let mut exchange = exchange(&[("authorization", format!("Bearer {}", token()))]);
     let mut group = criterion.benchmark_group("plugin");
     group.bench_function("jwt-auth", |bencher| {
         bencher.iter(|| jwt.pre_handler(&mut exchange, &mut Visit::default()).unwrap());
     });
-    for lane in &after {
+    for lane in after {
         group.bench_function(lane.loaded().name.as_str(), |bencher| {
-            bencher.iter(|| lane.post_handler(&mut exchange, &mut Visit::default()).unwrap());
+            bencher.iter(|| post_handler(lane, &mut exchange, &mut Visit::default()));
         });
     }
     group.bench_function("all four", |bencher| {
         bencher.iter(|| {
             let mut visit = Visit::default();
             jwt.pre_handler(&mut exchange, &mut visit).unwrap();
-            for lane in &after {
-                lane.post_handler(&mut exchange, &mut visit).unwrap();
+            for lane in after {
+                post_handler(lane, &mut exchange, &mut visit);
             }
         });
     });

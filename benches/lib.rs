@@ -23,7 +23,7 @@ use portcullis::plugin::{Code, Entry, InstanceMode, Lane, Loaded, Services};
 use portcullis::time;
 use serde_json::Value;
 
-/// The four plugins as `benches/peers/s2.portcullis.json` configures them, by name and configuration.
+/// What plugins share.
 pub fn services() -> Arc<Services> {
     Services::new(Arc::new(Registry::default())).expect("this machine runs Wasm")
 }

@@ -21,6 +21,9 @@ use crate::plugin::{Change, Folder, Problem, Roster, Services, Watch, Watched};
 use crate::shutdown::{Drain, Draining};
 use crate::{time, worker};
 
+/// Looks up environment variables.
+pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// Where the configuration comes from.
 pub struct Source {
     /// The main file.
@@ -28,7 +31,7 @@ pub struct Source {
     /// Overlays, merged over it in this order.
     pub overlays: Vec<PathBuf>,
     /// Looks up `${NAME}`.
-    pub environment: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub environment: Environment,
     /// Workers, where the command line says so.
     pub workers: Option<usize>,
 }

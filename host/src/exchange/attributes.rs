@@ -3,11 +3,11 @@
 //! Few and short by contract, so a vector searched from the front beats a map.
 
 /// Most attributes of one exchange. Facts, not a store: a plugin that needs more wants `kv`.
-pub const COUNT_MAX: usize = 64;
+const COUNT_MAX: usize = 64;
 /// Longest attribute name, in bytes.
-pub const NAME_BYTES_MAX: usize = 128;
+const NAME_BYTES_MAX: usize = 128;
 /// Longest attribute value, in bytes. Values go into headers and log lines.
-pub const VALUE_BYTES_MAX: usize = 8 * 1024;
+const VALUE_BYTES_MAX: usize = 8 * 1024;
 
 /// Why an attribute was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -21,7 +21,7 @@ impl Interface<'_> {
     /// 1.0 a minor version may break, and a later patch may have more than we have).
     pub(super) fn is_spoken(&self) -> bool {
         self.version.as_ref().is_some_and(|version| {
-            version.major == CONTRACT.major && version.minor == CONTRACT.minor && version.patch <= CONTRACT.patch
+            version.major == CONTRACT.major && version.minor == CONTRACT.minor && *version <= CONTRACT
         })
     }
 }

@@ -17,10 +17,12 @@ use crate::names::Name;
 
 /// The guest's `request` resource. There is only one per call, so a handle carries nothing.
 #[derive(Debug)]
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct RequestHandle;
 
 /// The guest's `response` resource: the exchange's own at [`CURRENT`], others made by the plugin.
 #[derive(Debug)]
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct ResponseHandle;
 
 /// The number of the exchange's own request and response.
