@@ -328,6 +328,10 @@ impl Gateway {
             tracing::error!("{problem}");
         }
         self.problems = problems;
+        if change == Change::Folder && roster.is_same(&self.generation.roster) {
+            // Nothing that serves has changed; only what is wrong may have.
+            return self.report();
+        }
         match Generation::new(self.generation.number + 1, config, roster) {
             Ok(generation) => self.publish(generation, moved),
             Err(error) => tracing::error!(error, "the running generation stays"),
@@ -356,6 +360,7 @@ impl Gateway {
             }
         }
         tracing::info!(generation = self.generation.number, "generation takes over");
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).refused = None;
         self.generations.send_replace(Arc::clone(&self.generation));
         if moved || before.config.included != self.generation.config.included {
             self.follow_files();
@@ -373,6 +378,5 @@ impl Gateway {
         status.generation = Some(Arc::clone(&self.generation));
         status.metrics = Some(Arc::clone(&self.services.metrics));
         status.problems = self.problems.iter().map(ToString::to_string).collect();
-        status.refused = None;
     }
 }

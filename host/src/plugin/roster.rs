@@ -92,6 +92,17 @@ impl Roster {
         self.order.iter().filter_map(member)
     }
 
+    /// Whether both have the same plugins in the same order, down to their instances.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let same = |(one, other): (&Member, &Member)| {
+            one.variants.len() == other.variants.len()
+                && one.variants.iter().zip(&other.variants).all(|(one, other)| Arc::ptr_eq(one, other))
+        };
+        self.order == other.order
+            && self.unlisted == other.unlisted
+            && self.members.values().zip(other.members.values()).all(same)
+    }
+
     /// The roster after a change, and what is wrong but tolerable. `self` stays as it is.
     pub fn next(
         &self,
