@@ -2,7 +2,12 @@
 //!
 //! Scenario: one thread, one exchange after the other, everything warm. Compare runs of one machine only.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a bench that cannot run says so and ends")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a bench that cannot run says so and ends"
+)]
 #![allow(missing_docs, reason = "criterion makes the functions")]
 
 use base64::Engine as _;

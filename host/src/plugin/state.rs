@@ -43,22 +43,30 @@ pub(super) enum Edit {
     Remove(HeaderName),
 }
 
-/// Carries out a header set.
+/// Most fields of one message that plugins can bring about. Others refuse longer heads, and a map that grows without end would be a
+/// way around the memory limit.
+pub(super) const FIELDS_MAX: usize = 1000;
+
+/// Carries out a header set. Where the message has as many fields as it may, no more are added.
 pub(super) fn apply(edits: &[Edit], headers: &mut HeaderMap) {
+    // Growing once and not step by step.
+    let _ = headers.try_reserve(edits.len());
     for edit in edits {
+        let room = headers.len() < FIELDS_MAX;
         match edit {
-            Edit::Set(name, value) => {
+            Edit::Set(name, value) if room || headers.contains_key(name) => {
                 headers.insert(name, value.clone());
             }
-            Edit::Default(name, value) => {
-                headers.entry(name).or_insert_with(|| value.clone());
+            Edit::Default(name, value) if room && !headers.contains_key(name) => {
+                headers.insert(name, value.clone());
             }
-            Edit::Append(name, value) => {
+            Edit::Append(name, value) if room => {
                 headers.append(name, value.clone());
             }
             Edit::Remove(name) => {
                 headers.remove(name);
             }
+            Edit::Set(..) | Edit::Default(..) | Edit::Append(..) => {}
         }
     }
 }

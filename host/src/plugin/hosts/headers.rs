@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::contract::headers::{HeaderEdit, Host, Invalid};
 use crate::http::is_framing;
-use crate::plugin::state::{Edit, PREPARED_MAX, State};
+use crate::plugin::state::{Edit, FIELDS_MAX, PREPARED_MAX, State};
 
 /// A field name that a plugin may read.
 pub(super) fn readable(name: &str) -> Result<HeaderName, Invalid> {
@@ -28,9 +28,6 @@ pub(super) fn value(bytes: Vec<u8>) -> Result<HeaderValue, Invalid> {
     }
     HeaderValue::from_maybe_shared(bytes::Bytes::from(bytes)).map_err(|_| Invalid::Value)
 }
-
-/// Most fields of one message. Others refuse longer heads, and a map that grows without end would be a way around the memory limit.
-const FIELDS_MAX: usize = 1000;
 
 /// Sets a field, replacing its values.
 pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), Invalid> {
