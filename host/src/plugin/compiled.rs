@@ -110,13 +110,17 @@ fn tidy(folder: &Path) -> io::Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let metadata = entry.metadata()?;
-        files.push((metadata.modified()?, entry.path()));
+        // Only what is ours: the folder may have been chosen carelessly.
+        let ours = entry.path().extension().is_some_and(|extension| extension == "cwasm" || extension == "part");
+        if ours && let Ok(modified) = entry.metadata().and_then(|metadata| metadata.modified()) {
+            files.push((modified, entry.path()));
+        }
     }
     files.sort_unstable();
     let over = files.len().saturating_sub(FILES_MAX);
     for (_, path) in files.into_iter().take(over) {
-        fs::remove_file(path)?;
+        // Another gateway may have been faster.
+        let _ = fs::remove_file(path);
     }
     Ok(())
 }

@@ -130,6 +130,8 @@ pub enum CallError {
     Trap(String),
     /// No instance could be made.
     Instantiate(String),
+    /// All instances that there can be are in use.
+    NoRoom,
     /// The plugin failed too often and is not asked for a while.
     Quarantined(Duration),
     /// A mistake in the gateway.
@@ -147,9 +149,16 @@ impl CallError {
             Self::HostBytes(_) => "host_bytes",
             Self::Trap(_) => "trap",
             Self::Instantiate(_) => "instantiate",
+            Self::NoRoom => "no_room",
             Self::Quarantined(_) => "quarantined",
             Self::Panic => "panic",
         }
+    }
+
+    /// Whether it is a sign that the plugin is broken. An error that it returned may be about one request, and that there is no room
+    /// may be the fault of others.
+    pub(super) const fn counts(&self) -> bool {
+        !matches!(self, Self::Returned(_) | Self::NoRoom)
     }
 
     /// Whether the instance that was called cannot be used again.
@@ -168,6 +177,7 @@ impl fmt::Display for CallError {
             Self::HostBytes(bytes) => write!(f, "handed the host more than {bytes} bytes (limits.host_bytes_max)"),
             Self::Trap(message) => write!(f, "trapped: {message}"),
             Self::Instantiate(message) => write!(f, "could not be instantiated: {message}"),
+            Self::NoRoom => f.write_str("finds no room for another instance"),
             Self::Quarantined(left) => {
                 write!(f, "is quarantined for another {} ms after repeated failures", left.as_millis())
             }

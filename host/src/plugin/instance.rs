@@ -17,7 +17,7 @@ use super::error::CallError;
 use super::loaded::{Loaded, Made};
 use super::settings::Limits;
 use super::state::{HostBytesExceeded, MemoryExceeded, State};
-use crate::names::Hook;
+use crate::names::{Grant, Hook};
 use crate::time::{self, Instant};
 
 /// What one call may spend of what wasmtime meters.
@@ -34,7 +34,7 @@ impl Budget {
         Self { fuel: limits.fuel, ticks: ticks(limits.timeout), timeout: limits.timeout }
     }
 
-    /// For `init`, `describe` and `destroy`.
+    /// For `init` and `describe`.
     pub(super) fn init(limits: &Limits) -> Self {
         let timeout = limits.timeout.saturating_mul(limits.init_factor);
         Self { fuel: limits.fuel.saturating_mul(limits.init_factor.into()), ticks: ticks(timeout), timeout }
@@ -67,6 +67,9 @@ fn classify(error: &wasmtime::Error, budget: Budget) -> CallError {
     }
     if let Some(bytes) = error.downcast_ref::<HostBytesExceeded>() {
         return CallError::HostBytes(bytes.0);
+    }
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        return CallError::NoRoom;
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => CallError::Fuel(budget.fuel),
@@ -147,6 +150,8 @@ pub(super) struct Instance {
     pub(super) idle: Vec<Hook>,
     calls: u64,
     born: Instant,
+    /// Bytes of memory that it had after `init`.
+    born_bytes: usize,
 }
 
 impl Instance {
@@ -160,7 +165,9 @@ impl Instance {
         let limits = &loaded.limits;
         let kv = Arc::clone(&loaded.kv);
         let state = State::new(loaded.name.clone(), Arc::clone(&loaded.services), kv, Arc::clone(limits));
+        let prints = loaded.entry.grants.contains(&Grant::Log);
         let mut store = Store::new(&loaded.services.engine, state);
+        store.data_mut().prints = prints;
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(limits.host_bytes_max.saturating_add(HOSTCALL_SLACK));
         store.set_max_component_handles(HANDLES_MAX);
@@ -181,14 +188,18 @@ impl Instance {
             let returned = guarded(&mut store, budget, |store| init.call_init(store, &loaded.config))?;
             idle = returned.map_err(CallError::Returned)?.into_iter().map(hook).collect();
         }
-        Ok((Self { store, hooks, idle, calls: 0, born: time::now() }, raw))
+        let born_bytes = store.data().memory.bytes;
+        Ok((Self { store, hooks, idle, calls: 0, born: time::now(), born_bytes }, raw))
     }
 
     /// Counts a call and tells whether the instance is due for recycling.
     pub(super) fn used(&mut self, limits: &Limits, now: Instant) -> Recycle {
         self.calls += 1;
+        let bytes = self.store.data().memory.bytes;
+        // One that is born large would otherwise be recycled after every call.
+        let grown = bytes > self.born_bytes && bytes >= limits.recycle_memory_bytes;
         let due = self.calls >= limits.recycle_calls
-            || self.store.data().memory.bytes >= limits.recycle_memory_bytes
+            || grown
             || now.saturating_duration_since(self.born) >= limits.recycle_age;
         if due { Recycle::Due } else { Recycle::NotYet }
     }
@@ -200,7 +211,8 @@ impl Instance {
 
     /// Ends the instance in good order.
     pub(super) fn destroy(mut self) {
-        let budget = Budget::init(&self.store.data().limits);
+        // On a worker, between requests: no more than a hook may take.
+        let budget = Budget::call(&self.store.data().limits);
         if let Some(destroy) = &self.hooks.destroy
             && let Err(error) = guarded(&mut self.store, budget, |store| destroy.call_destroy(store))
         {

@@ -73,11 +73,28 @@ pub struct Summary {
 /// The fresh instances of one request, for plugins with `"instance": "per_request"`. One instance serves all hooks of the
 /// request.
 #[derive(Default)]
-pub struct Visit(Vec<(u32, Box<Instance>)>);
+pub struct Visit(Vec<(Whose, Box<Instance>)>);
+
+/// Which plugin an instance belongs to: the place of its [`Loaded`], since the same plugin with another configuration is another.
+/// The lanes keep that alive as long as the visit lasts.
+type Whose = *const Loaded;
 
 impl std::fmt::Debug for Visit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Visit({} instances)", self.0.len())
+    }
+}
+
+impl Visit {
+    /// Ends the instances of all plugins but those of these lanes: what comes later may come much later, and instances are few.
+    pub fn keep_only<'a>(&mut self, lanes: impl Iterator<Item = &'a Lane> + Clone) {
+        if self.0.is_empty() {
+            return;
+        }
+        let stays = |(whose, _): &(Whose, Box<Instance>)| lanes.clone().any(|lane| Arc::as_ptr(&lane.loaded) == *whose);
+        let (kept, ended) = self.0.drain(..).partition(stays);
+        self.0 = kept;
+        drop(Self(ended));
     }
 }
 
@@ -219,13 +236,23 @@ impl Lane {
         if let Some(left) = breaker.open_for_if_open(|| services.monotonic_ns()) {
             return Err(CallError::Quarantined(left));
         }
-        let mut instance = self.instance(visit).map_err(|error| self.failed(hook, exchange, error))?;
+        let mut instance = match self.instance(visit) {
+            Ok(instance) => instance,
+            Err(error) => {
+                self.counters.record(hook, exchange.lap(time::now()), 0, Outcome::Failed);
+                return Err(self.failed(hook, exchange, error));
+            }
+        };
         let Instance { store, hooks, .. } = &mut *instance;
         store.data_mut().exchange = exchange.lend();
         let result = guarded(store, Budget::call(limits), |store| call(store, hooks));
         // The host functions only ever borrow the exchange, so that it is there whatever the call did.
         exchange.take_back(store.data_mut().exchange.take());
         let result = result.and_then(|returned| returned.map_err(CallError::Returned));
+        let lines = store.data().bytes.log_dropped;
+        if lines > 0 {
+            tracing::warn!(plugin = %self.loaded.name, %hook, lines, "log lines over limits.log_bytes_max were dropped");
+        }
 
         let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
         let now = time::now();
@@ -254,17 +281,22 @@ impl Lane {
         let kept = match self.loaded.entry.instance {
             InstanceMode::Reuse => self.warm.borrow_mut().take(),
             InstanceMode::PerRequest => {
-                let found = visit.0.iter().position(|(plugin, _)| *plugin == self.loaded.number);
+                let found = visit.0.iter().position(|(whose, _)| *whose == Arc::as_ptr(&self.loaded));
                 found.map(|index| visit.0.swap_remove(index).1)
             }
         };
-        kept.map_or_else(|| Instance::new(&self.loaded).map(Box::new), Ok)
+        let made = |error| match error {
+            // It had worked in the trial; that it does not now is a failure like a trap.
+            CallError::Returned(message) => CallError::Instantiate(format!("`init` returned an error: {message}")),
+            error => error,
+        };
+        kept.map_or_else(|| Instance::new(&self.loaded).map(Box::new).map_err(made), Ok)
     }
 
     /// Keeps the instance for the next call, or ends it when it is due.
     fn put_back(&self, mut instance: Box<Instance>, visit: &mut Visit, now: time::Instant) {
         if self.loaded.entry.instance == InstanceMode::PerRequest {
-            visit.0.push((self.loaded.number, instance));
+            visit.0.push((Arc::as_ptr(&self.loaded), instance));
             return;
         }
         match instance.used(&self.loaded.limits, now) {
@@ -285,7 +317,7 @@ impl Lane {
         let Loaded { name, services, breaker, limits, .. } = &*self.loaded;
         let request_id = exchange.id.to_str().unwrap_or_default();
         tracing::error!(plugin = %name, %hook, request_id, kind = error.kind(), "plugin call failed: {error}");
-        if error.poisons()
+        if error.counts()
             && let Some(quarantine) = breaker.failed(hook, limits, services.monotonic_ns())
         {
             let milliseconds = u64::try_from(quarantine.as_millis()).unwrap_or(u64::MAX);

@@ -38,14 +38,15 @@ fn try_take(loaded: &Loaded) -> Result<Made, String> {
     let made =
         Made::new(&loaded.services, &component, &loaded.code, &loaded.entry).map_err(|error| error.to_string())?;
     let (mut instance, raw) = Instance::of(loaded, &made).map_err(|error| error.to_string())?;
-    if instance.store.data().wasi_handles > 0 {
-        return Err("`init` holds handles of WASI; it must not print".into());
+    if instance.store.data().wasi_handles > 0 || instance.store.data().holds_responses() {
+        return Err("`init` holds handles: it must neither print nor make responses".into());
     }
     let mut inside = Inside::look(&mut instance.store, &raw, &component).map_err(text)?;
     // Nothing in it waits: everything that it asks for is at hand.
     let snapshot = wizer.snapshot_component(&context, &mut inside).now_or_never();
     let snapshot = snapshot.ok_or("the snapshot waits")?.map_err(text)?;
-    let component = compiled::component(engine, ContentHash::of(&snapshot), &snapshot).map_err(text)?;
+    // Not kept on disk: it holds the configuration, secrets and all.
+    let component = Component::from_binary(engine, &snapshot).map_err(text)?;
     component.initialize_copy_on_write_image().map_err(text)?;
     let made =
         Made::new(&loaded.services, &component, &loaded.code, &loaded.entry).map_err(|error| error.to_string())?;

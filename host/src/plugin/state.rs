@@ -33,6 +33,8 @@ const RESPONSES_MAX: usize = 16;
 
 /// Names, sets and keys that an instance may prepare. More is a leak in the plugin.
 pub(super) const PREPARED_MAX: usize = 4096;
+/// Bytes that an instance may prepare. They lie in the host's memory, beside the instance's own limit.
+const PREPARED_BYTES_MAX: usize = 1024 * 1024;
 
 /// One edit of a prepared header set.
 #[derive(Debug, Clone)]
@@ -78,6 +80,19 @@ pub(super) struct Prepared {
     pub(super) sets: Vec<Arc<[Edit]>>,
     pub(super) keys: Vec<Arc<crypto::Key>>,
     pub(super) series: Vec<metrics::Series>,
+    bytes: usize,
+}
+
+impl Prepared {
+    /// Takes room for what is to be prepared; false when there is none.
+    pub(super) fn take(&mut self, bytes: usize) -> bool {
+        let after = self.bytes.saturating_add(bytes);
+        let fits = after <= PREPARED_BYTES_MAX;
+        if fits {
+            self.bytes = after;
+        }
+        fits
+    }
 }
 
 /// What is left of the current call's byte budgets.
@@ -101,6 +116,8 @@ pub(super) struct State {
     pub(super) memory: MemoryGuard,
     /// Handles of WASI resources that the instance was given. They cannot be part of a snapshot.
     pub(super) wasi_handles: u32,
+    /// Whether standard output and error become log lines: with the grant `log`.
+    pub(super) prints: bool,
     pub(super) limits: Arc<Limits>,
 }
 
@@ -121,6 +138,7 @@ impl State {
             responses: Vec::new(),
             prepared: Arc::default(),
             wasi_handles: 0,
+            prints: false,
             bytes,
             memory,
             limits,
@@ -171,6 +189,11 @@ impl State {
             *slot = Some(response);
         }
         Ok(u32::try_from(free)? + 1)
+    }
+
+    /// Whether the plugin holds responses that it made. Their handles cannot be part of a snapshot.
+    pub(super) fn holds_responses(&self) -> bool {
+        self.responses.iter().any(Option::is_some)
     }
 
     /// Takes a response that the plugin made out of the table.

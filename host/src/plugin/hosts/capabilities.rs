@@ -1,5 +1,6 @@
 //! `log`, `kv` and `clock`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -45,6 +46,11 @@ impl fmt::Display for Pairs<'_> {
     }
 }
 
+/// The message on one line: a line break could pretend to be another line of the log.
+fn one_line(message: &str) -> Cow<'_, str> {
+    if message.chars().any(char::is_control) { message.escape_debug().to_string().into() } else { message.into() }
+}
+
 impl State {
     /// Takes what a log line costs from the call's log budget; false when it does not fit any more.
     fn may_log(&mut self, bytes: usize) -> bool {
@@ -68,7 +74,7 @@ impl State {
     pub(super) fn print(&mut self, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         let text = text.trim_end();
-        if !text.is_empty() && self.may_log(bytes.len()) {
+        if self.prints && !text.is_empty() && self.may_log(bytes.len()) {
             tracing::warn!(target: "plugin", plugin = %self.plugin, request_id = self.request_id(), output = text);
         }
     }
@@ -83,6 +89,7 @@ impl log::Host for State {
         let bytes = message.len() + fields.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
         if enabled(level) && self.may_log(bytes) {
             let (plugin, request_id) = (&self.plugin, self.request_id());
+            let message = one_line(&message);
             if fields.is_empty() {
                 at!(level, %plugin, request_id, "{message}");
             } else {

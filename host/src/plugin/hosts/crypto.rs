@@ -28,6 +28,10 @@ impl Host for State {
         if self.prepared.keys.len() >= PREPARED_MAX {
             return Ok(Err(format!("more than {PREPARED_MAX} keys")));
         }
+        // A prepared key is larger than what it was made of: an RSA key with its precomputed values takes a few KB.
+        if !Arc::make_mut(&mut self.prepared).take(4096) {
+            return Ok(Err("no room for another key".to_owned()));
+        }
         let source = match &source {
             KeySource::Secret(secret) => crypto::KeySource::Secret(secret),
             KeySource::Pem(pem) => crypto::KeySource::Pem(pem),

@@ -63,17 +63,31 @@ fn edit(edit: HeaderEdit) -> Result<Edit, Invalid> {
     })
 }
 
+/// About what an edit takes of the host's memory.
+fn edit_bytes(edit: &HeaderEdit) -> usize {
+    size_of::<Edit>()
+        + match edit {
+            HeaderEdit::Set((name, bytes)) | HeaderEdit::Default((name, bytes)) | HeaderEdit::Append((name, bytes)) => {
+                name.len() + bytes.len()
+            }
+            HeaderEdit::Remove(name) => name.len(),
+        }
+}
+
 impl Host for State {
     fn intern(&mut self, name: String) -> wasmtime::Result<Result<u32, Invalid>> {
         let name = match readable(&name) {
             Ok(name) => name,
             Err(invalid) => return Ok(Err(invalid)),
         };
-        let names = &mut Arc::make_mut(&mut self.prepared).names;
+        let prepared = Arc::make_mut(&mut self.prepared);
+        let names = &prepared.names;
         let index = match names.iter().position(|known| *known == name) {
             Some(index) => index,
             None if names.len() >= PREPARED_MAX => return Ok(Err(Invalid::TooLarge)),
+            None if !prepared.take(name.as_str().len()) => return Ok(Err(Invalid::TooLarge)),
             None => {
+                let names = &mut prepared.names;
                 names.push(name);
                 names.len() - 1
             }
@@ -85,10 +99,15 @@ impl Host for State {
         if self.prepared.sets.len() >= PREPARED_MAX || edits.len() > FIELDS_MAX {
             return Ok(Err(Invalid::TooLarge));
         }
+        let bytes: usize = edits.iter().map(edit_bytes).sum();
         let set: Result<Vec<Edit>, Invalid> = edits.into_iter().map(edit).collect();
         match set {
             Ok(set) => {
-                let sets = &mut Arc::make_mut(&mut self.prepared).sets;
+                let prepared = Arc::make_mut(&mut self.prepared);
+                if !prepared.take(bytes) {
+                    return Ok(Err(Invalid::TooLarge));
+                }
+                let sets = &mut prepared.sets;
                 sets.push(set.into());
                 Ok(Ok(u32::try_from(sets.len() - 1)?))
             }

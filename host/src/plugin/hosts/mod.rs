@@ -1,7 +1,8 @@
 //! The host's side of the contract: what a plugin's imports do.
 //!
-//! What a plugin asks wrongly is a value of the WIT error type; what it must not do is a trap. Every byte it hands over
-//! is counted against the call's budget.
+//! What a plugin asks wrongly is a value of the WIT error type; what it must not do is a trap. Bytes that the host keeps (fields, bodies,
+//! attributes, `kv`) are counted against the call's budget, what is prepared against the instance's; what is only looked at is bounded per call by
+//! wasmtime.
 
 mod capabilities;
 mod crypto;
