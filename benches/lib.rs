@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use portcullis::exchange::{Attributes, CacheStatus, Client, Exchange, Held, Request, Response, Scheme, Timings};
+use portcullis::exchange::{
+    Attributes, CacheStatus, Client, Credentials, Exchange, Held, Request, Response, Scheme, Timings,
+};
 use portcullis::http::Body;
 use portcullis::names::Grant;
 use portcullis::plugin::metrics::Registry;
@@ -74,6 +76,7 @@ pub fn exchange(headers: &[(&'static str, String)]) -> Held {
             target: "/api/items".parse().unwrap(),
             headers: fields,
         },
+        credentials: Credentials::None,
         response: Some(response),
         route: None,
         parameters: Vec::new(),

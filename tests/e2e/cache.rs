@@ -180,3 +180,19 @@ async fn admission_is_what_the_plugins_decide() {
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert_ne!(gateway.get("/").await.body, first.body);
 }
+
+#[tokio::test]
+async fn a_get_with_a_body_goes_past_the_cache() {
+    let origin = counting().await;
+    let gateway = gateway(&origin).await;
+    let with_body = "GET /fat HTTP/1.1\r\nHost: a\r\nX-Say: max-age=60\r\nContent-Length: 4\r\n\r\nevil";
+    let mut client = gateway.connect().await;
+    client.write(with_body).await;
+    let fat = client.response_to("GET").await.unwrap();
+    let plain = gateway.send(Request::get("/fat").field("X-Say", "max-age=60")).await;
+    assert!(!is_hit(&plain), "what a body brought about was stored: {plain:?}");
+    assert_ne!(fat.body, plain.body);
+    // Nor does it get what others left.
+    client.write(with_body).await;
+    assert!(!is_hit(&client.response_to("GET").await.unwrap()));
+}

@@ -215,3 +215,20 @@ async fn attributes_pass_from_plugin_to_plugin() {
         assert_eq!((seen.value(&field), response.value(&field)), (Some(value), Some(value)), "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_fresh_instance_belongs_to_one_configuration_only() {
+    let origin = Origin::saying("hello").await;
+    // `pre-route` runs with the gateway's configuration, what follows with the route's, in instances of their own.
+    let entry = json!({ "instance": "per_request", "config": { "label": "gateway" } });
+    let gateway = Setup::to(&origin)
+        .guest_as("trace", "trace-order", entry)
+        .route(json!({
+            "name": "own",
+            "plugins": { "trace": { "config": { "label": "route" } } },
+            "proxy": { "upstream": "origin" }
+        }))
+        .start()
+        .await;
+    assert_eq!(trace(&gateway.get("/").await), ["gateway:pre-route", "route:pre-handler", "route:post-handler"]);
+}

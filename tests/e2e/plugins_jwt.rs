@@ -225,3 +225,24 @@ async fn the_subject_is_an_attribute_for_later_plugins() {
         Some("ann")
     );
 }
+
+#[tokio::test]
+async fn keys_come_from_a_file_and_change_with_it() {
+    let origin = Origin::saying("hello").await;
+    let (old, new) = (Signer::fresh("ES256"), Signer::fresh("ES256"));
+    let set = |signer: &Signer| json!({ "keys": [signer.jwk("k1")] }).to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    std::fs::write(&path, set(&old)).unwrap();
+    let keys = json!([{ "jwks": { "$file": path }, "algorithms": ["ES256"] }]);
+    let entry = json!({ "config": { "keys": keys }, "grants": ["log", "metrics", "clock", "crypto"] });
+    let gateway = Setup::to(&origin).plugin("jwt-auth", entry).start().await;
+    let (with_old, with_new) = (old.token(&claims(&json!({}))), new.token(&claims(&json!({}))));
+    assert_eq!(present(&gateway, &with_old).await.status, 200);
+    assert_eq!(present(&gateway, &with_new).await.status, 401);
+
+    std::fs::write(&path, set(&new)).unwrap();
+    let request = Request::get("/").bearer(&with_new);
+    gateway.until("the new keys", request, |response| response.status == 200).await;
+    assert_eq!(present(&gateway, &with_old).await.status, 401);
+}

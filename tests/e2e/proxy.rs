@@ -374,3 +374,25 @@ async fn a_client_that_goes_away_does_not_hold_the_upstream() {
     // The worker is free: another request passes, and the drain has nothing to wait for.
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn no_spelling_of_a_path_gets_around_its_route() {
+    let origin = Origin::saying("fine").await;
+    let gateway = Setup::to(&origin)
+        .route(json!({ "name": "private", "match": { "path": "/private/*" }, "respond": { "status": 403 } }))
+        .route(json!({ "name": "rest", "proxy": { "upstream": "origin" } }))
+        .start()
+        .await;
+    let status = async |target: &str| {
+        let mut client = gateway.connect().await;
+        client.write(&format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await;
+        client.response_to("GET").await.unwrap().status
+    };
+    assert_eq!(status("/plain").await, 200);
+    for target in ["/private/x", "//private/x", "/private//x", "http://a//private/x"] {
+        assert_eq!(status(target).await, 403, "{target}");
+    }
+    for target in ["/plain/../private/x", "/plain/%2e%2E/private/x", "/./private", "/plain/.%2e/private"] {
+        assert_eq!(status(target).await, 400, "{target}");
+    }
+}

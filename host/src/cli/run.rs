@@ -8,9 +8,6 @@ use super::{Files, demo, print};
 use crate::gateway::{Control, Gateway};
 use crate::telemetry::Log;
 
-/// The secret of the default configuration, which the demo's token is made with.
-const DEMO_SECRET: &str = "demo-secret-for-local-use-only-0123456789";
-
 pub(super) fn run(files: Files, workers: Option<usize>, demo: bool) -> anyhow::Result<()> {
     let origin = if demo { Some(demo::start()?) } else { None };
     let file = files.config.clone();
@@ -22,7 +19,7 @@ pub(super) fn run(files: Files, workers: Option<usize>, demo: bool) -> anyhow::R
     follow_signals(control.clone())?;
     let gateway = Gateway::start(source, config, (control, orders))?;
     if demo && let Some(address) = gateway.addresses().first() {
-        let secret = std::env::var("PORTCULLIS_JWT_SECRET").unwrap_or_else(|_| DEMO_SECRET.to_owned());
+        let secret = std::env::var("PORTCULLIS_JWT_SECRET").unwrap_or_else(|_| demo::SECRET.to_owned());
         print(&demo::curl_lines(*address, &secret))?;
     }
     gateway.run();

@@ -75,6 +75,15 @@ pub struct Request {
     pub headers: HeaderMap,
 }
 
+/// Whether a request came with `Authorization`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credentials {
+    /// It did.
+    Sent,
+    /// It did not.
+    None,
+}
+
 /// A response whose head is complete.
 #[derive(Debug)]
 pub struct Response {
@@ -144,6 +153,8 @@ pub struct Exchange {
     pub client: Arc<Client>,
     /// The request.
     pub request: Request,
+    /// Whether the client sent `Authorization`; a plugin may have removed it since.
+    pub credentials: Credentials,
     /// The response, from the moment there is one.
     pub response: Option<Response>,
     /// The matched route.

@@ -9,6 +9,7 @@ mod hop;
 mod limit;
 mod observe;
 mod request_id;
+mod target;
 mod transport;
 
 pub use body::{Body, BodyError};
@@ -18,6 +19,7 @@ pub use framing::settle_length;
 pub use hop::{is_framing, is_framing_in_request, strip_request, strip_response};
 pub use observe::{BodyEnd, BodyOutcome};
 pub use request_id::{REQUEST_ID, RequestIds};
+pub use target::{has_dot_segment, merged_slashes};
 pub use transport::Transport;
 
 #[cfg(test)]

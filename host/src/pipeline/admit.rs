@@ -9,8 +9,10 @@ use http::{HeaderMap, Method, Uri, Version, header, request};
 use hyper::body::Incoming;
 
 use super::Pipeline;
-use crate::exchange::{Attributes, CacheStatus, Client, Exchange, Failure, Held, Reason, Request, Timings};
-use crate::http::{Body, REQUEST_ID, strip_request};
+use crate::exchange::{
+    Attributes, CacheStatus, Client, Credentials, Exchange, Failure, Held, Reason, Request, Timings,
+};
+use crate::http::{Body, REQUEST_ID, has_dot_segment, strip_request};
 use crate::time;
 
 /// An admitted request. Where `refused` says why, it is still an exchange, so that it is answered and logged like any other.
@@ -30,10 +32,14 @@ impl Pipeline {
         let refused = match &settled {
             Err(failure) => Some(failure.clone()),
             Ok(_) if method == Method::CONNECT => Some(Failure::new(Reason::BadRequest, "CONNECT is not for gateways")),
+            // Routes decide who may pass; a path that others would tidy up into another route's must not pass on this one.
+            Ok(_) if has_dot_segment(uri.path()) => Some(Failure::new(Reason::BadRequest, "a dot segment in the path")),
             Ok(_) => None,
         };
         let authority = settled.unwrap_or_default();
         strip_request(&mut headers);
+        let sent = headers.contains_key(header::AUTHORIZATION);
+        let credentials = if sent { Credentials::Sent } else { Credentials::None };
         let forwarding = &self.plan.forwarding;
         let id = self.ids.id(&headers, forwarding.incoming);
         forwarding.apply(&mut headers, &client.address_value, client.scheme.as_str(), &authority);
@@ -44,6 +50,7 @@ impl Pipeline {
             started,
             client: Arc::clone(client),
             request: Request { method, authority, target, headers },
+            credentials,
             response: None,
             route: None,
             parameters: Vec::new(),
@@ -68,6 +75,10 @@ fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Arc<str
         (host, None) | (host @ None, _) => host,
     };
     if let Some(authority) = uri.authority() {
+        // Authority-form is for CONNECT alone (RFC 9112 section 3.2.3), which has been refused.
+        if uri.scheme().is_none() {
+            return Err(bad("a target that is an authority"));
+        }
         return if authority.as_str().contains('@') {
             Err(bad("userinfo in the target"))
         } else {

@@ -2,14 +2,17 @@
 //!
 //! The key begins with the route, so that no plugin can make one route's responses appear on another.
 
-use http::{HeaderName, Method};
+use std::borrow::Cow;
+
+use http::{HeaderName, HeaderValue, Method, header};
 
 use super::Pipeline;
 use super::plan::Route;
 use super::walk::Walk;
 use crate::cache::Admission;
 use crate::cache::policy::{self, Lookup};
-use crate::exchange::{CacheStatus, Exchange, Failure};
+use crate::exchange::{CacheStatus, Credentials, Exchange, Failure, Response};
+use crate::http::Body;
 use crate::plugin::AdmitVerdict;
 use crate::time;
 
@@ -23,21 +26,21 @@ pub(super) struct Slot {
 
 impl Pipeline {
     /// Looks for a stored response. Gives where to store the handler's, where that is possible at all.
-    pub(super) fn look_up(&self, walk: &mut Walk<'_>, route: &Route) -> Result<Option<Slot>, Failure> {
+    pub(super) fn look_up(&self, walk: &mut Walk<'_>, route: &Route, body: &Body) -> Result<Option<Slot>, Failure> {
         if !route.cached {
             return Ok(None);
         }
         let request = &walk.exchange.request;
         let lookup = policy::lookup(&request.method, &request.headers);
-        if lookup == Lookup::Unsuited {
+        // The body of a GET means nothing to a cache and may mean something to the upstream (RFC 9110 section 9.3.1).
+        if lookup == Lookup::Unsuited || !matches!(body, Body::Empty) {
             return Ok(None);
         }
-        let url = url(&walk.exchange);
-        let Some(key) = walk.cache_key(url)? else {
+        let key = key(route, &walk.exchange);
+        let Some(key) = walk.cache_key(key, route.name.as_str().len() + 1)? else {
             walk.exchange.cache = CacheStatus::Bypass;
             return Ok(None);
         };
-        let key = format!("{}\0{key}", route.name);
         let exchange = &mut *walk.exchange;
         exchange.cache = if lookup == Lookup::Bypass { CacheStatus::Bypass } else { CacheStatus::Miss };
         if lookup == Lookup::Allowed {
@@ -65,15 +68,13 @@ impl Pipeline {
         let Some(response) = exchange.response.take() else { return };
         let admission = match verdict {
             AdmitVerdict::NoStore => None,
+            // A plugin that could not see the credentials cannot have meant to share what they brought.
+            AdmitVerdict::Store { .. } if hides_credentials(exchange) && by_http(exchange, &response).is_none() => None,
             AdmitVerdict::Store { ttl, tags } => {
                 let tags = tags.into_iter().map(String::into_boxed_str).collect();
                 Some(Admission { ttl, tags, ..Admission::default() })
             }
-            AdmitVerdict::Next => {
-                let request = (&exchange.request.method, &exchange.request.headers);
-                let head = (response.status, &response.headers);
-                policy::freshness(request, head, time::unix(), exchange.timings.upstream).ok()
-            }
+            AdmitVerdict::Next => by_http(exchange, &response),
         };
         let headers = &exchange.request.headers;
         exchange.response = Some(match admission {
@@ -83,15 +84,28 @@ impl Pipeline {
     }
 }
 
-/// The key before any plugin had its say: what was asked for.
-fn url(exchange: &Exchange) -> String {
-    let scheme = exchange.client.scheme.as_str();
-    let target = exchange.request.target.as_str();
-    let authority = &exchange.request.authority;
-    let mut url = String::with_capacity(scheme.len() + 3 + authority.len() + target.len());
-    url.push_str(scheme);
-    url.push_str("://");
-    url.push_str(authority);
-    url.push_str(target);
-    url
+/// Whether the client sent `Authorization` and a plugin has removed it, so that the upstream and later plugins do not see it.
+fn hides_credentials(exchange: &Exchange) -> bool {
+    exchange.credentials == Credentials::Sent && !exchange.request.headers.contains_key(header::AUTHORIZATION)
+}
+
+/// What HTTP says about storing a response. Credentials count even where a plugin has removed them (RFC 9111 section 3.5).
+fn by_http(exchange: &Exchange, response: &Response) -> Option<Admission> {
+    let mut headers = Cow::Borrowed(&exchange.request.headers);
+    if hides_credentials(exchange) {
+        headers.to_mut().insert(header::AUTHORIZATION, HeaderValue::from_static("removed"));
+    }
+    let head = (response.status, &response.headers);
+    policy::freshness((&exchange.request.method, &headers), head, time::unix(), exchange.timings.upstream).ok()
+}
+
+/// The key before any plugin had its say: the route, and what was asked for.
+fn key(route: &Route, exchange: &Exchange) -> String {
+    let (route, scheme) = (route.name.as_str(), exchange.client.scheme.as_str());
+    let (authority, target) = (&exchange.request.authority, exchange.request.target.as_str());
+    let mut key = String::with_capacity(route.len() + scheme.len() + authority.len() + target.len() + 4);
+    for part in [route, "\0", scheme, "://", authority, target] {
+        key.push_str(part);
+    }
+    key
 }

@@ -16,11 +16,12 @@ mod walk;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::Method;
 use hyper::body::Incoming;
 
 use crate::cache::Cache;
 use crate::exchange::{CacheStatus, Client, Failure, Reason, Response};
-use crate::http::{Body, BodyOutcome, RequestIds};
+use crate::http::{Body, BodyOutcome, RequestIds, merged_slashes};
 use crate::names::Hook;
 use crate::plugin::{Lane, Summary, Visit};
 use crate::router::Routed;
@@ -74,7 +75,7 @@ impl Pipeline {
     ) -> http::Response<Body> {
         let Admitted { exchange, body, refused } = self.admit(client, request);
         let (lanes, chain) = (&self.lanes[..], &self.plan.gateway);
-        let mut walk = Walk { exchange, visit: Visit::default(), lanes, chain, failed: Vec::new() };
+        let mut walk = Walk { exchange, visit: Visit::default(), lanes, chain, route: None, failed: Vec::new() };
         let answered = match refused {
             Some(failure) => Err(failure),
             None => self.answer(&mut walk, body).await,
@@ -100,7 +101,7 @@ impl Pipeline {
             return Ok(());
         }
         // A fresh stored response is the handler's answer; plugins on the way out see it like any other.
-        let looked_up = self.look_up(walk, route)?;
+        let looked_up = self.look_up(walk, route, &body)?;
         if walk.exchange.cache == CacheStatus::Hit {
             return Ok(());
         }
@@ -114,9 +115,12 @@ impl Pipeline {
     fn route<'p>(&'p self, walk: &mut Walk<'p>) -> Result<&'p Route, Failure> {
         let exchange = &mut *walk.exchange;
         let request = &exchange.request;
-        let found = self.plan.router.find(&request.authority, request.target.path(), &request.method);
-        let found = match found {
-            Routed::Found { route, parameters } => self.plan.routes.get(route).map(|route| (route, parameters)),
+        let path = merged_slashes(request.target.path());
+        let found = match self.plan.router.find(&request.authority, &path, &request.method) {
+            Routed::Found { route, parameters } => {
+                walk.route = Some(route);
+                self.plan.routes.get(route).map(|route| (route, parameters))
+            }
             Routed::NotFound => None,
             Routed::MethodNotAllowed { allow } => {
                 let detail = format!("{} is not among {allow}", request.method);
@@ -134,7 +138,7 @@ impl Pipeline {
 
     /// Hands the response to the connection, and the exchange to the `post-response` hooks when the last byte has gone.
     fn finish(self: &Rc<Self>, walk: Walk<'_>) -> http::Response<Body> {
-        let Walk { mut exchange, visit, chain, failed, .. } = walk;
+        let Walk { mut exchange, mut visit, chain, route, failed, .. } = walk;
         let later = !chain.callers(Hook::PostResponse).is_empty();
         let Response { status, headers, mut body } = exchange
             .response
@@ -143,19 +147,21 @@ impl Pipeline {
         if later {
             // Only here, where somebody looks at it later, is the head copied.
             exchange.response = Some(Response { status, headers: headers.clone(), body: Body::Empty });
+            visit.keep_only(
+                chain.callers(Hook::PostResponse).iter().filter_map(|index| Some(&**self.lanes.get(*index)?)),
+            );
             let pipeline = Rc::clone(self);
             body = body.observed(move |end| {
                 let duration = time::now().saturating_duration_since(exchange.started);
-                let complete = end.outcome == BodyOutcome::Complete;
+                // The body of an answer to HEAD is never asked for (RFC 9110 section 9.3.2).
+                let complete = end.outcome == BodyOutcome::Complete || exchange.request.method == Method::HEAD;
                 let summary = Summary { body_bytes: end.bytes, duration, complete };
                 // On a task of its own, so that the connection's work is not held up.
                 tokio::task::spawn_local(async move {
                     // What lies between the last step and now was sending, and no plugin's time.
                     exchange.lap(time::now());
-                    let route = exchange.route.as_ref().and_then(|name| pipeline.route_named(name));
-                    let chain = pipeline.chain(route);
-                    let lanes = &pipeline.lanes[..];
-                    Walk { exchange, visit, lanes, chain, failed }.post_response(summary);
+                    let (lanes, chain) = (&pipeline.lanes[..], pipeline.chain(route));
+                    Walk { exchange, visit, lanes, chain, route, failed }.post_response(summary);
                 });
             });
         }
@@ -163,9 +169,5 @@ impl Pipeline {
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
-    }
-
-    fn route_named(&self, name: &crate::names::Name) -> Option<usize> {
-        self.plan.routes.iter().position(|route| route.name == *name)
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Walk<'p> {
     pub(super) visit: Visit,
     pub(super) lanes: &'p [Rc<Lane>],
     pub(super) chain: &'p Chain,
+    /// The position of the route, once there is one.
+    pub(super) route: Option<usize>,
     /// Plugins that failed in this exchange, by number. They are not asked again in it: what they would do now builds on what they
     /// did not do.
     pub(super) failed: Vec<u32>,
@@ -37,6 +39,7 @@ fn policy(lane: &Lane, hook: Hook, error: &CallError) -> Result<(), Failure> {
         FailurePolicy::Deny => {
             let reason = match error {
                 CallError::Quarantined(_) => Reason::PluginQuarantined,
+                CallError::NoRoom => Reason::Overload,
                 _ => Reason::PluginFailed,
             };
             Err(Failure::new(reason, format!("plugin {} in {hook} {error}", loaded.name)))
@@ -78,6 +81,8 @@ impl<'p> Walk<'p> {
     pub(super) fn pre_handler(&mut self) -> Result<Flow, Failure> {
         for lane in self.callers(Hook::PreHandler) {
             if self.is_out(lane) {
+                // Let through before by the gateway's policy; here the route's counts, and a guard that is out guards nothing.
+                policy(lane, Hook::PreHandler, &CallError::Returned("it had failed before in this exchange".into()))?;
                 continue;
             }
             match lane.pre_handler(&mut self.exchange, &mut self.visit) {
@@ -94,11 +99,13 @@ impl<'p> Walk<'p> {
         Flow::Answered
     }
 
-    /// `cache-key`: the key after every plugin had its say; none to go around the cache.
-    pub(super) fn cache_key(&mut self, mut key: String) -> Result<Option<String>, Failure> {
+    /// `cache-key`: the key after every plugin had its say; none to go around the cache. The first `fixed` bytes of it are the
+    /// gateway's and stay.
+    pub(super) fn cache_key(&mut self, mut key: String, fixed: usize) -> Result<Option<String>, Failure> {
         for lane in self.callers(Hook::CacheKey) {
             if self.is_out(lane) {
-                continue;
+                // A key without this plugin's part could show one client's answer to another.
+                return Ok(None);
             }
             match lane.cache_key(&mut self.exchange, &mut self.visit) {
                 Ok(KeyVerdict::Next) => {}
@@ -107,7 +114,10 @@ impl<'p> Walk<'p> {
                     key.push('\0');
                     key.push_str(&part);
                 }
-                Ok(KeyVerdict::Replace(other)) => key = other,
+                Ok(KeyVerdict::Replace(other)) => {
+                    key.truncate(fixed);
+                    key.push_str(&other);
+                }
                 Ok(KeyVerdict::Bypass) => return Ok(None),
                 Err(error) => {
                     self.failed(lane, Hook::CacheKey, &error)?;

@@ -9,7 +9,7 @@ use super::contract::headers::Invalid;
 use super::contract::types::{CacheStatus, HostRequest, PluginTiming, Timings};
 use super::headers::{append, readable, set, value, writable};
 use crate::exchange;
-use crate::http::is_framing_in_request;
+use crate::http::{has_dot_segment, is_framing_in_request};
 use crate::plugin::state::{RequestHandle, State, apply};
 use crate::time;
 
@@ -91,7 +91,8 @@ impl HostRequest for State {
         if target.len() > TARGET_BYTES_MAX {
             return Ok(Err(Invalid::TooLarge));
         }
-        if !target.starts_with('/') {
+        let path = target.split('?').next().unwrap_or_default();
+        if !target.starts_with('/') || has_dot_segment(path) {
             return Ok(Err(Invalid::Value));
         }
         match http::uri::PathAndQuery::try_from(target) {
