@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use portcullis_tests::{Gateway, Load, Origin, Request, Response, Setup, Value, json};
+use portcullis_tests::{Gateway, Load, Origin, Request, Response, Setup, Value, artefacts, from_json, json};
 
 fn answering(body: &str) -> Value {
     json!({ "name": "all", "respond": { "body": body } })
@@ -76,4 +76,74 @@ async fn a_file_that_is_wrong_at_start_ends_the_process() {
     let (code, text) = Gateway::fail_to_start(&Setup::new().patch(&json!({ "listeners": [], "workers": -1 }))).await;
     assert!(code.is_some_and(|code| code != 0), "{code:?}");
     assert!(text.contains("listeners") && text.contains("workers"), "{text}");
+}
+
+async fn until_version(gateway: &Gateway, wanted: &str) {
+    gateway.until(wanted, Request::get("/"), |response| response.value("x-version") == Some(wanted)).await;
+}
+
+/// What `/status` says about a change that was refused.
+async fn refused(gateway: &Gateway) -> Value {
+    from_json::<Value>(&gateway.admin("/status").await.body).unwrap()["refused"].clone()
+}
+
+#[tokio::test]
+async fn a_configuration_that_waits_for_a_file_is_taken_over_when_it_arrives() {
+    let gateway = Setup::new().route(answering("hello")).start().await;
+    let mark = gateway.logs().mark();
+    gateway.patch_config(&json!({ "plugins": { "chain": [{ "plugin": "version", "config": { "word": "waited" } }] } }));
+    gateway.logs().wait_for_words(mark, &["refused", "no version.wasm"]).await;
+    assert_eq!(refused(&gateway).await["change"], "plugins");
+    gateway.put_plugin("version.wasm", &artefacts::version(1));
+    let waited = |response: &Response| response.value("x-version-config") == Some("waited");
+    gateway.until("the configuration", Request::get("/"), waited).await;
+    assert_eq!(refused(&gateway).await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_folder_that_a_refused_configuration_named_first_is_watched_once_it_is_taken_over() {
+    let gateway = Setup::new().route(answering("hello")).start().await;
+    let other = gateway.folder().join("other");
+    fs::create_dir(&other).unwrap();
+    let put = |name: &str, number: u32| fs::write(other.join(name), artefacts::version(number)).unwrap();
+    let chain = |names: &[&str]| names.iter().map(|name| json!({ "plugin": name })).collect::<Vec<_>>();
+    let mark = gateway.logs().mark();
+    gateway.patch_config(&json!({ "plugins": { "directory": "other", "chain": chain(&["absent"]) } }));
+    gateway.logs().wait_for_words(mark, &["refused", "no absent.wasm"]).await;
+    gateway.patch_config(&json!({ "plugins": { "chain": chain(&[]) }, "routes": [answering("repaired")] }));
+    until_says(&gateway, "repaired").await;
+    put("version.wasm", 1);
+    until_version(&gateway, "00000001").await;
+}
+
+#[tokio::test]
+async fn what_arrives_in_a_folder_of_a_refused_configuration_completes_it() {
+    let gateway = Setup::new().route(answering("hello")).start().await;
+    let other = gateway.folder().join("other");
+    let mark = gateway.logs().mark();
+    let plugins = json!({ "directory": "other", "chain": [{ "plugin": "version" }] });
+    gateway.patch_config(&json!({ "plugins": plugins }));
+    gateway.logs().wait_for_words(mark, &["refused", "create the folder"]).await;
+    assert_eq!(refused(&gateway).await["change"], "folder");
+    // The old folder serves as before.
+    gateway.put_plugin("version.wasm", &artefacts::version(1));
+    until_version(&gateway, "00000001").await;
+    let mark = gateway.logs().mark();
+    fs::create_dir(&other).unwrap();
+    gateway.logs().wait_for_words(mark, &["refused", "no version.wasm"]).await;
+    fs::write(other.join("version.wasm"), artefacts::version(2)).unwrap();
+    until_version(&gateway, "00000002").await;
+    assert_eq!(refused(&gateway).await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_missing_file_of_a_refused_configuration_is_waited_for() {
+    let gateway = Setup::new().route(answering("hello")).file("version.wasm", artefacts::version(1)).start().await;
+    let mark = gateway.logs().mark();
+    let entry = json!({ "plugin": "version", "config": { "word": { "$file": "word.txt" } } });
+    gateway.patch_config(&json!({ "plugins": { "chain": [entry] } }));
+    gateway.logs().wait_for_words(mark, &["refused", "word.txt"]).await;
+    fs::write(gateway.folder().join("word.txt"), "found").unwrap();
+    let found = |response: &Response| response.value("x-version-config") == Some("found");
+    gateway.until("the file", Request::get("/"), found).await;
 }

@@ -73,6 +73,31 @@ async fn a_file_that_is_written_slowly_is_taken_when_it_is_whole() {
 }
 
 #[tokio::test]
+async fn a_folder_that_is_replaced_as_a_whole_is_followed() {
+    let origin = Origin::saying("hello").await;
+    let gateway = Setup::to(&origin).file("version.wasm", artefacts::version(1)).start().await;
+    let (folder, next) = (gateway.folder().join("plugins"), gateway.folder().join("next"));
+    fs::create_dir(&next).unwrap();
+    fs::write(next.join("version.wasm"), artefacts::version(2)).unwrap();
+    fs::rename(&folder, gateway.folder().join("last")).unwrap();
+    fs::rename(&next, &folder).unwrap();
+    until_version(&gateway, Some(2)).await;
+    gateway.put_plugin("version.wasm", &artefacts::version(3));
+    until_version(&gateway, Some(3)).await;
+
+    let mark = gateway.logs().mark();
+    fs::remove_dir_all(&folder).unwrap();
+    gateway.logs().wait_for_words(mark, &["create the folder"]).await;
+    assert_eq!(version(&gateway.get("/").await), Some(3));
+    let status = gateway.admin("/status").await;
+    assert!(status.text().contains("create the folder"), "{}", status.text());
+    fs::create_dir(&folder).unwrap();
+    until_version(&gateway, None).await;
+    gateway.put_plugin("version.wasm", &artefacts::version(4));
+    until_version(&gateway, Some(4)).await;
+}
+
+#[tokio::test]
 async fn calls_under_way_end_on_the_version_they_began_with() {
     let gate = portcullis_tests::Gate::new();
     let held = gate.clone();

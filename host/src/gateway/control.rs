@@ -1,0 +1,57 @@
+//! How a gateway is told what to do, from other threads and from before it starts.
+//!
+//! What is told is done in turn, since the gateway may be compiling; only draining begins at once.
+
+use std::sync::mpsc;
+
+use crate::plugin::Watched;
+use crate::shutdown::{Drain, Draining};
+
+/// What asks the gateway to do something.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// Files have changed.
+    Changed(Watched),
+    /// The gateway is to end.
+    Drain,
+}
+
+/// Tells a gateway what to do, from before it starts.
+#[derive(Debug, Clone)]
+pub struct Control {
+    events: mpsc::Sender<Event>,
+    drain: Drain,
+}
+
+/// What a gateway has been told.
+#[derive(Debug)]
+pub struct Orders {
+    pub(super) events: mpsc::Receiver<Event>,
+    pub(super) draining: Draining,
+}
+
+impl Control {
+    /// A way to tell a gateway what to do, and what the gateway is started with.
+    pub fn new() -> (Self, Orders) {
+        let (events, receiver) = mpsc::channel();
+        let (drain, draining) = Drain::new();
+        (Self { events, drain }, Orders { events: receiver, draining })
+    }
+
+    /// Reads configuration and plugins again.
+    pub fn reload(&self) {
+        self.changed(Watched { folder: true, configuration: true, moved: true });
+    }
+
+    /// Ends the gateway once the exchanges under way are done, or the drain timeout is over. The workers begin at once, even
+    /// while the gateway compiles a plugin.
+    pub fn drain(&self) {
+        self.drain.start();
+        let _ = self.events.send(Event::Drain);
+    }
+
+    /// Says that files have changed.
+    pub(super) fn changed(&self, watched: Watched) {
+        let _ = self.events.send(Event::Changed(watched));
+    }
+}

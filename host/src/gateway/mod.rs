@@ -1,0 +1,215 @@
+//! The one assembly point: builds everything in order, then keeps it in step with the files.
+//!
+//! Order: configuration → plugins → first generation → sockets → workers → watching. A later change goes through the same steps aside and
+//! takes effect only whole; on any failure what is running stays.
+
+mod change;
+mod control;
+mod source;
+
+use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::admin::{self, Status};
+use crate::cache::Cache;
+use crate::config::Config;
+use crate::generation::{Generation, wanted};
+use crate::listener::Listener;
+use crate::plugin::metrics::Registry;
+use crate::plugin::{Change, Folder, Problem, Roster, Services, Watch};
+use crate::shutdown::Draining;
+use crate::{time, worker};
+
+use change::{Followed, Refused};
+use control::Event;
+
+pub use control::{Control, Orders};
+pub use source::{Environment, Source};
+
+/// A gateway that serves.
+#[derive(Debug)]
+pub struct Gateway {
+    source: Source,
+    services: Arc<Services>,
+    folder: Folder,
+    generation: Arc<Generation>,
+    generations: watch::Sender<Arc<Generation>>,
+    status: Arc<Mutex<Status>>,
+    draining: Draining,
+    workers: Vec<JoinHandle<()>>,
+    events: mpsc::Receiver<Event>,
+    control: Control,
+    watch: Option<Watch>,
+    /// What `watch` watches.
+    followed: Followed,
+    /// The configuration that was refused last, as far as it was understood, until one is taken over.
+    refused: Option<Refused>,
+    addresses: Vec<std::net::SocketAddr>,
+    problems: Vec<Problem>,
+}
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its plugins are not what the configuration wants.
+    #[error("{}", lines(.0))]
+    Plugins(Vec<Problem>),
+    /// The plugin folder cannot be read.
+    #[error("plugins.directory: cannot read {}: {error}; create the folder", .path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The system refuses something the gateway needs.
+    #[error("{0}")]
+    System(String),
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Loads what a configuration wants of the plugin folder.
+pub fn plugins(
+    services: &Arc<Services>,
+    folder: &mut Folder,
+    config: &Config,
+) -> Result<(Roster, Vec<Problem>), StartError> {
+    folder.scan(services).map_err(|error| StartError::Folder { path: folder.path().to_owned(), error })?;
+    let next = Roster::default().next(services, folder, &wanted(config), Change::Configuration);
+    next.map_err(|refused| StartError::Plugins(refused.0))
+}
+
+impl Gateway {
+    /// Starts the gateway: when this returns, clients can connect.
+    pub fn start(source: Source, config: Config, (control, orders): (Control, Orders)) -> Result<Self, StartError> {
+        let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
+        let services = Services::new(Arc::new(Registry::default())).map_err(|error| system(&error))?;
+        let mut folder = Folder::new(config.plugins.directory.clone());
+        let (roster, problems) = plugins(&services, &mut folder, &config)?;
+        for problem in &problems {
+            tracing::error!("{problem}");
+        }
+        let generation = Generation::new(1, Arc::new(config), roster).map_err(|error| system(&error))?;
+        let generation = Arc::new(generation);
+        let (generations, _) = watch::channel(Arc::clone(&generation));
+        let mut gateway = Self {
+            status: Arc::new(Mutex::new(Status::default())),
+            source,
+            services,
+            folder,
+            generation,
+            generations,
+            draining: orders.draining,
+            workers: Vec::new(),
+            events: orders.events,
+            control,
+            watch: None,
+            followed: Followed::default(),
+            refused: None,
+            addresses: Vec::new(),
+            problems,
+        };
+        // Before anybody learns that the gateway listens, so that no change from then on is missed.
+        gateway.follow_files(true);
+        gateway.open()?;
+        gateway.report();
+        Ok(gateway)
+    }
+
+    /// Binds all sockets, then starts workers and the admin listener.
+    fn open(&mut self) -> Result<(), StartError> {
+        let config = Arc::clone(&self.generation.config);
+        let system = |error: std::io::Error| StartError::System(error.to_string());
+        let mut sockets: Vec<Vec<Listener>> = (0..config.workers).map(|_| Vec::new()).collect();
+        for settings in &config.listeners {
+            let address = settings.address;
+            let bound =
+                Listener::bind_for(settings, config.workers).map_err(|error| StartError::Listen { address, error })?;
+            for (worker, listener) in sockets.iter_mut().zip(bound) {
+                if worker.is_empty() || !self.addresses.contains(&listener.address()) {
+                    self.addresses.push(listener.address());
+                }
+                worker.push(listener);
+            }
+        }
+        self.addresses.dedup();
+        let cache = Arc::new(Cache::new(&config.cache));
+        let (adopted, adoptions) = tokio::sync::mpsc::unbounded_channel();
+        for (number, listeners) in sockets.into_iter().enumerate() {
+            let equipment = worker::Equipment {
+                number,
+                listeners,
+                generations: self.generations.subscribe(),
+                cache: Arc::clone(&cache),
+                draining: self.draining.clone(),
+                adopted: adopted.clone(),
+            };
+            self.workers.push(worker::start(equipment).map_err(system)?);
+        }
+        admin::log_adoptions(adoptions, config.workers, &self.status).map_err(system)?;
+        if let Some(address) = config.admin {
+            let bound = admin::start(address, Arc::clone(&self.status), self.draining.clone());
+            let bound = bound.map_err(|error| StartError::Listen { address, error })?;
+            tracing::info!(address = %bound, "admin listening");
+        }
+        for address in &self.addresses {
+            tracing::info!(%address, "listening");
+        }
+        Ok(())
+    }
+
+    /// Where clients can connect.
+    pub fn addresses(&self) -> &[std::net::SocketAddr] {
+        &self.addresses
+    }
+
+    /// Keeps the gateway in step with its files until it is told to drain; then waits for what is under way.
+    pub fn run(mut self) {
+        while let Ok(event) = self.events.recv() {
+            match event {
+                // Whoever is about to end does not compile.
+                Event::Changed(_) if self.draining.started() => {}
+                Event::Changed(watched) => self.change(watched),
+                Event::Drain => break,
+            }
+        }
+        self.end();
+    }
+
+    fn end(mut self) {
+        let timeout = self.generation.config.drain_timeout;
+        tracing::info!(timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX), "draining");
+        let deadline = time::now() + timeout;
+        while self.workers.iter().any(|worker| !worker.is_finished()) {
+            if time::now() >= deadline {
+                tracing::warn!("drain timeout: connections that are still open are closed");
+                break;
+            }
+            // A second signal ends the wait.
+            match self.events.recv_timeout(Duration::from_millis(10)) {
+                Ok(Event::Drain) => break,
+                Ok(Event::Changed(_)) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+        }
+        for worker in self.workers.drain(..).filter(JoinHandle::is_finished) {
+            let _ = worker.join();
+        }
+        tracing::info!("stopped");
+    }
+}
