@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,8 +18,8 @@ use crate::names::Name;
 /// Largest file that is read. Compiling takes about a second per MB; this is a mistake, not a plugin.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// What a file's identity looked like when it was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a file's identity looked like when it was read. All zero where there was nothing to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Stamp {
     inode: u64,
     bytes: u64,
@@ -26,7 +28,8 @@ struct Stamp {
 
 impl Stamp {
     fn of(metadata: &Metadata) -> Self {
-        Self { inode: metadata.ino(), bytes: metadata.len(), changed: (metadata.mtime(), metadata.mtime_nsec()) }
+        // Not the time of modification, which whoever writes may set to what it was.
+        Self { inode: metadata.ino(), bytes: metadata.len(), changed: (metadata.ctime(), metadata.ctime_nsec()) }
     }
 }
 
@@ -81,10 +84,10 @@ impl Folder {
                 continue;
             };
             // A link may point anywhere; what counts is the file behind it. One that vanished meanwhile is not there.
-            if let Ok(metadata) = fs::metadata(&path)
-                && metadata.is_file()
-            {
-                seen.insert(name, (path, Stamp::of(&metadata)));
+            match fs::metadata(&path) {
+                Ok(metadata) => drop(seen.insert(name, (path, Stamp::of(&metadata)))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(_) => drop(seen.insert(name, (path, Stamp::default()))),
             }
         }
         let mut old = std::mem::take(&mut self.files);
@@ -112,10 +115,8 @@ fn load_all(services: &Arc<Services>, fresh: Vec<Fresh>) -> Vec<(Name, Stamp, Fi
     let work = || {
         let mut done = Vec::new();
         while let Some((name, path, stamp)) = next() {
-            let file = match load(services, &name, &path) {
-                Ok(code) => File::Good(Arc::new(code)),
-                Err(error) => File::Bad(Arc::new(error)),
-            };
+            let file = guarded(|| load(services, &name, &path))
+                .map_or_else(|error| File::Bad(Arc::new(error)), |code| File::Good(Arc::new(code)));
             done.push((name, stamp, file));
         }
         done
@@ -128,14 +129,97 @@ fn load_all(services: &Arc<Services>, fresh: Vec<Fresh>) -> Vec<(Name, Stamp, Fi
     })
 }
 
-fn load(services: &Arc<Services>, name: &Name, path: &Path) -> Result<Code, LoadError> {
-    let bytes = fs::metadata(path)?.len();
-    if bytes > FILE_BYTES_MAX {
-        return Err(LoadError::TooLarge { bytes, bytes_max: FILE_BYTES_MAX });
+/// Makes a panic an error: one file that the compiler or a schema stumbles over is that file's problem only.
+fn guarded<T>(load: impl FnOnce() -> Result<T, LoadError>) -> Result<T, LoadError> {
+    // What is shared is only read, or is left as it was by whoever panics (the locks in it are taken over when poisoned).
+    catch_unwind(AssertUnwindSafe(load))
+        .unwrap_or_else(|_| Err(LoadError::Invalid("the compiler failed on it; the log says where".to_owned())))
+}
+
+/// The content of a regular file. Anything else may have no end, or wait for a writer as soon as it is opened.
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    let too_large = |bytes| LoadError::TooLarge { bytes, bytes_max: FILE_BYTES_MAX };
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a regular file").into());
     }
+    if metadata.len() > FILE_BYTES_MAX {
+        return Err(too_large(metadata.len()));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    // It may grow meanwhile.
+    fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    let read = bytes.len() as u64;
+    if read > FILE_BYTES_MAX { Err(too_large(read)) } else { Ok(bytes) }
+}
+
+fn load(services: &Arc<Services>, name: &Name, path: &Path) -> Result<Code, LoadError> {
+    let bytes = read(path)?;
     let started = crate::time::now();
-    let code = Code::load(services, name, &fs::read(path)?)?;
+    let code = Code::load(services, name, &bytes)?;
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::debug!(plugin = %name, hash = %code.hash, milliseconds, "compiled");
     Ok(code)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::plugin::metrics::Registry;
+
+    fn services() -> Arc<Services> {
+        Services::new(Arc::new(Registry::default())).unwrap()
+    }
+
+    fn why(folder: &Folder, plugin: &str) -> String {
+        match folder.file(&plugin.parse().unwrap()).unwrap() {
+            File::Bad(error) => error.to_string(),
+            File::Good(code) => panic!("{code:?}"),
+        }
+    }
+
+    #[test]
+    fn a_panic_is_the_problem_of_one_file() {
+        let error = guarded::<()>(|| panic!("a mistake in the compiler")).unwrap_err();
+        assert!(error.to_string().contains("the compiler failed"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_a_regular_file_is_told_and_never_opened() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("folder.wasm")).unwrap();
+        assert!(Command::new("mkfifo").arg(root.path().join("pipe.wasm")).status().unwrap().success());
+        std::os::unix::fs::symlink("/dev/zero", root.path().join("zero.wasm")).unwrap();
+        std::os::unix::fs::symlink("loop.wasm", root.path().join("loop.wasm")).unwrap();
+        std::os::unix::fs::symlink("nothing", root.path().join("dangling.wasm")).unwrap();
+        let mut folder = Folder::new(root.path().to_owned());
+        folder.scan(&services()).unwrap();
+        for name in ["folder", "pipe", "zero"] {
+            assert!(why(&folder, name).contains("not a regular file"), "{}", why(&folder, name));
+        }
+        assert!(why(&folder, "loop").contains("cannot read the file"));
+        assert!(folder.file(&"dangling".parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn an_overwritten_file_of_the_same_size_and_time_is_read_again() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a.wasm");
+        fs::write(&path, b"not wasm").unwrap();
+        let written = fs::metadata(&path).unwrap();
+        let (mut folder, services) = (Folder::new(root.path().to_owned()), services());
+        folder.scan(&services).unwrap();
+        assert!(why(&folder, "a").contains("not WebAssembly"));
+        // The clock of files is coarse: until it has gone on, nothing could tell.
+        while fs::metadata(&path).unwrap().ctime_nsec() == written.ctime_nsec() {
+            fs::write(&path, b"\x7fELF....").unwrap();
+        }
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(written.modified().unwrap()).unwrap();
+        folder.scan(&services).unwrap();
+        assert!(why(&folder, "a").contains("precompiled"));
+    }
 }

@@ -212,7 +212,7 @@ mod tests {
 
     fn watch(folder: &Path, file: &Path) -> (Watch, Receiver<Watched>) {
         let (sender, changes) = mpsc::channel();
-        let changed = move |watched| drop(sender.send(watched));
+        let changed = move |watched| sender.send(watched).unwrap_or_default();
         (Watch::new(&[folder.to_owned()], &[file.to_owned()], changed).unwrap(), changes)
     }
 
