@@ -6,45 +6,66 @@
 use super::code::Description;
 use crate::names::Name;
 
+/// Two plugins that do not get along, or one that lacks another.
+#[derive(Debug, Clone)]
+pub(super) struct Clash {
+    /// Whose wish is not met.
+    pub(super) plugin: Name,
+    /// The plugin in the chain that it is about.
+    pub(super) other: Option<Name>,
+    /// Whether it would be met if `other` left the chain.
+    pub(super) conflict: bool,
+    /// What is wrong and what to do.
+    pub(super) what: String,
+}
+
 /// Everything that is wrong with a chain, given in order.
-pub(super) fn problems(chain: &[(&Name, &Description)]) -> Vec<String> {
-    let mut problems = Vec::new();
+pub(super) fn clashes(chain: &[(&Name, &Description)]) -> Vec<Clash> {
+    let mut clashes = Vec::new();
     for (index, (name, description)) in chain.iter().enumerate() {
         let before = chain.get(..index).unwrap_or_default();
         let after = chain.get(index + 1..).unwrap_or_default();
+        let clash = |other: Option<&&(&Name, &Description)>, conflict, what| Clash {
+            plugin: (*name).clone(),
+            other: other.map(|(other, _)| (*other).clone()),
+            conflict,
+            what,
+        };
         for wanted in &description.requires {
             let is_it = |(_, other): &&(&Name, &Description)| other.name == wanted.plugin;
-            let range = &wanted.versions;
-            match (before.iter().find(is_it), after.iter().find(is_it)) {
-                (Some((_, other)), _) if range.matches(&other.version) => {}
-                (Some((_, other)), _) | (None, Some((_, other))) if !range.matches(&other.version) => problems.push(format!(
-                    "plugin {name} requires {} {range}, but the chain has {}; put a fitting version into the folder",
-                    wanted.plugin, other.version
-                )),
-                (None, Some(_)) => problems.push(format!(
-                    "plugin {name} requires {} before it; move {} up in plugins.chain",
-                    wanted.plugin, wanted.plugin
-                )),
-                _ => problems.push(format!(
-                    "plugin {name} requires {} {range}, which is not in the chain; add it before {name}",
-                    wanted.plugin
-                )),
-            }
+            let (range, needed) = (&wanted.versions, &wanted.plugin);
+            let earlier = before.iter().find(is_it);
+            let found = earlier.or_else(|| after.iter().find(is_it));
+            let what = match found {
+                Some((_, other)) if !range.matches(&other.version) => format!(
+                    "plugin {name} requires {needed} {range}, but the chain has {}; put a fitting version into the folder",
+                    other.version
+                ),
+                Some(_) if earlier.is_some() => continue,
+                Some(_) => {
+                    format!("plugin {name} requires {needed} before it; move {needed} up in plugins.chain")
+                }
+                None => {
+                    format!("plugin {name} requires {needed} {range}, which is not in the chain; add it before {name}")
+                }
+            };
+            clashes.push(clash(found.as_ref(), false, what));
         }
         for unwanted in &description.conflicts {
-            let clash = before
-                .iter()
-                .chain(after)
-                .find(|(_, other)| other.name == unwanted.plugin && unwanted.versions.matches(&other.version));
-            if let Some((other, description)) = clash {
-                problems.push(format!(
+            let is_it = |(_, other): &&(&Name, &Description)| {
+                other.name == unwanted.plugin && unwanted.versions.matches(&other.version)
+            };
+            let found = before.iter().chain(after).find(is_it);
+            if let Some((other, description)) = found {
+                let what = format!(
                     "plugin {name} conflicts with {other} {}; remove one of them from plugins.chain",
                     description.version
-                ));
+                );
+                clashes.push(clash(found.as_ref(), true, what));
             }
         }
     }
-    problems
+    clashes
 }
 
 #[cfg(test)]
@@ -75,10 +96,12 @@ mod tests {
 
     fn check(chain: &[(Name, Description)], expected: &[&str]) {
         let chain: Vec<_> = chain.iter().map(|(name, description)| (name, description)).collect();
-        let found = problems(&chain);
+        let found = clashes(&chain);
         assert_eq!(found.len(), expected.len(), "{found:?}");
         for (found, expected) in found.iter().zip(expected) {
-            assert!(found.contains(expected), "{found:?} should contain {expected:?}");
+            assert!(found.what.contains(expected), "{found:?} should contain {expected:?}");
+            assert_eq!(found.conflict, found.what.contains("conflicts"));
+            assert_eq!(found.other.is_none(), found.what.contains("not in the chain"));
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::code::Code;
 use super::folder::{File, Folder};
 use super::loaded::Loaded;
-use super::relations;
+use super::relations::{self, Clash};
 use super::services::Services;
 use super::settings::{Entry, Unlisted};
 use crate::names::Name;
@@ -124,26 +124,72 @@ impl Roster {
             return Err(Refused(fatal));
         }
         let Builder { next, mut problems, .. } = builder;
-        let clashes = next.clashes();
-        if clashes.is_empty() {
-            return Ok((next, problems));
+        match next.settle(self, change, &mut problems) {
+            Ok(settled) => Ok((settled, problems)),
+            Err(clashes) => Err(Refused(clashes)),
         }
-        if change == Change::Folder {
-            // A new version does not get along with the rest: all plugins stay as they are.
-            problems.extend(clashes);
-            return Ok((self.clone(), problems));
-        }
-        Err(Refused(clashes))
     }
 
-    fn clashes(&self) -> Vec<Problem> {
+    /// Makes the plugins get along: where they do not, what is new gives way, and then what nobody asked for. `now` is what serves.
+    fn settle(mut self, now: &Self, change: Change, problems: &mut Vec<Problem>) -> Result<Self, Vec<Problem>> {
+        loop {
+            let clashes = self.clashes();
+            // The last one first: what comes late in the chain rests on what comes before.
+            let Some(clash) = clashes.last().cloned() else { return Ok(self) };
+            let problem = |clash: Clash, outcome: &str| {
+                let Clash { plugin, what, .. } = clash;
+                Problem { plugin, what: format!("{what}{outcome}") }
+            };
+            let both: Vec<&Name> = std::iter::once(&clash.plugin).chain(&clash.other).collect();
+            let may_leave = |name: &Name| self.unlisted.contains(name) && (clash.conflict || *name == clash.plugin);
+            let is_new = |name: &Name| !now.members.contains_key(name);
+            // A configuration decides about what it names; about other files the folder decides.
+            let may_stay_old = |name: &Name| {
+                self.replaces(now, name)
+                    && (change == Change::Folder || self.unlisted.contains(name) && now.unlisted.contains(name))
+            };
+            let newcomer = both.iter().find(|name| may_leave(name) && is_new(name));
+            if newcomer.is_none()
+                && let Some(name) = both.iter().find(|name| may_stay_old(name)).map(|name| (*name).clone())
+                && let Some(old) = now.members.get(&name)
+            {
+                let outcome = format!("; version {} of {name} goes on serving", old.code.description.version);
+                problems.push(problem(clash, &outcome));
+                self.members.insert(name, old.clone());
+                continue;
+            }
+            let leaving = newcomer.or_else(|| both.iter().find(|name| may_leave(name)));
+            if let Some(name) = leaving.map(|name| (*name).clone()) {
+                let outcome = format!("; {name} is left out, since plugins.chain does not name it");
+                problems.push(problem(clash, &outcome));
+                self.leave_out(&name);
+                continue;
+            }
+            let mut clashes: Vec<_> = clashes.into_iter().map(|clash| problem(clash, "")).collect();
+            if change == Change::Configuration {
+                return Err(clashes);
+            }
+            // Whatever is behind it, all plugins stay as they are.
+            problems.append(&mut clashes);
+            return Ok(now.clone());
+        }
+    }
+
+    /// Whether a plugin is there with other code than `now`.
+    fn replaces(&self, now: &Self, name: &Name) -> bool {
+        let hash = |roster: &Self| roster.members.get(name).map(|member| member.code.hash);
+        hash(now).is_some_and(|old| hash(self).is_some_and(|new| new != old))
+    }
+
+    fn leave_out(&mut self, plugin: &Name) {
+        self.members.remove(plugin);
+        self.order.retain(|name| name != plugin);
+        self.unlisted.retain(|name| name != plugin);
+    }
+
+    fn clashes(&self) -> Vec<Clash> {
         let chain: Vec<_> = self.plugins().map(|(name, code, _)| (name, &code.description)).collect();
-        let about = |what: String| {
-            // The sentence begins with the plugin's name; who is meant is for people only.
-            let plugin = chain.iter().map(|(name, _)| *name).find(|name| what.starts_with(&format!("plugin {name} ")));
-            plugin.cloned().map(|plugin| Problem { plugin, what })
-        };
-        relations::problems(&chain).into_iter().filter_map(about).collect()
+        relations::clashes(&chain)
     }
 }
 
@@ -243,5 +289,106 @@ impl Builder<'_> {
                 Err(problems) => self.problems.extend(problems),
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use wasmtime::component::Component;
+
+    use super::*;
+    use crate::plugin::metrics::Registry;
+    use crate::plugin::{ContentHash, Description, Relation};
+
+    type Relations<'a> = &'a [(&'a str, &'a str)];
+
+    fn member(name: &str, version: &str, requires: Relations<'_>, conflicts: Relations<'_>) -> Member {
+        let services = Services::new(Arc::new(Registry::default())).unwrap();
+        let empty = b"\0asm\x0d\0\x01\0";
+        let relation = |(plugin, versions): &(&str, &str)| Relation {
+            plugin: (*plugin).into(),
+            versions: versions.parse().unwrap(),
+        };
+        let code = Code {
+            component: Component::new(&services.engine, empty).unwrap(),
+            hash: ContentHash::of(format!("{name} {version}").as_bytes()),
+            bytes: empty.as_slice().into(),
+            hooks: BTreeMap::new(),
+            capabilities: BTreeMap::new(),
+            imports: Vec::new(),
+            description: Description {
+                name: name.to_owned(),
+                version: version.parse().unwrap(),
+                summary: String::new(),
+                requires: requires.iter().map(relation).collect(),
+                conflicts: conflicts.iter().map(relation).collect(),
+                config_schema: None,
+                grants: Vec::new(),
+            },
+            schema: None,
+        };
+        Member { code: Arc::new(code), variants: Vec::new() }
+    }
+
+    fn roster(listed: &[Member], unlisted: &[Member]) -> Roster {
+        let name = |member: &Member| member.code.description.name.parse::<Name>().unwrap();
+        let all = || listed.iter().chain(unlisted);
+        Roster {
+            members: all().map(|member| (name(member), member.clone())).collect(),
+            order: all().map(name).collect(),
+            unlisted: unlisted.iter().map(name).collect(),
+        }
+    }
+
+    /// Settles and gives the chain, as `name version`, and who has a problem.
+    fn settle(next: Roster, now: &Roster, change: Change) -> Result<(String, Vec<String>), String> {
+        let text = |problems: &[Problem]| problems.iter().map(|problem| problem.plugin.to_string()).collect::<Vec<_>>();
+        let mut problems = Vec::new();
+        let settled = next.settle(now, change, &mut problems).map_err(|refused| text(&refused).join(" "))?;
+        let one = |(name, code, _): (&Name, &Arc<Code>, _)| format!("{name} {}", code.description.version);
+        Ok((settled.plugins().map(one).collect::<Vec<_>>().join(", "), text(&problems)))
+    }
+
+    fn expect(chain: &str, problems: &[&str]) -> Result<(String, Vec<String>), String> {
+        Ok((chain.to_owned(), problems.iter().map(|name| (*name).to_owned()).collect()))
+    }
+
+    #[test]
+    fn an_unlisted_plugin_that_does_not_fit_is_left_out() {
+        let (auth, none) = (member("auth", "1.0.0", &[], &[]), Roster::default());
+        let lacks = member("lacks", "1.0.0", &[("absent", "*")], &[]);
+        let needs_it = member("needs", "1.0.0", &[("lacks", "*")], &[]);
+        let rival = member("rival", "1.0.0", &[], &[("auth", "*")]);
+        let fine = member("fine", "1.0.0", &[("auth", "^1")], &[]);
+        for change in [Change::Configuration, Change::Folder] {
+            let unlisted = [fine.clone(), lacks.clone(), needs_it.clone(), rival.clone()];
+            let found = settle(roster(&[auth.clone()], &unlisted), &none, change);
+            assert_eq!(found, expect("auth 1.0.0, fine 1.0.0", &["rival", "lacks", "needs"]));
+            // Also where the listed one does not want it.
+            let found = settle(roster(&[rival.clone()], &[auth.clone()]), &none, change);
+            assert_eq!(found, expect("rival 1.0.0", &["rival"]));
+        }
+        // Of two that nobody asked for, the one that served first stays.
+        let found = settle(roster(&[], &[auth.clone(), rival.clone()]), &roster(&[], &[rival.clone()]), Change::Folder);
+        assert_eq!(found, expect("rival 1.0.0", &["rival"]));
+        let found = settle(roster(&[], &[auth.clone(), rival.clone()]), &roster(&[], &[auth]), Change::Folder);
+        assert_eq!(found, expect("auth 1.0.0", &["rival"]));
+        assert_eq!(settle(roster(&[rival, lacks], &[]), &none, Change::Configuration), Err("lacks".to_owned()));
+    }
+
+    #[test]
+    fn a_new_version_that_does_not_fit_leaves_the_old_one_and_no_other() {
+        let old = |name| member(name, "1.0.0", &[], &[]);
+        let needs = member("needs", "1.0.0", &[("auth", "^1")], &[]);
+        let (auth, other) = (member("auth", "2.0.0", &[], &[]), member("other", "2.0.0", &[], &[]));
+        let now = roster(&[old("auth"), needs.clone(), old("other")], &[]);
+        let next = roster(&[auth, needs, other], &[]);
+        let found = settle(next.clone(), &now, Change::Folder);
+        assert_eq!(found, expect("auth 1.0.0, needs 1.0.0, other 2.0.0", &["needs"]));
+        assert_eq!(settle(next, &now, Change::Configuration), Err("needs".to_owned()));
+        let picky = member("extra", "2.0.0", &[("absent", "*")], &[]);
+        let (now, next) = (roster(&[], &[old("extra")]), roster(&[], &[picky]));
+        assert_eq!(settle(next, &now, Change::Configuration), expect("extra 1.0.0", &["extra"]));
     }
 }
