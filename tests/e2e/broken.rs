@@ -118,7 +118,7 @@ async fn an_import_that_was_not_granted_is_named_with_its_remedy() {
     let setup = Setup::to(&origin).guest("kv-probe", json!({}));
     let (code, text) = Gateway::fail_to_start(&setup).await;
     assert!(code.is_some_and(|code| code != 0), "{code:?} {text}");
-    for word in ["kv-probe", "portcullis:plugin/kv", "grants"] {
+    for word in ["kv-probe", "portcullis:plugin/kv", "\"kv\" to plugins.chain[0].grants"] {
         assert!(text.contains(word), "{word} is missing in {text}");
     }
 

@@ -93,13 +93,13 @@ fn lines(problems: &[schema::Problem]) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Imports a capability that it was not granted.
-    #[error("imports `{import}` but is not granted `{grant}`; add \"{grant}\" to {path}.grants, or remove the plugin")]
+    #[error("imports `{import}` but is not granted `{grant}`; {}, or remove the plugin", remedy(.path, grant))]
     NotGranted {
         /// The import.
         import: String,
         /// The grant it needs.
         grant: &'static str,
-        /// The chain entry's JSON path.
+        /// Where its configuration is written, as in [`Entry::origin`](super::Entry::origin).
         path: String,
     },
     /// Its schema refuses the configuration.
@@ -111,6 +111,15 @@ pub enum BindError {
     /// `init` of the trial instance failed.
     #[error("`init` {0}")]
     Init(CallError),
+}
+
+/// What to write where, so that a plugin gets a grant: only the chain gives grants, whatever a route changes.
+fn remedy(path: &str, grant: &str) -> String {
+    match path.strip_suffix(".config") {
+        Some(entry) if entry.starts_with("plugins.chain[") => format!("add \"{grant}\" to {entry}.grants"),
+        Some(_) => format!("add \"{grant}\" to the \"grants\" of its entry in plugins.chain"),
+        None => format!("add an entry for it to plugins.chain with \"grants\": [\"{grant}\"]"),
+    }
 }
 
 /// Why a call to a plugin failed.
@@ -183,5 +192,26 @@ impl fmt::Display for CallError {
             }
             Self::Panic => f.write_str("made the host panic; see the log"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::Entry;
+    use crate::plugin::schema::JsonPath;
+
+    #[test]
+    fn a_missing_grant_is_asked_for_where_it_can_be_given() {
+        let check = |path: String, expected: &str| {
+            let error = BindError::NotGranted { import: "portcullis:plugin/kv@0.1.0".into(), grant: "kv", path };
+            assert!(error.to_string().contains(expected), "{error}");
+        };
+        let plugins = JsonPath::root().key("plugins").key("chain").index(1).key("config");
+        check(plugins.to_string(), "add \"kv\" to plugins.chain[1].grants, or");
+        let route = JsonPath::root().key("routes").index(0).key("plugins").key("probe").key("config");
+        check(route.to_string(), "to the \"grants\" of its entry in plugins.chain");
+        let unlisted = "probe".parse().map(Entry::unlisted).map(|entry| entry.origin.to_string());
+        check(unlisted.unwrap_or_default(), "add an entry for it to plugins.chain with \"grants\": [\"kv\"]");
     }
 }
