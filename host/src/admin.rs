@@ -2,6 +2,7 @@
 //!
 //! It has a thread of its own, so that asking costs no request its latency.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -21,8 +22,9 @@ use crate::exchange::Client;
 use crate::generation::Generation;
 use crate::http::Body;
 use crate::listener::{self, Handle, Listener};
-use crate::plugin::Loaded;
+use crate::names::Name;
 use crate::plugin::metrics::Registry;
+use crate::plugin::{Cost, HookCost, Loaded};
 use crate::shutdown::Draining;
 use crate::telemetry::metrics::{Exposition, Kind};
 
@@ -69,7 +71,7 @@ pub(crate) fn log_adoptions(mut adoptions: UnboundedReceiver<u64>, workers: usiz
     Ok(())
 }
 
-/// Starts the admin listener and gives its address.
+/// Starts the admin listener and gives its address. Another gateway on that address is an error: who asks must know whom.
 pub(crate) fn start(address: SocketAddr, status: Shared, draining: Draining) -> io::Result<SocketAddr> {
     let settings = listener::Settings {
         address,
@@ -78,6 +80,8 @@ pub(crate) fn start(address: SocketAddr, status: Shared, draining: Draining) -> 
         headers_max: 64,
         connections_max: 64,
     };
+    // Listeners share addresses, since workers do. A socket that does not share finds out whether somebody is there.
+    drop(std::net::TcpListener::bind(address)?);
     let listener = Listener::bind(&settings)?;
     let bound = listener.address();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -179,16 +183,38 @@ fn variant(loaded: &Loaded) -> Value {
     })
 }
 
+/// What the variants cost, by plugin and origin. Routes move when others are written before them, and a variant that stays keeps the
+/// origin that it was made with: so two may have one, and a series must not be there twice.
+fn costs<'a>(variants: impl Iterator<Item = (&'a Name, String, Cost)>) -> BTreeMap<(&'a Name, String), Cost> {
+    let mut costs: BTreeMap<_, Cost> = BTreeMap::new();
+    for (plugin, origin, cost) in variants {
+        let sum = costs.entry((plugin, origin)).or_default();
+        sum.memory_bytes += cost.memory_bytes;
+        sum.recycled += cost.recycled;
+        for (hook, cost) in cost.hooks {
+            match sum.hooks.iter_mut().find(|(known, _)| *known == hook) {
+                Some((_, sum)) => {
+                    sum.calls += cost.calls;
+                    sum.failures += cost.failures;
+                    sum.time += cost.time;
+                    sum.fuel += cost.fuel;
+                }
+                None => sum.hooks.push((hook, cost)),
+            }
+        }
+    }
+    costs
+}
+
 /// The plugin ledger and the plugins' own series in Prometheus' text format.
 fn metrics(status: &Status) -> String {
     let mut out = Exposition::default();
-    let costs: Vec<_> =
-        plugins(status).map(|loaded| (loaded.entry.origin.to_string(), loaded, loaded.cost())).collect();
-    let mut per_hook = |name: &str, help: &str, value: &dyn Fn(&crate::plugin::HookCost) -> f64| {
+    let costs = costs(plugins(status).map(|loaded| (&loaded.name, loaded.entry.origin.to_string(), loaded.cost())));
+    let mut per_hook = |name: &str, help: &str, value: &dyn Fn(&HookCost) -> f64| {
         out.family(name, help, Kind::Counter);
-        for (origin, loaded, cost) in &costs {
+        for ((plugin, origin), cost) in &costs {
             for (hook, cost) in &cost.hooks {
-                let labels = [("plugin", loaded.name.as_str()), ("variant", origin), ("hook", hook.as_str())];
+                let labels = [("plugin", plugin.as_str()), ("variant", origin), ("hook", hook.as_str())];
                 out.number(name, &labels, value(cost));
             }
         }
@@ -199,12 +225,45 @@ fn metrics(status: &Status) -> String {
     per_hook("portcullis_plugin_seconds_total", "Time spent in calls.", &|cost| cost.time.as_secs_f64());
     per_hook("portcullis_plugin_fuel_total", "Fuel spent in calls.", &|cost| cost.fuel as f64);
     out.family("portcullis_plugin_memory_bytes", "Memory of a plugin's living instances.", Kind::Gauge);
-    for (origin, loaded, cost) in &costs {
-        let labels = [("plugin", loaded.name.as_str()), ("variant", origin)];
+    for ((plugin, origin), cost) in &costs {
+        let labels = [("plugin", plugin.as_str()), ("variant", origin.as_str())];
         out.count("portcullis_plugin_memory_bytes", &labels, cost.memory_bytes);
     }
     if let Some(metrics) = &status.metrics {
         metrics.expose(&mut out);
     }
     out.finish()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::names::Hook;
+    use crate::shutdown::Drain;
+
+    #[test]
+    fn variants_of_one_origin_are_one_series() {
+        let name: Name = "a".parse().unwrap();
+        let hook = |hook, calls| (hook, HookCost { calls, failures: 1, time: Duration::from_secs(1), fuel: 5 });
+        let cost = |hooks, memory_bytes| Cost { hooks, memory_bytes, recycled: 1 };
+        let one = cost(vec![hook(Hook::PreHandler, 2)], 10);
+        let two = cost(vec![hook(Hook::PreRoute, 4), hook(Hook::PreHandler, 3)], 20);
+        let variants = [("x", one.clone()), ("y", one), ("x", two)];
+        let costs = costs(variants.into_iter().map(|(origin, cost)| (&name, origin.to_owned(), cost)));
+        assert_eq!(costs.len(), 2);
+        let sum = costs.get(&(&name, "x".to_owned())).unwrap();
+        let both = HookCost { calls: 5, failures: 2, time: Duration::from_secs(2), fuel: 10 };
+        assert_eq!(sum.hooks, [(Hook::PreHandler, both), hook(Hook::PreRoute, 4)]);
+        assert_eq!((sum.memory_bytes, sum.recycled), (30, 2));
+    }
+
+    #[test]
+    fn a_second_gateway_does_not_share_the_address_for_operators() {
+        let (drain, draining) = Drain::new();
+        let address = start("127.0.0.1:0".parse().unwrap(), Shared::default(), draining.clone()).unwrap();
+        let error = start(address, Shared::default(), draining).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        drain.start();
+    }
 }

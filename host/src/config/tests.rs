@@ -213,6 +213,12 @@ fn each_route_has_its_own_chain() {
     let changed = &three.chain[0];
     assert_eq!(changed.config, json!({"deep": {"a": 1, "c": 3}}));
     assert_eq!(changed.origin.to_string(), "routes[2].plugins.timing.config");
+    let route = json!({"name": "a", "respond": {}, "plugins": {"timing": {"limits": {"fuel": 7}}}});
+    let mut limited = with_routes(json!([route]));
+    limited["plugins"] = json!({"chain": [{"plugin": "timing"}]});
+    let limited = good(&limited);
+    let origin = limited.routes[0].chain[0].origin.to_string();
+    assert_eq!(origin, "routes[0].plugins.timing.config", "told from the entry that it changes");
     assert_eq!((changed.limits.fuel, changed.limits.timeout.as_millis()), (7, 9));
     assert_eq!(changed.on_failure, FailurePolicy::Skip);
     assert_eq!(two.unlisted, RouteUnlisted::Except(vec!["dropped-in".parse().unwrap()]));

@@ -186,8 +186,9 @@ fn overridden(entry: &Entry, changes: &file::RouteOverride, at: &JsonPath) -> En
         && let Value::Object(config) = &mut entry.config
     {
         overlay::merge(config, patch);
-        entry.origin = at.key("config");
     }
+    // Whatever is changed: the origin also tells what the route makes of the plugin from what others do.
+    entry.origin = at.key("config");
     if let Some(written) = &changes.limits {
         entry.limits = limits(entry.limits, written);
     }
