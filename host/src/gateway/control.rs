@@ -6,14 +6,15 @@ use std::sync::mpsc;
 
 use crate::plugin::Watched;
 use crate::shutdown::{Drain, Draining};
+use crate::time::{self, Instant};
 
 /// What asks the gateway to do something.
 #[derive(Debug)]
 pub(super) enum Event {
     /// Files have changed.
     Changed(Watched),
-    /// The gateway is to end.
-    Drain,
+    /// The gateway is to end; when that was said.
+    Drain(Instant),
 }
 
 /// Tells a gateway what to do, from before it starts.
@@ -47,11 +48,28 @@ impl Control {
     /// while the gateway compiles a plugin.
     pub fn drain(&self) {
         self.drain.start();
-        let _ = self.events.send(Event::Drain);
+        let _ = self.events.send(Event::Drain(time::now()));
     }
 
     /// Says that files have changed.
     pub(super) fn changed(&self, watched: Watched) {
         let _ = self.events.send(Event::Changed(watched));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draining_begins_before_anybody_looks_at_the_orders() {
+        let (control, orders) = Control::new();
+        control.reload();
+        assert!(!orders.draining.started());
+        control.drain();
+        assert!(orders.draining.started());
+        assert!(matches!(orders.events.recv().unwrap(), Event::Changed(_)));
+        assert!(matches!(orders.events.recv().unwrap(), Event::Drain(_)));
     }
 }

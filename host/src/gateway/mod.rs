@@ -181,21 +181,22 @@ impl Gateway {
 
     /// Keeps the gateway in step with its files until it is told to drain; then waits for what is under way.
     pub fn run(mut self) {
-        while let Ok(event) = self.events.recv() {
-            match event {
+        let asked = loop {
+            match self.events.recv() {
                 // Whoever is about to end does not compile.
-                Event::Changed(_) if self.draining.started() => {}
-                Event::Changed(watched) => self.change(watched),
-                Event::Drain => break,
+                Ok(Event::Changed(_)) if self.draining.started() => {}
+                Ok(Event::Changed(watched)) => self.change(watched),
+                Ok(Event::Drain(asked)) => break asked,
+                Err(_) => break time::now(),
             }
-        }
-        self.end();
+        };
+        self.end(asked);
     }
 
-    fn end(mut self) {
+    fn end(mut self, asked: time::Instant) {
         let timeout = self.generation.config.drain_timeout;
         tracing::info!(timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX), "draining");
-        let deadline = time::now() + timeout;
+        let deadline = asked + timeout;
         while self.workers.iter().any(|worker| !worker.is_finished()) {
             if time::now() >= deadline {
                 tracing::warn!("drain timeout: connections that are still open are closed");
@@ -203,7 +204,7 @@ impl Gateway {
             }
             // A second signal ends the wait.
             match self.events.recv_timeout(Duration::from_millis(10)) {
-                Ok(Event::Drain) => break,
+                Ok(Event::Drain(_)) => break,
                 Ok(Event::Changed(_)) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
         }

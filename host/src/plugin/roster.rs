@@ -295,6 +295,8 @@ impl Builder<'_> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::slice::from_ref;
+
     use wasmtime::component::Component;
 
     use super::*;
@@ -363,14 +365,14 @@ mod tests {
         let fine = member("fine", "1.0.0", &[("auth", "^1")], &[]);
         for change in [Change::Configuration, Change::Folder] {
             let unlisted = [fine.clone(), lacks.clone(), needs_it.clone(), rival.clone()];
-            let found = settle(roster(&[auth.clone()], &unlisted), &none, change);
+            let found = settle(roster(from_ref(&auth), &unlisted), &none, change);
             assert_eq!(found, expect("auth 1.0.0, fine 1.0.0", &["rival", "lacks", "needs"]));
             // Also where the listed one does not want it.
-            let found = settle(roster(&[rival.clone()], &[auth.clone()]), &none, change);
+            let found = settle(roster(from_ref(&rival), from_ref(&auth)), &none, change);
             assert_eq!(found, expect("rival 1.0.0", &["rival"]));
         }
         // Of two that nobody asked for, the one that served first stays.
-        let found = settle(roster(&[], &[auth.clone(), rival.clone()]), &roster(&[], &[rival.clone()]), Change::Folder);
+        let found = settle(roster(&[], &[auth.clone(), rival.clone()]), &roster(&[], from_ref(&rival)), Change::Folder);
         assert_eq!(found, expect("rival 1.0.0", &["rival"]));
         let found = settle(roster(&[], &[auth.clone(), rival.clone()]), &roster(&[], &[auth]), Change::Folder);
         assert_eq!(found, expect("auth 1.0.0", &["rival"]));
