@@ -147,3 +147,25 @@ async fn a_missing_file_of_a_refused_configuration_is_waited_for() {
     let found = |response: &Response| response.value("x-version-config") == Some("found");
     gateway.until("the file", Request::get("/"), found).await;
 }
+
+#[tokio::test]
+async fn a_gateway_that_is_busy_with_a_change_drains_at_once() {
+    let log = json!({ "log": { "filter": "info,portcullis=debug" } });
+    let mut gateway = Setup::new().route(answering("hello")).patch(&log).start().await;
+    let mut idle = gateway.connect().await;
+    let other = gateway.folder().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("slow-init.wasm"), artefacts::guest("slow-init")).unwrap();
+    let mark = gateway.logs().mark();
+    let limits = json!({ "fuel": 100_000_000_000_u64, "timeout_ms": 5000 });
+    let entry = json!({ "plugin": "slow-init", "config": { "ms": 3000 }, "limits": limits });
+    gateway.patch_config(&json!({ "plugins": { "directory": "other", "chain": [entry] } }));
+    // Next comes `init`, which takes three seconds.
+    gateway.logs().wait_for_words(mark, &["compiled", "slow-init"]).await;
+    gateway.signal("TERM");
+    assert!(idle.is_closed().await);
+    assert_eq!(gateway.logs().count(&["plugin takes over", "slow-init"]), 0, "the change is still being made");
+    assert!(gateway.ended().await.success());
+    gateway.logs().wait_ended().await;
+    assert_eq!(gateway.logs().count(&["plugin takes over", "slow-init"]), 1, "it was made to its end");
+}
