@@ -42,25 +42,28 @@ impl Gateway {
     pub(super) fn follow_files(&mut self, anew: bool) {
         let config = &self.generation.config;
         let mut followed = Followed { folders: vec![config.plugins.directory.clone()], files: self.source.files() };
-        followed.files.extend(config.included.iter().cloned());
+        let add = |to: &mut Vec<PathBuf>, path: &PathBuf| {
+            if !to.contains(path) {
+                to.push(path.clone());
+            }
+        };
+        config.included.iter().for_each(|file| add(&mut followed.files, file));
         if let Some(refused) = &self.refused {
-            followed.folders.push(refused.directory.clone());
-            followed.files.extend(refused.included.iter().cloned());
+            add(&mut followed.folders, &refused.directory);
+            refused.included.iter().for_each(|file| add(&mut followed.files, file));
         }
-        followed.folders.dedup();
         if !anew && followed == self.followed {
             return;
         }
         let control = self.control.clone();
         let watch = Watch::new(&followed.folders, &followed.files, move |watched| control.changed(watched));
-        self.watch = match watch {
-            Ok(watch) => Some(watch),
+        (self.watch, self.followed) = match watch {
+            Ok(watch) => (Some(watch), followed),
             Err(error) => {
                 tracing::error!(%error, "files cannot be watched; changes take effect after SIGHUP");
-                None
+                (None, Followed::default())
             }
         };
-        self.followed = followed;
     }
 
     /// Makes the next generation after a change of files. On any failure the present one stays.
