@@ -1,6 +1,6 @@
 //! Puts files into plugin configurations: `{"$file": "keys.json"}` becomes what the file holds.
 //!
-//! A file whose name ends in `.json` becomes the value it holds, any other the text. Keys and certificates can so live outside the
+//! A file whose name ends in `.json` becomes the value it holds, any other the text without line breaks at its end. Keys and certificates can so live outside the
 //! configuration, with permissions of their own; a change of such a file is a change of the configuration. Messages
 //! name a file and never what is in it.
 
@@ -84,14 +84,23 @@ impl Include<'_> {
         let path = self.folder.join(name);
         let shown = path.display();
         self.files.push(path.clone());
-        let bytes = fs::metadata(&path).map_err(|error| format!("{shown} cannot be read: {error}"))?.len();
-        if bytes > FILE_BYTES_MAX {
+        let unreadable = |error: std::io::Error| format!("{shown} cannot be read: {error}");
+        let metadata = fs::metadata(&path).map_err(unreadable)?;
+        // Opening a pipe would wait for whoever writes it, and a device has no end.
+        if !metadata.is_file() {
+            return Err(format!("{shown} is not a regular file"));
+        }
+        if metadata.len() > FILE_BYTES_MAX {
             return Err(format!("{shown} is larger than {FILE_BYTES_MAX} bytes"));
         }
-        let text = fs::read_to_string(&path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+        let mut text = fs::read_to_string(&path).map_err(unreadable)?;
         if path.extension().is_some_and(|extension| extension == "json") {
             let position = |error: &serde_json::Error| format!("line {}, column {}", error.line(), error.column());
             return serde_json::from_str(&text).map_err(|error| format!("{shown} is not JSON ({})", position(&error)));
+        }
+        // The line break that editors put at the end of every file is not part of a secret.
+        if text.ends_with('\n') {
+            text.truncate(text.trim_end_matches(['\r', '\n']).len());
         }
         Ok(Value::String(text))
     }
@@ -118,7 +127,7 @@ mod tests {
         let files = expand(&mut document, folder.path(), &mut report);
         let config = &document["plugins"]["chain"][0]["config"];
         assert_eq!(config["jwks"], json!({ "keys": [] }));
-        assert_eq!(config["other"][0], "PEM\n");
+        assert_eq!(config["other"][0], "PEM");
         assert_eq!(files.len(), 4, "what is missing is watched, too");
         let problems = report.into_problems(&document, &Default::default(), &[]);
         let text = problems.to_string();

@@ -28,8 +28,12 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Reads a file.
 pub(super) fn read(path: &Path) -> Result<Document, Problem> {
+    // Opening a pipe would wait for whoever writes it.
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(unreadable(path, "is not a regular file", "name a file that can be read"));
+    }
     let mut bytes = Vec::new();
-    // Bounded while reading: a device has no length.
+    // Bounded while reading: a file may grow meanwhile.
     let length = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
     let length = length.map_err(|error| {
         let remedy = match error.kind() {

@@ -41,6 +41,17 @@ impl Found {
     }
 }
 
+/// Whether a message uses no transfer coding but `chunked`, once: no other is taken off here, and what comes out would be passed on as
+/// if it had been (RFC 9112 section 6.1).
+pub fn is_plainly_framed(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
+}
+
 /// Removes the hop-by-hop fields of a request, and `Expect`: hyper itself answers `100-continue` when the body is first
 /// asked for (RFC 9110 section 10.1.1). `TE` is kept as far as it says `trailers`.
 pub fn strip_request(headers: &mut HeaderMap) {
@@ -72,6 +83,8 @@ fn strip(headers: &mut HeaderMap, found: &Found) {
         headers.remove(header::TE);
     }
     if found.transfer_encoding {
+        // Where both are there Transfer-Encoding counts (RFC 9112 section 6.3), and what the other says is not true.
+        headers.remove(header::CONTENT_LENGTH);
         headers.remove(header::TRANSFER_ENCODING);
     }
     if found.upgrade {
@@ -131,6 +144,30 @@ pub fn is_framing_in_request(name: &HeaderName) -> bool {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_chunked_is_plain_and_wins_over_a_length() {
+        let coded = |codings: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for coding in codings {
+                headers.append(header::TRANSFER_ENCODING, HeaderValue::from_static(coding));
+            }
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("1"));
+            headers
+        };
+        for (codings, plain) in [
+            (&[][..], true),
+            (&["chunked"], true),
+            (&["Chunked "], true),
+            (&["gzip, chunked"], false),
+            (&["chunked", "chunked"], false),
+        ] {
+            assert_eq!(is_plainly_framed(&coded(codings)), plain, "{codings:?}");
+        }
+        let mut headers = coded(&["chunked"]);
+        strip_response(&mut headers);
+        assert!(headers.is_empty(), "{headers:?}");
+    }
 
     fn map(lines: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

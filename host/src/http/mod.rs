@@ -16,7 +16,7 @@ pub use body::{Body, BodyError};
 pub use forwarding::{Forwarding, ForwardingFields, IncomingForwarding};
 pub(crate) use framing::parse_length;
 pub use framing::settle_length;
-pub use hop::{is_framing, is_framing_in_request, strip_request, strip_response};
+pub use hop::{is_framing, is_framing_in_request, is_plainly_framed, strip_request, strip_response};
 pub use observe::{BodyEnd, BodyOutcome};
 pub use request_id::{REQUEST_ID, RequestIds};
 pub use target::{has_dot_segment, merged_slashes};

@@ -12,7 +12,7 @@ use super::Pipeline;
 use crate::exchange::{
     Attributes, CacheStatus, Client, Credentials, Exchange, Failure, Held, Reason, Request, Timings,
 };
-use crate::http::{Body, REQUEST_ID, has_dot_segment, strip_request};
+use crate::http::{Body, REQUEST_ID, has_dot_segment, is_plainly_framed, strip_request};
 use crate::time;
 
 /// An admitted request. Where `refused` says why, it is still an exchange, so that it is answered and logged like any other.
@@ -34,6 +34,10 @@ impl Pipeline {
             Ok(_) if method == Method::CONNECT => Some(Failure::new(Reason::BadRequest, "CONNECT is not for gateways")),
             // Routes decide who may pass; a path that others would tidy up into another route's must not pass on this one.
             Ok(_) if has_dot_segment(uri.path()) => Some(Failure::new(Reason::BadRequest, "a dot segment in the path")),
+            Ok(_) if uri.path().contains('\\') => Some(Failure::new(Reason::BadRequest, "a backslash in the path")),
+            Ok(_) if !is_plainly_framed(&headers) => {
+                Some(Failure::new(Reason::BadRequest, "a transfer coding other than `chunked`"))
+            }
             Ok(_) => None,
         };
         let authority = settled.unwrap_or_default();

@@ -50,7 +50,7 @@ fn redirect(status: StatusCode, location: &RedirectTarget, exchange: &Exchange) 
     for part in &location.0 {
         match part {
             RedirectPart::Literal(text) => target.push_str(text),
-            RedirectPart::Path => push_path(&mut target, exchange.request.target.path()),
+            RedirectPart::Path => target.push_str(exchange.request.target.path()),
             RedirectPart::Query => {
                 if let Some(query) = exchange.request.target.query() {
                     target.push('?');
@@ -64,21 +64,19 @@ fn redirect(status: StatusCode, location: &RedirectTarget, exchange: &Exchange) 
             }
         }
     }
-    let value = HeaderValue::try_from(target)
+    let value = HeaderValue::try_from(on_this_site(target, location))
         .map_err(|_| Failure::new(Reason::BadRequest, "the redirect target would not be a field value"))?;
     let mut response = Response::new(status, Body::Empty);
     response.headers.insert(header::LOCATION, value);
     Ok(response)
 }
 
-/// Appends the path. At the beginning of a target it keeps one slash of several: `//example.com/` would be another site.
-fn push_path(target: &mut String, path: &str) {
-    if target.is_empty() {
-        target.push('/');
-        target.push_str(path.trim_start_matches(['/', '\\']));
-    } else {
-        target.push_str(path);
-    }
+/// A target that begins with two slashes is another site. Where nobody wrote it so, but a path that was filled in brought it about, one is
+/// taken off.
+fn on_this_site(target: String, location: &RedirectTarget) -> String {
+    let meant = matches!(location.0.first(), Some(RedirectPart::Literal(text)) if text.starts_with("//"));
+    let rest = target.trim_start_matches(['/', '\\']);
+    if meant || target.len() - rest.len() < 2 { target } else { format!("/{rest}") }
 }
 
 fn without_port(authority: &str) -> &str {
@@ -115,15 +113,16 @@ mod tests {
 
     #[test]
     fn a_path_does_not_become_another_site() {
-        let check = |before: &str, path: &str, expected: &str| {
-            let mut target = before.to_owned();
-            push_path(&mut target, path);
-            assert_eq!(target, expected);
+        let check = |first: RedirectPart, target: &str, expected: &str| {
+            assert_eq!(on_this_site(target.to_owned(), &RedirectTarget(vec![first])), expected);
         };
-        check("", "/a/b", "/a/b");
-        check("", "//evil.example/", "/evil.example/");
-        check("", "/\\evil.example/", "/evil.example/");
-        check("https://example.com", "//a", "https://example.com//a");
+        let written = |text: &str| RedirectPart::Literal(text.to_owned());
+        check(RedirectPart::Path, "/a/b", "/a/b");
+        check(RedirectPart::Path, "//evil.example/", "/evil.example/");
+        check(RedirectPart::Path, "/\\evil.example/", "/evil.example/");
+        check(written("/"), "//evil.example", "/evil.example");
+        check(written("https://example.com"), "https://example.com//a", "https://example.com//a");
+        check(written("//cdn.example"), "//cdn.example/a", "//cdn.example/a");
     }
 
     #[test]

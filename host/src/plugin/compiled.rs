@@ -1,7 +1,7 @@
 //! Compiling components, and keeping what was compiled in a folder of our own.
 //!
 //! Precompiled code is machine code: whoever can write it can do anything. The folder therefore belongs to us alone (0700, checked), files
-//! are named by content and engine, written aside and renamed, and never come from the plugin folder.
+//! are named by content and engine, end in a digest of what is before it, are written aside and renamed, and never come from the plugin folder.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -68,21 +68,21 @@ fn prepare(folder: &Path) -> io::Result<()> {
 }
 
 fn load(engine: &Engine, path: &Path) -> Option<Component> {
-    if !path.is_file() {
-        return None;
-    }
+    let bytes = fs::read(path).ok()?;
+    // Damaged machine code would not be refused but run.
+    let whole = bytes.split_last_chunk().filter(|(code, digest)| ContentHash::of(code).0 == **digest);
     // SAFETY: the file lies in a folder that only this user can write to (checked above), was written by this program from a component it
-    // had compiled itself, and is never modified in place. wasmtime refuses code of another version or other settings.
+    // had compiled itself, and still is what was written (checked just now). wasmtime refuses code of another version or other settings.
     #[allow(unsafe_code, reason = "the only way to load compiled code")]
-    let loaded = unsafe { Component::deserialize_file(engine, path) };
+    let loaded = whole.map(|(code, _)| unsafe { Component::deserialize(engine, code) });
     match loaded {
-        Ok(component) => {
+        Some(Ok(component)) => {
             // So that what is used is not the oldest.
             let _ = File::open(path).and_then(|file| file.set_modified(crate::time::file_time()));
             Some(component)
         }
-        Err(error) => {
-            tracing::debug!(path = %path.display(), %error, "compiled code is of no use any more");
+        Some(Err(_)) | None => {
+            tracing::debug!(path = %path.display(), "compiled code is damaged or of no use any more");
             let _ = fs::remove_file(path);
             None
         }
@@ -95,6 +95,7 @@ fn store(folder: &Path, path: &Path, code: &[u8]) -> io::Result<()> {
         let mut file = File::create(&aside)?;
         file.set_permissions(Permissions::from_mode(0o600))?;
         file.write_all(code)?;
+        file.write_all(&ContentHash::of(code).0)?;
         file.sync_all()?;
         fs::rename(&aside, path)
     })();

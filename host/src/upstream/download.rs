@@ -140,7 +140,9 @@ impl http_body::Body for Download {
             Poll::Pending => {
                 if this.poll_patience(cx).is_ready() {
                     this.lease = None;
-                    return Poll::Ready(Some(Err(BodyError::Idle(this.idle_timeout))));
+                    let error = BodyError::Idle(this.idle_timeout);
+                    tracing::warn!(%error, "an upstream broke off its response");
+                    return Poll::Ready(Some(Err(error)));
                 }
             }
             Poll::Ready(Some(Ok(frame))) if !frame.is_trailers() && !this.incoming.is_end_stream() => {
@@ -152,7 +154,10 @@ impl http_body::Body for Download {
                     lease.release(time::now());
                 }
             }
-            Poll::Ready(Some(Err(_))) => this.lease = None,
+            Poll::Ready(Some(Err(error))) => {
+                tracing::warn!(%error, "an upstream broke off its response");
+                this.lease = None;
+            }
         }
         polled
     }

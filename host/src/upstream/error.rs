@@ -49,6 +49,12 @@ pub enum UpstreamError {
         #[source]
         error: hyper::Error,
     },
+    /// Its response uses a transfer coding other than `chunked`, which nobody asked for.
+    #[error("{endpoint}: answered with a transfer coding other than `chunked`")]
+    Coding {
+        /// The endpoint.
+        endpoint: Rc<Endpoint>,
+    },
     /// It changed to another protocol, which nobody asked for.
     #[error("{endpoint}: answered 101 without being asked to switch protocols")]
     Switched {
@@ -84,7 +90,7 @@ impl UpstreamError {
             Self::NoEndpoint => Reason::NoEndpoint,
             Self::Overload { .. } => Reason::Overload,
             Self::Connect { .. } => Reason::UpstreamConnect,
-            Self::Protocol { .. } | Self::Switched { .. } => Reason::UpstreamProtocol,
+            Self::Protocol { .. } | Self::Coding { .. } | Self::Switched { .. } => Reason::UpstreamProtocol,
             Self::ConnectTimeout { .. } | Self::ResponseTimeout { .. } => Reason::UpstreamTimeout,
             Self::RequestBroken | Self::RequestStalled { .. } => Reason::BadRequest,
             Self::RequestTooLarge => Reason::RequestTooLarge,

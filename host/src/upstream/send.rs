@@ -20,7 +20,7 @@ use super::pool::{Lease, Pool};
 use super::upload::{Progress, Upload};
 use super::{Connected, Sent, Upstream, UpstreamError, Upstreams};
 use crate::exchange::{Request, Response};
-use crate::http::{Body, parse_length, strip_response};
+use crate::http::{Body, is_plainly_framed, parse_length, strip_response};
 use crate::time;
 
 impl Upstreams {
@@ -104,6 +104,9 @@ impl Upstream {
         let (head, incoming) = answer.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(UpstreamError::Switched { endpoint });
+        }
+        if !is_plainly_framed(&head.headers) {
+            return Err(UpstreamError::Coding { endpoint });
         }
         let mut headers = head.headers;
         strip_response(&mut headers);

@@ -45,6 +45,11 @@
 //! before. A response with neither is not adapted. Requests are counted in each instance, changes are kept in `kv`, where
 //! all workers share them and they survive a swap.
 //!
+//! # Cookies
+//!
+//! A `ttl` speaks of every request, those with cookies included: where the origin makes pages for whoever is logged in and does
+//! not say so in `Cache-Control`, name the session cookie in `bypass.cookies` (or in `key.cookies`), or one visitor's page is shown to others.
+//!
 //! # Key
 //!
 //! Without `key` it is the gateway's: scheme, authority, path and query. Headers and cookies extend it; a choice among query
