@@ -148,3 +148,29 @@ async fn a_slow_init_within_its_budget_is_fine() {
     let gateway = Setup::to(&origin).guest_as("slow-init", "slow-init", entry).start().await;
     assert_eq!(gateway.get("/").await.value("x-slow-init"), Some("done"));
 }
+
+#[tokio::test]
+async fn compiled_code_that_was_damaged_is_compiled_again() {
+    let origin = Origin::saying("hello").await;
+    let folder = tempfile::tempdir().unwrap();
+    // Made by the gateway, and so for its user alone.
+    let cache = folder.path().join("compiled");
+    let setup = || {
+        let path = cache.to_str().unwrap();
+        Setup::to(&origin).guest("version", json!({})).environment("PORTCULLIS_CACHE_DIR", path)
+    };
+    let gateway = setup().start().await;
+    assert!(gateway.get("/").await.value("x-version").is_some());
+    gateway.stop().await;
+
+    let files: Vec<_> = std::fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    let mut code = std::fs::read(&files[0]).unwrap();
+    let middle = code.len() / 2;
+    code[middle..middle + 2000].iter_mut().for_each(|byte| *byte ^= 0xff);
+    std::fs::write(&files[0], code).unwrap();
+
+    let gateway = setup().start().await;
+    assert!(gateway.get("/").await.value("x-version").is_some());
+    gateway.stop().await;
+}

@@ -110,3 +110,18 @@ fn a_wrong_word_is_explained() {
     assert_eq!(portcullis(folder.path(), &["--help"]).code, Some(0));
     assert!(portcullis(folder.path(), &["--version"]).stdout.contains(env!("CARGO_PKG_VERSION")));
 }
+
+#[test]
+fn check_does_not_wait_for_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("plugins")).unwrap();
+    let pipe = folder.path().join("keys");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let entry = json!({ "plugin": "version", "config": { "word": { "$file": "keys" } } });
+    fs::write(folder.path().join("a.json"), json!({ "plugins": { "chain": [entry] } }).to_string()).unwrap();
+    for config in ["a.json", "keys"] {
+        let outcome = portcullis(folder.path(), &["check", "--config", config]);
+        assert!(outcome.code.is_some_and(|code| code != 0), "{}", outcome.text());
+        assert!(outcome.text().contains("regular file"), "{}", outcome.text());
+    }
+}

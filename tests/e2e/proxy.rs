@@ -396,3 +396,21 @@ async fn no_spelling_of_a_path_gets_around_its_route() {
         assert_eq!(status(target).await, 400, "{target}");
     }
 }
+
+#[tokio::test]
+async fn what_is_framed_in_two_ways_is_read_in_one() {
+    let (_origin, gateway) = through(|seen| match seen.target.as_str() {
+        // RFC 9112 section 6.3: Transfer-Encoding counts.
+        "/both" => Reply::raw(
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        ),
+        "/coded" => Reply::raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+        _ => Reply::ok("fine"),
+    })
+    .await;
+    assert_eq!(gateway.get("/both").await.text(), "hello");
+    assert_eq!(gateway.get("/coded").await.status, 502);
+    let mut client = gateway.connect().await;
+    client.write("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n").await;
+    assert_eq!(client.response_to("POST").await.unwrap().status, 400);
+}
