@@ -13,7 +13,7 @@ use proc_macro::TokenStream;
 ///
 /// Name, version and summary come from the crate's `Cargo.toml`. All arguments are optional:
 ///
-/// ```ignore
+/// ```text
 /// #[portcullis_sdk::plugin(
 ///     name = "greeter",                      // instead of the crate's name
 ///     requires = ["jwt-auth@^0.1"],          // must stand earlier in the chain; without `@` any version
