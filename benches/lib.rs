@@ -10,14 +10,12 @@
     reason = "a bench that cannot run says so and ends"
 )]
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use portcullis::exchange::{
-    Attributes, CacheStatus, Client, Credentials, Exchange, Held, Request, Response, Scheme, Timings,
-};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use portcullis::exchange::{Attributes, CacheStatus, Client, Credentials, Exchange, Held, Request, Response, Timings};
 use portcullis::http::Body;
 use portcullis::names::Grant;
 use portcullis::plugin::metrics::Registry;
@@ -65,16 +63,14 @@ pub fn exchange(headers: &[(&'static str, String)]) -> Held {
     Held::new(Exchange {
         id: HeaderValue::from_static("00000000000000000000000000000000"),
         started: now,
-        client: Arc::new(Client {
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
-            address_value: HeaderValue::from_static("127.0.0.1"),
-            scheme: Scheme::Http,
-        }),
+        client: Arc::new(Client::new((Ipv4Addr::LOCALHOST, 1).into(), (Ipv4Addr::LOCALHOST, 80).into(), None)),
         request: Request {
             method: Method::GET,
             authority: "example.com".into(),
             target: "/api/items".parse().unwrap(),
             headers: fields,
+            version: Version::HTTP_11,
+            upgrade: None,
         },
         credentials: Credentials::None,
         response: Some(response),

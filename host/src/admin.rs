@@ -12,13 +12,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::LocalSet;
 
-use crate::exchange::Client;
+use crate::exchange::{Client, Failure};
 use crate::generation::Generation;
 use crate::http::Body;
 use crate::listener::{self, Handle, Listener};
@@ -100,7 +99,7 @@ struct Admin {
 }
 
 impl Handle for Admin {
-    async fn handle(&self, _: &Arc<Client>, request: http::Request<Incoming>) -> http::Response<Body> {
+    async fn handle(&self, _: &Arc<Client>, request: http::Request<Body>) -> http::Response<Body> {
         let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "alive\n"),
@@ -109,6 +108,10 @@ impl Handle for Admin {
             "/metrics" => body("text/plain; version=0.0.4", metrics(&status)),
             _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz, /status and /metrics\n"),
         }
+    }
+
+    fn refuse(&self, _: &Arc<Client>, failure: &Failure) -> http::Response<Body> {
+        text(failure.reason.status(), "this is no request\n")
     }
 }
 

@@ -9,13 +9,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use hyper::body::Incoming;
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use crate::cache::Cache;
-use crate::exchange::Client;
+use crate::exchange::{Client, Failure};
 use crate::generation::Generation;
 use crate::http::{Body, RequestIds};
 use crate::listener::{Handle, Listener};
@@ -105,12 +104,18 @@ impl Worker {
 }
 
 impl Handle for Worker {
-    async fn handle(&self, client: &Arc<Client>, request: http::Request<Incoming>) -> http::Response<Body> {
+    async fn handle(&self, client: &Arc<Client>, request: http::Request<Body>) -> http::Response<Body> {
         let pipeline = self.pipeline.borrow().clone();
         match pipeline {
             Some(pipeline) => pipeline.handle(client, request).await,
             // A worker adopts its first generation before it listens.
             None => http::Response::new(Body::Empty),
         }
+    }
+
+    fn refuse(&self, client: &Arc<Client>, failure: &Failure) -> http::Response<Body> {
+        let pipeline = self.pipeline.borrow().clone();
+        // A worker adopts its first generation before it listens.
+        pipeline.map_or_else(|| http::Response::new(Body::Empty), |pipeline| pipeline.refuse(client, failure))
     }
 }

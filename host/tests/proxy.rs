@@ -6,8 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use portcullis::exchange::{self, Client};
+use portcullis::exchange::{self, Client, Failure};
 use portcullis::http::{Body, Forwarding, strip_request};
 use portcullis::listener::{self, Handle, Listener};
 use portcullis::shutdown::Drain;
@@ -18,11 +17,18 @@ use tokio::net::{TcpListener, TcpStream};
 struct Proxy(Upstreams);
 
 impl Handle for Proxy {
-    async fn handle(&self, client: &Arc<Client>, request: http::Request<Incoming>) -> http::Response<Body> {
+    async fn handle(&self, client: &Arc<Client>, request: http::Request<Body>) -> http::Response<Body> {
         let (head, body) = request.into_parts();
         let authority = head.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default().into();
         let target = head.uri.path_and_query().cloned().unwrap();
-        let mut request = exchange::Request { method: head.method, authority, target, headers: head.headers };
+        let mut request = exchange::Request {
+            method: head.method,
+            authority,
+            target,
+            headers: head.headers,
+            version: head.version,
+            upgrade: None,
+        };
         strip_request(&mut request.headers);
         Forwarding::default().apply(
             &mut request.headers,
@@ -30,7 +36,7 @@ impl Handle for Proxy {
             client.scheme.as_str(),
             &request.authority,
         );
-        match self.0.send(0, &request, Body::Incoming(body)).await {
+        match self.0.send(0, &request, body).await {
             Ok(sent) => {
                 let mut response = http::Response::new(sent.response.body);
                 *response.status_mut() = sent.response.status;
@@ -42,6 +48,10 @@ impl Handle for Proxy {
                 http::Response::builder().status(error.reason().status()).body(body).unwrap()
             }
         }
+    }
+
+    fn refuse(&self, _: &Arc<Client>, failure: &Failure) -> http::Response<Body> {
+        http::Response::builder().status(failure.reason.status()).body(Body::Empty).unwrap()
     }
 }
 

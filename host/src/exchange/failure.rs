@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 
 /// Whose fault a failure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,6 +30,24 @@ pub enum Reason {
     MethodNotAllowed,
     /// A request body longer than allowed.
     RequestTooLarge,
+    /// The request did not arrive in time (RFC 9110 section 15.5.9).
+    RequestTimeout,
+    /// A target longer than allowed (RFC 9110 section 15.5.15).
+    UriTooLong,
+    /// A request head longer, or of more fields, than allowed (RFC 6585 section 5).
+    HeadTooLarge,
+    /// A method or transfer coding that nobody here knows.
+    NotImplemented,
+    /// A version of HTTP that nobody here speaks.
+    VersionNotSupported,
+    /// The client may not: its certificate, its address, or what it asked for.
+    Forbidden,
+    /// No file of that name.
+    NoFile,
+    /// None of the ranges asked for is within the file (RFC 9110 section 15.5.17).
+    RangeNotSatisfiable,
+    /// TLS was made for another host (RFC 9110 section 15.5.20).
+    Misdirected,
     /// The upstream has no endpoint that may be asked.
     NoEndpoint,
     /// No connection to the upstream.
@@ -56,6 +74,15 @@ impl Reason {
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTooLarge => "request_too_large",
+            Self::RequestTimeout => "request_timeout",
+            Self::UriTooLong => "uri_too_long",
+            Self::HeadTooLarge => "head_too_large",
+            Self::NotImplemented => "not_implemented",
+            Self::VersionNotSupported => "version_not_supported",
+            Self::Forbidden => "forbidden",
+            Self::NoFile => "no_file",
+            Self::RangeNotSatisfiable => "range_not_satisfiable",
+            Self::Misdirected => "misdirected",
             Self::NoEndpoint => "no_endpoint",
             Self::UpstreamConnect => "upstream_connect",
             Self::UpstreamProtocol => "upstream_protocol",
@@ -70,7 +97,19 @@ impl Reason {
     /// Whose fault it is.
     pub const fn fault(self) -> Fault {
         match self {
-            Self::BadRequest | Self::NoRoute | Self::MethodNotAllowed | Self::RequestTooLarge => Fault::Downstream,
+            Self::BadRequest
+            | Self::NoRoute
+            | Self::MethodNotAllowed
+            | Self::RequestTooLarge
+            | Self::RequestTimeout
+            | Self::UriTooLong
+            | Self::HeadTooLarge
+            | Self::NotImplemented
+            | Self::VersionNotSupported
+            | Self::Forbidden
+            | Self::NoFile
+            | Self::RangeNotSatisfiable
+            | Self::Misdirected => Fault::Downstream,
             Self::NoEndpoint | Self::UpstreamConnect | Self::UpstreamProtocol | Self::UpstreamTimeout => {
                 Fault::Upstream
             }
@@ -87,6 +126,15 @@ impl Reason {
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
+            Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NoFile => StatusCode::NOT_FOUND,
+            Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoEndpoint | Self::PluginQuarantined | Self::Overload => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamConnect | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -102,13 +150,19 @@ pub struct Failure {
     pub reason: Reason,
     /// For the log, never for the client.
     pub detail: Cow<'static, str>,
-    /// The methods that would have matched, for `Allow`.
-    pub allow: Option<String>,
+    /// Fields that the answer needs: `Allow` with a 405, `Content-Range` with a 416, `Location` with a redirect.
+    pub fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Failure {
     /// A failure with a message for the log.
     pub fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, detail: detail.into(), allow: None }
+        Self { reason, detail: detail.into(), fields: Vec::new() }
+    }
+
+    /// This failure, its answer with one more field.
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.fields.push((name, value));
+        self
     }
 }

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
-use crate::http::Body;
+use crate::http::{Body, Upgrade};
 use crate::names::Name;
 use crate::time::Instant;
 
@@ -30,16 +30,46 @@ pub struct Client {
     pub address_value: HeaderValue,
     /// How the client connected.
     pub scheme: Scheme,
+    /// The address of ours that the client connected to.
+    pub local: SocketAddr,
+    /// What TLS told, where there is TLS.
+    pub tls: Option<Tls>,
+}
+
+/// What TLS told about a client's connection.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// The protocol version, as in `TLSv1.3`.
+    pub version: &'static str,
+    /// The cipher suite by its IANA name.
+    pub cipher: &'static str,
+    /// The host that the client asked for (RFC 6066 section 3), lowercase.
+    pub server_name: Option<Box<str>>,
+    /// The client's certificate, where it showed one and it was verified.
+    pub certificate: Option<Certificate>,
+}
+
+/// A verified client certificate.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// The subject's distinguished name (RFC 4514), as in `CN=alice,O=Example`.
+    pub subject: Box<str>,
+    /// The serial number in hexadecimal digits.
+    pub serial: Box<str>,
+    /// SHA-256 of the certificate, in hexadecimal digits.
+    pub fingerprint: Box<str>,
 }
 
 impl Client {
     /// The facts of a connection. An IPv4 address that arrived over IPv6 (`::ffff:192.0.2.1`) is told as IPv4.
-    pub fn new(address: SocketAddr, scheme: Scheme) -> Self {
-        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+    pub fn new(address: SocketAddr, local: SocketAddr, tls: Option<Tls>) -> Self {
+        let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        let (address, local) = (canonical(address), canonical(local));
+        let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
         let text = address.ip().to_string();
         // The text of an IP address always is a field value.
         let address_value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"));
-        Self { address, address_value, scheme }
+        Self { address, address_value, scheme, local, tls }
     }
 }
 
@@ -73,6 +103,10 @@ pub struct Request {
     pub target: PathAndQuery,
     /// The fields, without hop-by-hop ones.
     pub headers: HeaderMap,
+    /// The version of HTTP that the client speaks.
+    pub version: Version,
+    /// What the client wants to speak instead, if anything. The body then is what it says in that protocol.
+    pub upgrade: Option<Upgrade>,
 }
 
 /// Whether a request came with `Authorization`.

@@ -10,6 +10,8 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::FilePiece;
+
 /// Why a body broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
@@ -19,6 +21,15 @@ pub enum BodyError {
     /// Nothing came for as long as the idle timeout allows.
     #[error("no data for {} s", .0.as_secs())]
     Idle(std::time::Duration),
+    /// The sender's connection ended before the body did.
+    #[error("the connection ended before the body")]
+    Closed,
+    /// The sender broke its framing.
+    #[error("{0}")]
+    Framing(&'static str),
+    /// A file could not be read.
+    #[error("{0}")]
+    File(std::io::Error),
     /// Longer than the limit allows.
     #[error("longer than {0} bytes")]
     TooLarge(u64),
@@ -32,8 +43,10 @@ pub enum Body {
     Empty,
     /// Bytes at hand.
     Full(Bytes),
-    /// A stream from a connection.
+    /// A stream from an upstream's connection.
     Incoming(Incoming),
+    /// A piece of an open file, which the listener may hand to the kernel whole.
+    File(FilePiece),
     /// A stream with something wrapped around it.
     Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>),
 }
@@ -57,6 +70,7 @@ impl std::fmt::Debug for Body {
             Self::Empty => f.write_str("Empty"),
             Self::Full(bytes) => write!(f, "Full({} bytes)", bytes.len()),
             Self::Incoming(_) => f.write_str("Incoming"),
+            Self::File(piece) => write!(f, "File({} bytes)", piece.length()),
             Self::Boxed(_) => f.write_str("Boxed"),
         }
     }
@@ -76,6 +90,7 @@ impl http_body::Body for Body {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Self::Incoming(incoming) => Pin::new(incoming).poll_frame(cx).map_err(BodyError::from),
+            Self::File(piece) => Poll::Ready(piece.read().map(|read| read.map(Frame::data).map_err(BodyError::File))),
             Self::Boxed(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -85,6 +100,7 @@ impl http_body::Body for Body {
             Self::Empty => true,
             Self::Full(_) => false,
             Self::Incoming(incoming) => incoming.is_end_stream(),
+            Self::File(piece) => piece.length() == 0,
             Self::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -94,6 +110,7 @@ impl http_body::Body for Body {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Incoming(incoming) => incoming.size_hint(),
+            Self::File(piece) => SizeHint::with_exact(piece.length()),
             Self::Boxed(body) => body.size_hint(),
         }
     }

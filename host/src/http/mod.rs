@@ -3,6 +3,7 @@
 //! Values and functions over `http` types, and the byte stream below hyper; no sockets of its own, no configuration.
 
 mod body;
+mod file;
 mod forwarding;
 mod framing;
 mod hop;
@@ -11,8 +12,10 @@ mod observe;
 mod request_id;
 mod target;
 mod transport;
+mod upgrade;
 
 pub use body::{Body, BodyError};
+pub use file::FilePiece;
 pub use forwarding::{Forwarding, ForwardingFields, IncomingForwarding};
 pub(crate) use framing::parse_length;
 pub use framing::settle_length;
@@ -21,6 +24,7 @@ pub use observe::{BodyEnd, BodyOutcome};
 pub use request_id::{REQUEST_ID, RequestIds};
 pub use target::{has_dot_segment, merged_slashes};
 pub use transport::Transport;
+pub use upgrade::{Upgrade, UpgradeForm};
 
 #[cfg(test)]
 pub(crate) mod test_bodies;

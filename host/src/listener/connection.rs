@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use super::registry::{Registry, Ticket};
 use super::timer::HeadTimer;
 use super::{Handle, Settings};
-use crate::exchange::{Client, Scheme};
+use crate::exchange::Client;
 use crate::http::{Body, Transport, settle_length};
 
 /// hyper's own limit. It parses into the stack up to here; a higher limit costs an allocation per request.
@@ -59,7 +59,9 @@ impl<H: Handle> Door<H> {
 
     /// Serves a connection in a task of its own.
     pub(super) fn open(&self, stream: TcpStream, address: SocketAddr) {
-        let client = Arc::new(Client::new(address, Scheme::Http));
+        // Only a connection that is gone already has no address of ours.
+        let local = stream.local_addr().unwrap_or(address);
+        let client = Arc::new(Client::new(address, local, None));
         let visit = Rc::new(Visit { handler: Rc::clone(&self.handler), client });
         let service = service_fn(move |request| {
             let visit = Rc::clone(&visit);
@@ -75,6 +77,7 @@ impl<H: Handle> Door<H> {
 
 async fn answer<H: Handle>(visit: &Visit<H>, request: ::http::Request<Incoming>) -> ::http::Response<Body> {
     let method = request.method().clone();
+    let request = request.map(Body::Incoming);
     let mut response = visit.handler.handle(&visit.client, request).await;
     let (status, exact) = (response.status(), response.body().size_hint().exact());
     settle_length(&method, status, response.headers_mut(), exact);

@@ -19,10 +19,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
 use tokio::net::TcpStream;
 
-use crate::exchange::Client;
+use crate::exchange::{Client, Failure};
 use crate::http::Body;
 use crate::shutdown::Draining;
 
@@ -45,14 +44,22 @@ pub struct Settings {
 
 /// What answers requests.
 pub trait Handle: 'static {
-    /// Answers one request. Called once per request, on a connection one after the other; dropped before it is done when
-    /// the client goes away. `request` is as hyper read it, hop-by-hop fields included. A `Content-Length` of the response
-    /// that is not the body's length is corrected.
+    /// Answers one request. Called once per request, in HTTP/1.1 one after the other, in HTTP/2 for all streams at once;
+    /// dropped before it is done when the client goes away. `request` is as it came, hop-by-hop fields included. In HTTP/2
+    /// its URI has scheme and authority.
+    ///
+    /// A client that wants to change protocols says so by [`crate::http::Upgrade`] in the extensions. The body then is what it
+    /// says in that protocol, once the response (101, or 200 to a CONNECT) has granted it.
+    ///
+    /// A `Content-Length` of the response that is not the body's length is corrected; hop-by-hop fields are the listener's.
     fn handle(
         &self,
         client: &Arc<Client>,
-        request: ::http::Request<Incoming>,
+        request: ::http::Request<Body>,
     ) -> impl Future<Output = ::http::Response<Body>>;
+
+    /// The answer to what could not be read as a request. The listener closes the connection behind it.
+    fn refuse(&self, client: &Arc<Client>, failure: &Failure) -> ::http::Response<Body>;
 }
 
 /// A bound address, not yet accepting.

@@ -21,11 +21,11 @@ struct Answers {
 }
 
 impl Handle for Answers {
-    async fn handle(&self, client: &Arc<Client>, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, client: &Arc<Client>, request: Request<Body>) -> Response<Body> {
         self.asked.borrow_mut().push(format!("{} {}", request.method(), request.uri().path()));
         match request.uri().path() {
             "/client" => Response::new(Body::from(Bytes::from(client.address.to_string()))),
-            "/echo" => Response::new(Body::Incoming(request.into_body())),
+            "/echo" => Response::new(request.into_body()),
             "/length" => {
                 let body = request.into_body().collect().await.unwrap().to_bytes();
                 Response::new(Body::from(Bytes::from(body.len().to_string())))
@@ -48,6 +48,10 @@ impl Handle for Answers {
             }
             _ => Response::new(Body::from(Bytes::from_static(b"hi"))),
         }
+    }
+
+    fn refuse(&self, _: &Arc<Client>, failure: &Failure) -> Response<Body> {
+        Response::builder().status(failure.reason.status()).body(Body::Empty).unwrap()
     }
 }
 

@@ -5,14 +5,13 @@
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Uri, Version, header, request};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request};
 
 use super::Pipeline;
 use crate::exchange::{
     Attributes, CacheStatus, Client, Credentials, Exchange, Failure, Held, Reason, Request, Timings,
 };
-use crate::http::{Body, REQUEST_ID, has_dot_segment, is_plainly_framed, strip_request};
+use crate::http::{Body, REQUEST_ID, Upgrade, has_dot_segment, is_plainly_framed, strip_request};
 use crate::time;
 
 /// An admitted request. Where `refused` says why, it is still an exchange, so that it is answered and logged like any other.
@@ -24,14 +23,16 @@ pub(super) struct Admitted {
 
 impl Pipeline {
     /// Makes an exchange of a request.
-    pub(super) fn admit(&self, client: &Arc<Client>, request: http::Request<Incoming>) -> Admitted {
+    pub(super) fn admit(&self, client: &Arc<Client>, request: http::Request<Body>) -> Admitted {
         let started = time::now();
-        let (request::Parts { method, uri, headers, version, .. }, body) = request.into_parts();
-        let mut headers = headers;
+        let (request::Parts { method, uri, mut headers, version, mut extensions, .. }, body) = request.into_parts();
+        let upgrade = extensions.remove::<Upgrade>();
         let settled = authority(&uri, &headers, version);
         let refused = match &settled {
             Err(failure) => Some(failure.clone()),
-            Ok(_) if method == Method::CONNECT => Some(Failure::new(Reason::BadRequest, "CONNECT is not for gateways")),
+            Ok(_) if method == Method::CONNECT && upgrade.is_none() => {
+                Some(Failure::new(Reason::BadRequest, "CONNECT is not for gateways"))
+            }
             // Routes decide who may pass; a path that others would tidy up into another route's must not pass on this one.
             Ok(_) if has_dot_segment(uri.path()) => Some(Failure::new(Reason::BadRequest, "a dot segment in the path")),
             Ok(_) if uri.path().contains('\\') => Some(Failure::new(Reason::BadRequest, "a backslash in the path")),
@@ -49,22 +50,49 @@ impl Pipeline {
         forwarding.apply(&mut headers, &client.address_value, client.scheme.as_str(), &authority);
         headers.insert(REQUEST_ID, id.clone());
         let target = uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
-        let exchange = Held::new(Exchange {
-            id,
-            started,
-            client: Arc::clone(client),
-            request: Request { method, authority, target, headers },
-            credentials,
-            response: None,
-            route: None,
-            parameters: Vec::new(),
-            attributes: Attributes::default(),
-            cache: CacheStatus::Unused,
-            timings: Timings::default(),
-            lap: started,
-        });
-        let body = if http_body::Body::is_end_stream(&body) { Body::Empty } else { Body::Incoming(body) };
+        let request = Request { method, authority, target, headers, version, upgrade };
+        let exchange = Held::new(exchange(client, id, started, request, credentials));
+        let body = if http_body::Body::is_end_stream(&body) { Body::Empty } else { body };
         Admitted { exchange, body, refused }
+    }
+
+    /// An exchange for what could not be read as a request: nothing of it is known but the client.
+    pub(super) fn blank(&self, client: &Arc<Client>) -> Exchange {
+        let headers = HeaderMap::new();
+        let id = self.ids.id(&headers, self.plan.forwarding.incoming);
+        let request = Request {
+            method: Method::GET,
+            authority: Arc::default(),
+            target: PathAndQuery::from_static("/"),
+            headers,
+            version: Version::HTTP_11,
+            upgrade: None,
+        };
+        exchange(client, id, time::now(), request, Credentials::None)
+    }
+}
+
+/// An exchange that has gone no further than its request.
+fn exchange(
+    client: &Arc<Client>,
+    id: HeaderValue,
+    started: time::Instant,
+    request: Request,
+    credentials: Credentials,
+) -> Exchange {
+    Exchange {
+        id,
+        started,
+        client: Arc::clone(client),
+        request,
+        credentials,
+        response: None,
+        route: None,
+        parameters: Vec::new(),
+        attributes: Attributes::default(),
+        cache: CacheStatus::Unused,
+        timings: Timings::default(),
+        lap: started,
     }
 }
 

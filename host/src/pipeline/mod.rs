@@ -16,8 +16,7 @@ mod walk;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::Method;
-use hyper::body::Incoming;
+use http::{HeaderValue, Method, header};
 
 use crate::cache::Cache;
 use crate::exchange::{CacheStatus, Client, Failure, Reason, Response};
@@ -68,11 +67,7 @@ impl Pipeline {
     }
 
     /// Answers one request.
-    pub async fn handle(
-        self: &Rc<Self>,
-        client: &Arc<Client>,
-        request: http::Request<Incoming>,
-    ) -> http::Response<Body> {
+    pub async fn handle(self: &Rc<Self>, client: &Arc<Client>, request: http::Request<Body>) -> http::Response<Body> {
         let Admitted { exchange, body, refused } = self.admit(client, request);
         let (lanes, chain) = (&self.lanes[..], &self.plan.gateway);
         let mut walk = Walk { exchange, visit: Visit::default(), lanes, chain, route: None, failed: Vec::new() };
@@ -85,6 +80,17 @@ impl Pipeline {
         }
         walk.post_handler();
         self.finish(walk)
+    }
+
+    /// Answers what could not be read as a request. No plugin sees it: there is nothing it could rely on.
+    pub fn refuse(&self, client: &Arc<Client>, failure: &Failure) -> http::Response<Body> {
+        let exchange = self.blank(client);
+        rescue::log(failure, &exchange);
+        let Response { status, headers, body } = rescue::response(failure, &exchange);
+        let mut response = http::Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
     }
 
     /// The steps from an admitted request to a response in the exchange.
@@ -124,7 +130,12 @@ impl Pipeline {
             Routed::NotFound => None,
             Routed::MethodNotAllowed { allow } => {
                 let detail = format!("{} is not among {allow}", request.method);
-                return Err(Failure { allow: Some(allow), ..Failure::new(Reason::MethodNotAllowed, detail) });
+                let failure = Failure::new(Reason::MethodNotAllowed, detail);
+                // The names of methods always are a field value.
+                return Err(match HeaderValue::try_from(allow) {
+                    Ok(allow) => failure.with(header::ALLOW, allow),
+                    Err(_) => failure,
+                });
             }
         };
         let Some((route, parameters)) = found else {

@@ -25,9 +25,7 @@ pub(super) fn response(failure: &Failure, exchange: &Exchange) -> Response {
     let mut response = Response::new(status, Body::from(Bytes::from(body)));
     response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(allow) = failure.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
-        response.headers.insert(header::ALLOW, allow);
-    }
+    response.headers.extend(failure.fields.iter().cloned());
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers.insert(header::RETRY_AFTER, RETRY_AFTER);
     }

@@ -49,7 +49,14 @@ fn request(method: Method, target: &str, fields: &[(&'static str, &str)]) -> Req
     for (name, value) in fields {
         headers.append(*name, value.parse().unwrap());
     }
-    Request { method, authority: Arc::from("api.example"), target: target.parse().unwrap(), headers }
+    Request {
+        method,
+        authority: Arc::from("api.example"),
+        target: target.parse().unwrap(),
+        headers,
+        version: ::http::Version::HTTP_11,
+        upgrade: None,
+    }
 }
 
 fn get(target: &str) -> Request {
