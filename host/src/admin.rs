@@ -70,8 +70,9 @@ pub(crate) fn log_adoptions(mut adoptions: UnboundedReceiver<u64>, workers: usiz
     Ok(())
 }
 
-/// Starts the admin listener and gives its address. Another gateway on that address is an error: who asks must know whom.
-pub(crate) fn start(address: SocketAddr, status: Shared, draining: Draining) -> io::Result<SocketAddr> {
+/// The admin listener, on a socket that was `handed` over if there is one. Another gateway on that address is an error: who
+/// asks must know whom.
+pub(crate) fn listener(address: SocketAddr, handed: Option<std::net::TcpListener>) -> io::Result<Listener> {
     let settings = listener::Settings {
         address,
         head_timeout: Duration::from_secs(10),
@@ -79,10 +80,16 @@ pub(crate) fn start(address: SocketAddr, status: Shared, draining: Draining) -> 
         headers_max: 64,
         connections_max: 64,
     };
+    if let Some(socket) = handed {
+        return Listener::on(&settings, socket);
+    }
     // Listeners share addresses, since workers do. A socket that does not share finds out whether somebody is there.
     drop(std::net::TcpListener::bind(address)?);
-    let listener = Listener::bind(&settings)?;
-    let bound = listener.address();
+    Listener::bind(&settings)
+}
+
+/// Starts to answer operators.
+pub(crate) fn start(listener: Listener, status: Shared, draining: Draining) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("admin".into()).spawn(move || {
         let admin = Rc::new(Admin { status, draining: draining.clone() });
@@ -90,7 +97,7 @@ pub(crate) fn start(address: SocketAddr, status: Shared, draining: Draining) -> 
             tracing::error!(%error, "the admin listener ended");
         }
     })?;
-    Ok(bound)
+    Ok(())
 }
 
 struct Admin {
@@ -111,7 +118,7 @@ impl Handle for Admin {
     }
 
     fn refuse(&self, _: &Arc<Client>, failure: &Failure) -> http::Response<Body> {
-        text(failure.reason.status(), "this is no request\n")
+        text(StatusCode::BAD_REQUEST, failure.reason.as_str())
     }
 }
 
@@ -264,8 +271,10 @@ mod tests {
     #[test]
     fn a_second_gateway_does_not_share_the_address_for_operators() {
         let (drain, draining) = Drain::new();
-        let address = start("127.0.0.1:0".parse().unwrap(), Shared::default(), draining.clone()).unwrap();
-        let error = start(address, Shared::default(), draining).unwrap_err();
+        let first = listener("127.0.0.1:0".parse().unwrap(), None).unwrap();
+        let address = first.address();
+        start(first, Shared::default(), draining).unwrap();
+        let error = listener(address, None).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         drain.start();
     }

@@ -13,6 +13,7 @@ mod config_reload;
 mod demo;
 mod drain;
 mod kit;
+mod lifecycle;
 mod order;
 mod plugins_cache;
 mod plugins_headers;

@@ -5,10 +5,12 @@ use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Files, demo, print};
-use crate::gateway::{Control, Gateway};
+use crate::gateway::{Control, Gateway, Inherited};
 use crate::telemetry::Log;
 
 pub(super) fn run(files: Files, workers: Option<usize>, demo: bool) -> anyhow::Result<()> {
+    // SAFETY: nothing has been opened yet, so that what the environment names is nobody else's.
+    let inherited = unsafe { Inherited::take(|name| std::env::var(name).ok()) };
     let origin = if demo { Some(demo::start()?) } else { None };
     let file = files.config.clone();
     let source = files.source(workers, origin);
@@ -17,7 +19,7 @@ pub(super) fn run(files: Files, workers: Option<usize>, demo: bool) -> anyhow::R
     let (control, orders) = Control::new();
     // Before the gateway says that it listens: from then on somebody may want it to stop.
     follow_signals(control.clone())?;
-    let gateway = Gateway::start(source, config, (control, orders))?;
+    let gateway = Gateway::start(source, config, (control, orders), inherited)?;
     if demo && let Some(address) = gateway.addresses().first() {
         let secret = std::env::var("PORTCULLIS_JWT_SECRET").unwrap_or_else(|_| demo::SECRET.to_owned());
         print(&demo::curl_lines(*address, &secret))?;
@@ -26,13 +28,14 @@ pub(super) fn run(files: Files, workers: Option<usize>, demo: bool) -> anyhow::R
     Ok(())
 }
 
-/// SIGTERM and SIGINT drain, SIGHUP reloads.
+/// SIGTERM and SIGINT drain, SIGHUP reloads, SIGUSR2 starts a successor that takes over.
 fn follow_signals(control: Control) -> anyhow::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let _entered = runtime.enter();
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
     let mut hang_up = signal(SignalKind::hangup()).context("SIGHUP")?;
+    let mut user = signal(SignalKind::user_defined2()).context("SIGUSR2")?;
     drop(_entered);
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async {
@@ -41,6 +44,7 @@ fn follow_signals(control: Control) -> anyhow::Result<()> {
                     _ = terminate.recv() => control.drain(),
                     _ = interrupt.recv() => control.drain(),
                     _ = hang_up.recv() => control.reload(),
+                    _ = user.recv() => control.upgrade(),
                 }
             }
         });

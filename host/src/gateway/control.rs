@@ -4,6 +4,7 @@
 
 use std::sync::mpsc;
 
+use super::upgrade::Sockets;
 use crate::plugin::Watched;
 use crate::shutdown::{Drain, Draining};
 use crate::time::{self, Instant};
@@ -22,6 +23,7 @@ pub(super) enum Event {
 pub struct Control {
     events: mpsc::Sender<Event>,
     drain: Drain,
+    sockets: Sockets,
 }
 
 /// What a gateway has been told.
@@ -29,6 +31,7 @@ pub struct Control {
 pub struct Orders {
     pub(super) events: mpsc::Receiver<Event>,
     pub(super) draining: Draining,
+    pub(super) sockets: Sockets,
 }
 
 impl Control {
@@ -36,7 +39,8 @@ impl Control {
     pub fn new() -> (Self, Orders) {
         let (events, receiver) = mpsc::channel();
         let (drain, draining) = Drain::new();
-        (Self { events, drain }, Orders { events: receiver, draining })
+        let sockets = Sockets::default();
+        (Self { events, drain, sockets: sockets.clone() }, Orders { events: receiver, draining, sockets })
     }
 
     /// Reads configuration and plugins again.
@@ -48,7 +52,14 @@ impl Control {
     /// while the gateway compiles a plugin.
     pub fn drain(&self) {
         self.drain.start();
+        self.sockets.close();
         let _ = self.events.send(Event::Drain(time::now()));
+    }
+
+    /// Starts this program anew, as it now lies on the disk, with the listening sockets of this one. When it serves, this
+    /// gateway drains; if it does not come up, this one goes on.
+    pub fn upgrade(&self) {
+        self.sockets.upgrade(self);
     }
 
     /// Says that files have changed.

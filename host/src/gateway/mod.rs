@@ -5,7 +5,9 @@
 
 mod change;
 mod control;
+mod inherited;
 mod source;
+mod upgrade;
 
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -27,8 +29,11 @@ use crate::{time, worker};
 
 use change::{Followed, Refused};
 use control::Event;
+use inherited::notify;
+use upgrade::Sockets;
 
 pub use control::{Control, Orders};
+pub use inherited::Inherited;
 pub use source::{Environment, Source};
 
 /// A gateway that serves.
@@ -44,6 +49,7 @@ pub struct Gateway {
     workers: Vec<JoinHandle<()>>,
     events: mpsc::Receiver<Event>,
     control: Control,
+    sockets: Sockets,
     watch: Option<Watch>,
     /// What `watch` watches.
     followed: Followed,
@@ -97,7 +103,12 @@ pub fn plugins(
 
 impl Gateway {
     /// Starts the gateway: when this returns, clients can connect.
-    pub fn start(source: Source, config: Config, (control, orders): (Control, Orders)) -> Result<Self, StartError> {
+    pub fn start(
+        source: Source,
+        config: Config,
+        (control, orders): (Control, Orders),
+        mut inherited: Inherited,
+    ) -> Result<Self, StartError> {
         let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
         let services = Services::new(Arc::new(Registry::default())).map_err(|error| system(&error))?;
         let mut folder = Folder::new(config.plugins.directory.clone());
@@ -119,6 +130,7 @@ impl Gateway {
             workers: Vec::new(),
             events: orders.events,
             control,
+            sockets: orders.sockets,
             watch: None,
             followed: Followed::default(),
             refused: None,
@@ -127,28 +139,35 @@ impl Gateway {
         };
         // Before anybody learns that the gateway listens, so that no change from then on is missed.
         gateway.follow_files(true);
-        gateway.open()?;
+        gateway.open(&mut inherited)?;
         gateway.report();
+        inherited.ready();
         Ok(gateway)
     }
 
     /// Binds all sockets, then starts workers and the admin listener.
-    fn open(&mut self) -> Result<(), StartError> {
+    fn open(&mut self, inherited: &mut Inherited) -> Result<(), StartError> {
         let config = Arc::clone(&self.generation.config);
         let system = |error: std::io::Error| StartError::System(error.to_string());
         let mut sockets: Vec<Vec<Listener>> = (0..config.workers).map(|_| Vec::new()).collect();
+        let wanted: Vec<_> = config.listeners.iter().map(|settings| settings.address).chain(config.admin).collect();
         for settings in &config.listeners {
             let address = settings.address;
-            let bound =
-                Listener::bind_for(settings, config.workers).map_err(|error| StartError::Listen { address, error })?;
-            for (worker, listener) in sockets.iter_mut().zip(bound) {
-                if worker.is_empty() || !self.addresses.contains(&listener.address()) {
+            let failed = |error| StartError::Listen { address, error };
+            let handed = inherited.sockets(address, &wanted);
+            let bound = Listener::open_for(settings, config.workers, handed).map_err(failed)?;
+            for (index, listener) in bound.into_iter().enumerate() {
+                if !self.addresses.contains(&listener.address()) {
                     self.addresses.push(listener.address());
                 }
-                worker.push(listener);
+                self.sockets.keep(listener.socket().map_err(failed)?);
+                // There may be more than workers; none of them may be left without somebody who accepts.
+                let worker = index.checked_rem(config.workers).unwrap_or_default();
+                if let Some(worker) = sockets.get_mut(worker) {
+                    worker.push(listener);
+                }
             }
         }
-        self.addresses.dedup();
         let cache = Arc::new(Cache::new(&config.cache));
         let (adopted, adoptions) = tokio::sync::mpsc::unbounded_channel();
         for (number, listeners) in sockets.into_iter().enumerate() {
@@ -164,8 +183,12 @@ impl Gateway {
         }
         admin::log_adoptions(adoptions, config.workers, &self.status).map_err(system)?;
         if let Some(address) = config.admin {
-            let bound = admin::start(address, Arc::clone(&self.status), self.draining.clone());
-            let bound = bound.map_err(|error| StartError::Listen { address, error })?;
+            let failed = |error| StartError::Listen { address, error };
+            let handed = inherited.sockets(address, &wanted).pop();
+            let listener = admin::listener(address, handed).map_err(failed)?;
+            self.sockets.keep(listener.socket().map_err(failed)?);
+            let bound = listener.address();
+            admin::start(listener, Arc::clone(&self.status), self.draining.clone()).map_err(failed)?;
             tracing::info!(address = %bound, "admin listening");
         }
         for address in &self.addresses {
@@ -185,7 +208,11 @@ impl Gateway {
             match self.events.recv() {
                 // Whoever is about to end does not compile.
                 Ok(Event::Changed(_)) if self.draining.started() => {}
-                Ok(Event::Changed(watched)) => self.change(watched),
+                Ok(Event::Changed(watched)) => {
+                    notify("STATUS=taking over a change");
+                    self.change(watched);
+                    notify("STATUS=serving");
+                }
                 Ok(Event::Drain(asked)) => break asked,
                 Err(_) => break time::now(),
             }
@@ -195,6 +222,7 @@ impl Gateway {
 
     fn end(mut self, asked: time::Instant) {
         let timeout = self.generation.config.drain_timeout;
+        notify("STOPPING=1\nSTATUS=draining");
         tracing::info!(timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX), "draining");
         let deadline = asked + timeout;
         while self.workers.iter().any(|worker| !worker.is_finished()) {

@@ -82,6 +82,35 @@ impl Listener {
         Ok(Self { settings: settings.clone(), socket, address })
     }
 
+    /// A listener on a socket that listens already.
+    pub fn on(settings: &Settings, socket: std::net::TcpListener) -> io::Result<Self> {
+        let address = socket.local_addr()?;
+        Ok(Self { settings: Settings { address, ..settings.clone() }, socket, address })
+    }
+
+    /// One listener per worker, on sockets that were `handed` over as far as there are any. Workers that find none for
+    /// themselves share one: the address may belong to a socket that does not share it. Of more sockets than workers all
+    /// are used, since clients may be waiting in each of them.
+    pub fn open_for(settings: &Settings, workers: usize, handed: Vec<std::net::TcpListener>) -> io::Result<Vec<Self>> {
+        let mut listeners =
+            handed.into_iter().map(|socket| Self::on(settings, socket)).collect::<io::Result<Vec<_>>>()?;
+        let shared = listeners.first().map(Self::socket).transpose()?;
+        match shared {
+            None => return Self::bind_for(settings, workers),
+            Some(shared) => {
+                while listeners.len() < workers {
+                    listeners.push(Self::on(settings, shared.try_clone()?)?);
+                }
+            }
+        }
+        Ok(listeners)
+    }
+
+    /// The socket once more, to hand it over.
+    pub fn socket(&self) -> io::Result<std::net::TcpListener> {
+        self.socket.try_clone()
+    }
+
     /// Binds one socket per worker to the same address. Where the settings say port 0, all get the port that the first
     /// one got.
     pub fn bind_for(settings: &Settings, workers: usize) -> io::Result<Vec<Self>> {
