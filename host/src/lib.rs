@@ -7,7 +7,7 @@
 //! | 5 entry | [`cli`] |
 //! | 4 assembly | [`gateway`], [`generation`], `worker`, [`admin`], [`config`] |
 //! | 3 door and hall | [`listener`], [`pipeline`] |
-//! | 2 stations | [`router`], [`cache`], [`upstream`], [`plugin`] |
+//! | 2 stations | [`router`], [`cache`], [`upstream`], [`plugin`], [`traffic`] |
 //! | 1 ground | [`telemetry`], [`exchange`], [`http`], [`names`], [`time`], [`shutdown`] |
 
 pub mod cli;
@@ -24,6 +24,7 @@ pub mod pipeline;
 pub mod cache;
 pub mod plugin;
 pub mod router;
+pub mod traffic;
 pub mod upstream;
 
 pub mod exchange;

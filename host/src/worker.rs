@@ -20,6 +20,7 @@ use crate::http::{Body, RequestIds};
 use crate::listener::{Handle, Listener};
 use crate::pipeline::Pipeline;
 use crate::shutdown::Draining;
+use crate::traffic::{Gate, Pressure};
 use crate::upstream::Upstreams;
 
 /// Native stack of a worker. Wasm frames may use 512 KiB of it, the rest is for hyper and us.
@@ -31,6 +32,7 @@ pub(crate) struct Equipment {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) generations: watch::Receiver<Arc<Generation>>,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) pressure: Arc<Pressure>,
     pub(crate) draining: Draining,
     /// Told the number of a generation when the worker has taken it over.
     pub(crate) adopted: mpsc::UnboundedSender<u64>,
@@ -50,10 +52,11 @@ pub(crate) fn start(equipment: Equipment) -> io::Result<JoinHandle<()>> {
 }
 
 async fn run(equipment: Equipment) {
-    let Equipment { number, listeners, mut generations, cache, draining, adopted } = equipment;
+    let Equipment { number, listeners, mut generations, cache, pressure, draining, adopted } = equipment;
     let first = Arc::clone(&generations.borrow_and_update());
     let worker = Rc::new(Worker {
         cache,
+        gate: Gate::new(pressure, &first.config.overload),
         ids: Rc::new(RequestIds::new()),
         upstreams: RefCell::new(Rc::new(Upstreams::new(&first.config.upstreams))),
         pipeline: RefCell::new(None),
@@ -84,6 +87,7 @@ async fn run(equipment: Equipment) {
 
 struct Worker {
     cache: Arc<Cache>,
+    gate: Rc<Gate>,
     ids: Rc<RequestIds>,
     upstreams: RefCell<Rc<Upstreams>>,
     pipeline: RefCell<Option<Rc<Pipeline>>>,
@@ -97,7 +101,9 @@ impl Worker {
         let before = self.pipeline.borrow().clone();
         let plan = Arc::clone(&generation.plan);
         let ids = Rc::clone(&self.ids);
-        let next = Pipeline::new(plan, before.as_deref(), upstreams, Arc::clone(&self.cache), ids);
+        self.gate.limit(&generation.config.overload);
+        let gate = Rc::clone(&self.gate);
+        let next = Pipeline::new(plan, before.as_deref(), upstreams, Arc::clone(&self.cache), gate, ids);
         // Dropping the old one ends the instances that nobody uses any more; exchanges under way hold it until they are done.
         *self.pipeline.borrow_mut() = Some(Rc::new(next));
     }

@@ -15,6 +15,7 @@ mod drain;
 mod kit;
 mod lifecycle;
 mod order;
+mod overload;
 mod plugins_cache;
 mod plugins_headers;
 mod plugins_jwt;

@@ -21,7 +21,7 @@ use crate::http::Forwarding;
 use crate::names::Name;
 use crate::pipeline::Handler;
 use crate::telemetry::LogSettings;
-use crate::{cache, listener, plugin, router, upstream};
+use crate::{cache, listener, plugin, router, traffic, upstream};
 
 pub use file::schema;
 pub use load::{examine, load};
@@ -44,6 +44,8 @@ pub struct Config {
     pub upstreams: Vec<upstream::Settings>,
     /// The memory cache.
     pub cache: cache::Settings,
+    /// What is taken on before new requests are refused.
+    pub overload: traffic::Settings,
     /// The routes, by unique name.
     pub routes: Vec<Route>,
     /// How the client's address is told to upstreams.

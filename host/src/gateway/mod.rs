@@ -25,6 +25,7 @@ use crate::listener::Listener;
 use crate::plugin::metrics::Registry;
 use crate::plugin::{Change, Folder, Problem, Roster, Services, Watch};
 use crate::shutdown::Draining;
+use crate::traffic::Pressure;
 use crate::{time, worker};
 
 use change::{Followed, Refused};
@@ -169,6 +170,7 @@ impl Gateway {
             }
         }
         let cache = Arc::new(Cache::new(&config.cache));
+        let pressure = Pressure::watch(&config.overload).map_err(system)?;
         let (adopted, adoptions) = tokio::sync::mpsc::unbounded_channel();
         for (number, listeners) in sockets.into_iter().enumerate() {
             let equipment = worker::Equipment {
@@ -176,6 +178,7 @@ impl Gateway {
                 listeners,
                 generations: self.generations.subscribe(),
                 cache: Arc::clone(&cache),
+                pressure: Arc::clone(&pressure),
                 draining: self.draining.clone(),
                 adopted: adopted.clone(),
             };

@@ -25,6 +25,7 @@ use crate::names::Hook;
 use crate::plugin::{Lane, Summary, Visit};
 use crate::router::Routed;
 use crate::time;
+use crate::traffic::Gate;
 use crate::upstream::Upstreams;
 
 use admit::Admitted;
@@ -39,6 +40,7 @@ pub struct Pipeline {
     lanes: Vec<Rc<Lane>>,
     upstreams: Rc<Upstreams>,
     cache: Arc<Cache>,
+    gate: Rc<Gate>,
     ids: Rc<RequestIds>,
 }
 
@@ -55,6 +57,7 @@ impl Pipeline {
         before: Option<&Self>,
         upstreams: Rc<Upstreams>,
         cache: Arc<Cache>,
+        gate: Rc<Gate>,
         ids: Rc<RequestIds>,
     ) -> Self {
         let known = before.map_or(&[][..], |before| &before.lanes);
@@ -63,7 +66,7 @@ impl Pipeline {
             same.map_or_else(|| Rc::new(Lane::new(Arc::clone(plugin))), Rc::clone)
         };
         let lanes = plan.plugins.iter().map(lane).collect();
-        Self { plan, lanes, upstreams, cache, ids }
+        Self { plan, lanes, upstreams, cache, gate, ids }
     }
 
     /// Answers one request.
@@ -71,9 +74,11 @@ impl Pipeline {
         let Admitted { exchange, body, refused } = self.admit(client, request);
         let (lanes, chain) = (&self.lanes[..], &self.plan.gateway);
         let mut walk = Walk { exchange, visit: Visit::default(), lanes, chain, route: None, failed: Vec::new() };
-        let answered = match refused {
-            Some(failure) => Err(failure),
-            None => self.answer(&mut walk, body).await,
+        // Asked after admission, so that what is refused has an id and a line in the log like anything else.
+        let answered = match (refused, self.gate.enter()) {
+            (Some(failure), _) => Err(failure),
+            (None, Err(refusal)) => Err(Failure::new(Reason::Overload, refusal.to_string())),
+            (None, Ok(_pass)) => self.answer(&mut walk, body).await,
         };
         if let Err(failure) = answered {
             walk.rescue(&failure);

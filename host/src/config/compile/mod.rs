@@ -24,7 +24,7 @@ use crate::http::{Forwarding, ForwardingFields, IncomingForwarding};
 use crate::names::Name;
 use crate::plugin::schema::{JsonPath, nearest};
 use crate::telemetry::{LogFormat, LogSettings};
-use crate::{cache, listener, upstream};
+use crate::{cache, listener, traffic, upstream};
 
 /// Checks and compiles a file that stands in `folder`.
 pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config {
@@ -47,6 +47,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
         plugins: plugins.settings,
         upstreams,
         cache: cache(file.cache.as_ref(), &root.key("cache"), report),
+        overload: overload(file.overload.as_ref()),
         routes,
         forwarding: forwarding(file.forwarding.as_ref()),
         log: log(file.log.as_ref(), &root.key("log"), report),
@@ -136,6 +137,14 @@ fn cache(written: Option<&file::Cache>, at: &JsonPath, report: &mut Report) -> c
     }
     let object_bytes_max = object.unwrap_or(defaults.object_bytes_max.min(memory_bytes_max));
     cache::Settings { memory_bytes_max, object_bytes_max }
+}
+
+fn overload(written: Option<&file::Overload>) -> traffic::Settings {
+    let defaults = traffic::Settings::default();
+    traffic::Settings {
+        exchanges_max: written.and_then(|w| w.exchanges_max).map_or(defaults.exchanges_max, size),
+        memory_bytes_max: written.and_then(|w| w.memory_bytes_max),
+    }
 }
 
 fn forwarding(written: Option<&file::Forwarding>) -> Forwarding {

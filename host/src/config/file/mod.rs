@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::cache;
+use crate::{cache, traffic};
 
 pub(super) use plugins::{Chain, FailurePolicy, InstanceMode, Limits, Plugins, Unlisted};
 pub(super) use routes::{HeaderValues, Proxy, Redirect, Respond, Route, RouteOverride, RoutePlugin};
@@ -60,6 +60,8 @@ pub(super) struct File {
     pub(super) plugins: Option<Plugins>,
     /// The upstreams, by name.
     pub(super) upstreams: Option<BTreeMap<String, Option<Upstream>>>,
+    /// What is taken on before new requests are refused with 503.
+    pub(super) overload: Option<Overload>,
     /// The routes. Their order does not matter: the most specific match wins.
     #[schemars(required, length(min = 1))]
     #[schemars(extend("examples" = [[{"name": "hello", "respond": {"body": "Hello"}}]]))]
@@ -175,6 +177,18 @@ pub(super) struct Cache {
     /// Longest response body that is stored, in bytes.
     #[schemars(range(min = 1, max = 1_u64 << 50), extend("default" = cache::Settings::default().object_bytes_max))]
     pub(super) object_bytes_max: Option<u64>,
+}
+
+/// What is taken on before new requests are refused with 503 and `Retry-After`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Overload {
+    /// Most exchanges per worker whose response has not begun.
+    #[schemars(range(min = 1, max = 10_000_000), extend("default" = traffic::Settings::default().exchanges_max))]
+    pub(super) exchanges_max: Option<u64>,
+    /// Most resident memory of the process, in bytes. Absent: three quarters of what the machine or control group has.
+    #[schemars(range(min = 33_554_432, max = 1_u64 << 50))]
+    pub(super) memory_bytes_max: Option<u64>,
 }
 
 /// A group of servers that answer the same requests.

@@ -1,0 +1,196 @@
+//! What the gateway takes on: under pressure it refuses at once, instead of growing until the system ends it.
+//!
+//! Two limits. Exchanges are counted per worker, without a lock; the memory of the process is looked at from a thread of its
+//! own, and what it finds is one flag that every worker reads.
+
+use std::cell::Cell;
+use std::fs;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// How often the memory is looked at. A gateway that is flooded grows by some hundred MiB in that time at most.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// Of the memory there is, what may be used where nothing else is said. The rest is the kernel's, for its buffers.
+const SHARE_PERCENT: u64 = 75;
+/// Below this part of the limit the pressure is over: at the limit itself it would come and go with every request.
+const RELIEF_PERCENT: u64 = 95;
+
+/// What is taken on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Exchanges per worker whose response has not begun. Over it the answer is 503.
+    pub exchanges_max: usize,
+    /// Resident memory of the process, in bytes. Over it the answer is 503. Absent: three quarters of what the machine or
+    /// the control group has.
+    pub memory_bytes_max: Option<u64>,
+}
+
+impl Default for Settings {
+    /// As many exchanges as a worker may have connections, and the memory there is.
+    fn default() -> Self {
+        Self { exchanges_max: 16_000, memory_bytes_max: None }
+    }
+}
+
+/// Why a request is not taken on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The worker has as many exchanges as it may.
+    #[error("{0} exchanges are under way in this worker already")]
+    Exchanges(usize),
+    /// The process has as much memory as it may.
+    #[error("the process uses more memory than `overload.memory_bytes_max` allows")]
+    Memory,
+}
+
+/// Whether the process uses more memory than it may. One per process.
+#[derive(Debug, Default)]
+pub struct Pressure {
+    high: AtomicBool,
+    memory_bytes: AtomicU64,
+}
+
+impl Pressure {
+    /// Looks at the memory from now on, for as long as somebody holds what this gives.
+    pub fn watch(settings: &Settings) -> io::Result<Arc<Self>> {
+        let pressure = Arc::new(Self::default());
+        let Some(max) = settings.memory_bytes_max.or_else(available).filter(|max| *max > 0) else {
+            return Ok(pressure);
+        };
+        let watched = Arc::downgrade(&pressure);
+        thread::Builder::new().name("memory".into()).spawn(move || {
+            while let Some(pressure) = watched.upgrade() {
+                if let Some(bytes) = resident() {
+                    pressure.note(bytes, max);
+                }
+                drop(pressure);
+                thread::sleep(INTERVAL);
+            }
+        })?;
+        Ok(pressure)
+    }
+
+    /// Resident memory when it was looked at last, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, bytes: u64, max: u64) {
+        self.memory_bytes.store(bytes, Ordering::Relaxed);
+        let was = self.high.load(Ordering::Relaxed);
+        let is = if was { bytes > max / 100 * RELIEF_PERCENT } else { bytes > max };
+        if was != is {
+            self.high.store(is, Ordering::Relaxed);
+            match is {
+                true => {
+                    tracing::error!(bytes, max, "too much memory is used: new requests are refused until it is less")
+                }
+                false => tracing::warn!(bytes, max, "memory is below its limit again"),
+            }
+        }
+    }
+}
+
+/// A worker's gate.
+#[derive(Debug)]
+pub struct Gate {
+    pressure: Arc<Pressure>,
+    exchanges: Cell<usize>,
+    exchanges_max: Cell<usize>,
+}
+
+impl Gate {
+    /// A gate with nobody inside.
+    pub fn new(pressure: Arc<Pressure>, settings: &Settings) -> Rc<Self> {
+        Rc::new(Self { pressure, exchanges: Cell::new(0), exchanges_max: Cell::new(settings.exchanges_max) })
+    }
+
+    /// From now on these limits hold.
+    pub fn limit(&self, settings: &Settings) {
+        self.exchanges_max.set(settings.exchanges_max);
+    }
+
+    /// Lets one more exchange in, until what this gives is dropped.
+    pub fn enter(&self) -> Result<Pass<'_>, Refusal> {
+        let exchanges = self.exchanges.get();
+        if exchanges >= self.exchanges_max.get() {
+            return Err(Refusal::Exchanges(exchanges));
+        }
+        if self.pressure.high.load(Ordering::Relaxed) {
+            return Err(Refusal::Memory);
+        }
+        self.exchanges.set(exchanges + 1);
+        Ok(Pass(self))
+    }
+}
+
+/// One exchange's leave to be under way.
+#[derive(Debug)]
+pub struct Pass<'g>(&'g Gate);
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        self.0.exchanges.set(self.0.exchanges.get() - 1);
+    }
+}
+
+/// Resident memory of this process, in bytes (proc(5), `statm`).
+fn resident() -> Option<u64> {
+    let statm = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+/// The share of the memory of the machine, or of the control group where that is less.
+fn available() -> Option<u64> {
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+    });
+    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    machine.into_iter().chain(group).min().map(|bytes| bytes / 100 * SHARE_PERCENT)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exchanges_are_counted_and_leave() {
+        let settings = Settings { exchanges_max: 2, ..Settings::default() };
+        let gate = Gate::new(Arc::default(), &settings);
+        let (one, _two) = (gate.enter().unwrap(), gate.enter().unwrap());
+        assert_eq!(gate.enter().unwrap_err(), Refusal::Exchanges(2));
+        drop(one);
+        assert!(gate.enter().is_ok());
+        gate.limit(&Settings { exchanges_max: 1, ..settings });
+        assert_eq!(gate.enter().unwrap_err(), Refusal::Exchanges(1));
+    }
+
+    #[test]
+    fn pressure_begins_at_the_limit_and_ends_below_it() {
+        let pressure = Arc::new(Pressure::default());
+        let gate = Gate::new(Arc::clone(&pressure), &Settings::default());
+        let check = |bytes, refused| {
+            pressure.note(bytes, 1000);
+            assert_eq!(gate.enter().err(), if refused { Some(Refusal::Memory) } else { None }, "{bytes}");
+        };
+        check(1000, false);
+        check(1001, true);
+        check(960, true);
+        check(950, false);
+        check(960, false);
+        assert_eq!(pressure.memory_bytes(), 960);
+    }
+
+    #[test]
+    fn this_process_has_memory_and_so_has_the_machine() {
+        let (used, there) = (resident().unwrap(), available().unwrap());
+        assert!(used > 100_000 && used < there, "{used} {there}");
+    }
+}
