@@ -3,12 +3,14 @@
 //! States: reading a head → handling → writing → reading the next head … → ended. Draining turns the next "reading a head"
 //! into "ended".
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -28,6 +30,10 @@ const HYPER_HEADERS_MAX: usize = 100;
 /// is passed on as it comes, and is a lot of memory times all connections.
 const BUFFER_BYTES_MAX: usize = 128 * 1024;
 
+/// How long a connection that has not sent anything yet is waited for when the gateway drains. Its client has just connected
+/// and has every reason to believe that its request will be answered.
+const FRESH_GRACE: Duration = Duration::from_secs(1);
+
 /// Opens connections.
 pub(super) struct Door<H> {
     http: http1::Builder,
@@ -39,6 +45,8 @@ pub(super) struct Door<H> {
 struct Visit<H> {
     handler: Rc<H>,
     client: Arc<Client>,
+    /// Whether a request has been read.
+    asked: Rc<Cell<bool>>,
 }
 
 impl<H: Handle> Door<H> {
@@ -62,7 +70,8 @@ impl<H: Handle> Door<H> {
         // Only a connection that is gone already has no address of ours.
         let local = stream.local_addr().unwrap_or(address);
         let client = Arc::new(Client::new(address, local, None));
-        let visit = Rc::new(Visit { handler: Rc::clone(&self.handler), client });
+        let asked = Rc::new(Cell::new(false));
+        let visit = Rc::new(Visit { handler: Rc::clone(&self.handler), client, asked: Rc::clone(&asked) });
         let service = service_fn(move |request| {
             let visit = Rc::clone(&visit);
             async move { Ok::<_, Infallible>(answer(&visit, request).await) }
@@ -70,12 +79,13 @@ impl<H: Handle> Door<H> {
         let http = self.http.serve_connection(Transport::new(stream), service);
         let ticket = self.registry.enter();
         let index = ticket.index();
-        let task = tokio::task::spawn_local(run(http, ticket));
+        let task = tokio::task::spawn_local(run(http, ticket, asked));
         self.registry.seat(index, task.abort_handle());
     }
 }
 
 async fn answer<H: Handle>(visit: &Visit<H>, request: ::http::Request<Incoming>) -> ::http::Response<Body> {
+    visit.asked.set(true);
     let method = request.method().clone();
     let request = request.map(Body::Incoming);
     let mut response = visit.handler.handle(&visit.client, request).await;
@@ -84,18 +94,25 @@ async fn answer<H: Handle>(visit: &Visit<H>, request: ::http::Request<Incoming>)
     response
 }
 
-async fn run<S>(http: http1::Connection<Transport<TcpStream>, S>, ticket: Ticket)
+async fn run<S>(http: http1::Connection<Transport<TcpStream>, S>, ticket: Ticket, asked: Rc<Cell<bool>>)
 where
     S: hyper::service::HttpService<Incoming, ResBody = Body>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut http = pin!(http);
     let mut told = false;
+    let mut grace = None;
     let ended = poll_fn(|cx| {
         ticket.remember(cx);
         let polled = http.as_mut().poll(cx);
         if polled.is_ready() || told || !ticket.draining() {
             return polled;
+        }
+        if !asked.get() {
+            let grace = grace.get_or_insert_with(|| Box::pin(tokio::time::sleep(FRESH_GRACE)));
+            if grace.as_mut().poll(cx).is_pending() {
+                return polled;
+            }
         }
         // First looked for a request that is here already, then told to stop: that request is still answered.
         told = true;
