@@ -79,6 +79,7 @@ pub(crate) fn listener(address: SocketAddr, handed: Option<std::net::TcpListener
         head_bytes_max: 16 * 1024,
         headers_max: 64,
         connections_max: 64,
+        proxy_protocol: None,
     };
     if let Some(socket) = handed {
         return Listener::on(&settings, socket);

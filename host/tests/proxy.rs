@@ -80,6 +80,7 @@ fn through(parts: &'static [(&'static str, &'static str)]) -> Vec<String> {
             head_bytes_max: 16 * 1024,
             headers_max: 100,
             connections_max: 16,
+            proxy_protocol: None,
         })
         .unwrap();
         let address = listener.address();

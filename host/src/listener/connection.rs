@@ -18,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use tokio::net::TcpStream;
 
+use super::proxy_protocol::{self, Ends, ProxyProtocol};
 use super::registry::{Registry, Ticket};
 use super::timer::HeadTimer;
 use super::{Handle, Settings};
@@ -39,6 +40,7 @@ pub(super) struct Door<H> {
     http: http1::Builder,
     handler: Rc<H>,
     registry: Rc<Registry>,
+    proxy_protocol: Option<ProxyProtocol>,
 }
 
 /// What the requests of one connection share.
@@ -62,13 +64,30 @@ impl<H: Handle> Door<H> {
         if settings.headers_max != HYPER_HEADERS_MAX {
             http.max_headers(settings.headers_max);
         }
-        Self { http, handler, registry }
+        Self { http, handler, registry, proxy_protocol: settings.proxy_protocol.clone() }
     }
 
     /// Serves a connection in a task of its own.
-    pub(super) fn open(&self, stream: TcpStream, address: SocketAddr) {
+    pub(super) fn open(self: &Rc<Self>, mut stream: TcpStream, address: SocketAddr) {
         // Only a connection that is gone already has no address of ours.
         let local = stream.local_addr().unwrap_or(address);
+        if !self.proxy_protocol.as_ref().is_some_and(|proxy| proxy.expects(address.ip())) {
+            return self.serve(stream, (address, local));
+        }
+        let (door, ticket) = (Rc::clone(self), self.registry.enter());
+        let index = ticket.index();
+        let task = tokio::task::spawn_local(async move {
+            let read = proxy_protocol::read(&mut stream).await;
+            drop(ticket);
+            match read {
+                Ok(ends) => door.serve(stream, ends.unwrap_or((address, local))),
+                Err(error) => tracing::warn!(%address, %error, "no PROXY protocol header; the connection is closed"),
+            }
+        });
+        self.registry.seat(index, task.abort_handle());
+    }
+
+    fn serve(&self, stream: TcpStream, (address, local): Ends) {
         let client = Arc::new(Client::new(address, local, None));
         let asked = Rc::new(Cell::new(false));
         let visit = Rc::new(Visit { handler: Rc::clone(&self.handler), client, asked: Rc::clone(&asked) });

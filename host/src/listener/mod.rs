@@ -4,6 +4,7 @@
 //! to a handler and sends back what that gives. Everything it spawns is a local task of the worker.
 
 mod connection;
+mod proxy_protocol;
 mod registry;
 mod socket;
 mod timer;
@@ -25,6 +26,7 @@ use crate::exchange::{Client, Failure};
 use crate::http::Body;
 use crate::shutdown::Draining;
 
+pub use proxy_protocol::ProxyProtocol;
 use registry::Registry;
 
 /// One address to listen on.
@@ -40,6 +42,8 @@ pub struct Settings {
     pub headers_max: usize,
     /// Connections per worker; further ones wait in the kernel's backlog.
     pub connections_max: usize,
+    /// Who says for whom it connects.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 /// What answers requests.
@@ -138,7 +142,7 @@ impl Listener {
         let socket = tokio::net::TcpListener::from_std(self.socket)?;
         let registry = Rc::new(Registry::default());
         let _evict = registry::Evict(Rc::clone(&registry));
-        let door = connection::Door::new(&self.settings, handler, Rc::clone(&registry));
+        let door = Rc::new(connection::Door::new(&self.settings, handler, Rc::clone(&registry)));
         loop {
             let room = registry.room(self.settings.connections_max);
             let accepted = async {
@@ -173,7 +177,7 @@ impl Listener {
 }
 
 /// Starts a connection, or says how long to wait before the next `accept`.
-fn admit<H: Handle>(accepted: io::Result<(TcpStream, SocketAddr)>, door: &connection::Door<H>) -> Option<Duration> {
+fn admit<H: Handle>(accepted: io::Result<(TcpStream, SocketAddr)>, door: &Rc<connection::Door<H>>) -> Option<Duration> {
     match accepted {
         Ok((stream, address)) => {
             // Fails only on a connection that is gone already, which the first read will tell.

@@ -69,6 +69,7 @@ fn settings() -> Settings {
         head_bytes_max: 8192,
         headers_max: 100,
         connections_max: 100,
+        proxy_protocol: None,
     }
 }
 

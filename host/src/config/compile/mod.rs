@@ -20,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 use super::Config;
 use super::file::{self, File};
 use super::problem::Report;
-use crate::http::{Forwarding, ForwardingFields, IncomingForwarding};
+use crate::http::{Forwarding, ForwardingFields, IncomingForwarding, Network};
 use crate::names::Name;
 use crate::plugin::schema::{JsonPath, nearest};
 use crate::telemetry::{LogFormat, LogSettings};
@@ -59,13 +59,18 @@ fn listeners(file: &File, report: &mut Report) -> Vec<(JsonPath, listener::Setti
     let mut listeners: Vec<(JsonPath, listener::Settings)> = Vec::new();
     for (index, written) in file.listeners.iter().flatten().enumerate() {
         let Some(written) = written else { continue };
-        let at = at.index(index).key("address");
+        let of = at.index(index);
+        let at = of.key("address");
         let Some(address) = written.address.as_deref().and_then(|text| address::socket(text, &at, report)) else {
             continue;
         };
         if let Some(other) = taken(&listeners, address) {
             report.add(&at, format!("{address} is the address of {other}, too"), "give each its own port");
         }
+        let proxy_protocol = written.proxy_protocol.as_ref().map(|written| {
+            let from = networks(written.from.as_deref(), &of.key("proxy_protocol").key("from"), report);
+            listener::ProxyProtocol { from }
+        });
         listeners.push((
             at,
             listener::Settings {
@@ -74,10 +79,27 @@ fn listeners(file: &File, report: &mut Report) -> Vec<(JsonPath, listener::Setti
                 head_bytes_max: size(written.head_bytes_max.unwrap_or(file::Listener::HEAD_BYTES_MAX)),
                 headers_max: size(written.headers_max.unwrap_or(file::Listener::HEADERS_MAX)),
                 connections_max: size(written.connections_max.unwrap_or(file::Listener::CONNECTIONS_MAX)),
+                proxy_protocol,
             },
         ));
     }
     listeners
+}
+
+/// Reads a list of networks.
+fn networks(written: Option<&[Option<String>]>, at: &JsonPath, report: &mut Report) -> Vec<Network> {
+    let mut networks = Vec::new();
+    for (index, text) in written.unwrap_or_default().iter().enumerate() {
+        match text.as_deref().map(|text| (text, text.parse())) {
+            Some((_, Ok(network))) => networks.push(network),
+            Some((text, Err(_))) => {
+                let remedy = "write one such as \"10.0.0.0/8\", \"2001:db8::/32\" or \"192.0.2.1\"";
+                report.add(&at.index(index), format!("{text:?} is not a network"), remedy);
+            }
+            None => {}
+        }
+    }
+    networks
 }
 
 fn admin(file: &File, listeners: &[(JsonPath, listener::Settings)], report: &mut Report) -> Option<SocketAddr> {

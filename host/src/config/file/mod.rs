@@ -87,6 +87,17 @@ pub(super) struct Listener {
     /// Most connections per worker. Further ones wait.
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = Listener::CONNECTIONS_MAX))]
     pub(super) connections_max: Option<u64>,
+    /// Who says by the PROXY protocol (version 1 or 2) for whom it connects.
+    pub(super) proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// Load balancers in front of us that send the PROXY protocol.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProxyProtocol {
+    /// Their networks. Each of their connections must begin with a header; nobody else's may.
+    #[schemars(required, length(min = 1), extend("examples" = [["10.0.0.0/8", "2001:db8::/32"], ["192.0.2.1"]]))]
+    pub(super) from: Option<Vec<Option<String>>>,
 }
 
 impl Listener {
