@@ -80,6 +80,7 @@ pub(crate) fn listener(address: SocketAddr, handed: Option<std::net::TcpListener
         headers_max: 64,
         connections_max: 64,
         proxy_protocol: None,
+        tls: None,
     };
     if let Some(socket) = handed {
         return Listener::on(&settings, socket);

@@ -8,7 +8,7 @@
 //! | 4 assembly | [`gateway`], [`generation`], `worker`, [`admin`], [`config`] |
 //! | 3 door and hall | [`listener`], [`pipeline`] |
 //! | 2 stations | [`router`], [`cache`], [`upstream`], [`plugin`], [`traffic`] |
-//! | 1 ground | [`telemetry`], [`exchange`], [`http`], [`names`], [`time`], [`shutdown`] |
+//! | 1 ground | [`telemetry`], [`tls`], [`exchange`], [`http`], [`names`], [`time`], [`shutdown`] |
 
 pub mod cli;
 
@@ -33,3 +33,4 @@ pub mod names;
 pub mod shutdown;
 pub mod telemetry;
 pub mod time;
+pub mod tls;

@@ -81,6 +81,7 @@ fn through(parts: &'static [(&'static str, &'static str)]) -> Vec<String> {
             headers_max: 100,
             connections_max: 16,
             proxy_protocol: None,
+            tls: None,
         })
         .unwrap();
         let address = listener.address();

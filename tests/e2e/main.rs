@@ -22,3 +22,4 @@ mod plugins_jwt;
 mod plugins_timing;
 mod proxy;
 mod swap;
+mod tls;

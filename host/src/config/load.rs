@@ -64,7 +64,8 @@ pub fn examine(
     let folder = path.parent().unwrap_or(Path::new(""));
     let included = include::expand(&mut document, folder, &mut report);
     let file = shape::check(&mut document, &variables, &mut report);
-    let config = Config { included, ..compile::compile(&file, folder, &mut report) };
+    let mut config = compile::compile(&file, folder, &mut report);
+    config.included.extend(included);
     let problems = (!report.is_empty()).then(|| report.into_problems(&document, &provenance, overlays));
     (Some(config), problems)
 }

@@ -42,7 +42,7 @@ pub struct Tls {
     /// The protocol version, as in `TLSv1.3`.
     pub version: &'static str,
     /// The cipher suite by its IANA name.
-    pub cipher: &'static str,
+    pub cipher: Box<str>,
     /// The host that the client asked for (RFC 6066 section 3), lowercase.
     pub server_name: Option<Box<str>>,
     /// The client's certificate, where it showed one and it was verified.

@@ -167,6 +167,12 @@ impl Gateway {
         {
             tracing::warn!("listeners, workers, admin and cache sizes take effect at the next start");
         }
+        for settings in &new.listeners {
+            let running = self.tls.iter().find(|(address, _)| *address == settings.address);
+            if let (Some((_, slot)), Some(tls)) = (running, &settings.tls) {
+                slot.replace(tls.slot.acceptor());
+            }
+        }
         for (name, code, _) in self.generation.roster.plugins() {
             let known = before.roster.plugins().find(|(known, _, _)| *known == name);
             if known.is_none_or(|(_, before, _)| before.hash != code.hash) {

@@ -26,7 +26,7 @@ use crate::plugin::metrics::Registry;
 use crate::plugin::{Change, Folder, Problem, Roster, Services, Watch};
 use crate::shutdown::Draining;
 use crate::traffic::Pressure;
-use crate::{time, worker};
+use crate::{time, tls, worker};
 
 use change::{Followed, Refused};
 use control::Event;
@@ -51,6 +51,8 @@ pub struct Gateway {
     events: mpsc::Receiver<Event>,
     control: Control,
     sockets: Sockets,
+    /// What the running listeners accept TLS by, by the address in the configuration.
+    tls: Vec<(std::net::SocketAddr, tls::Slot)>,
     watch: Option<Watch>,
     /// What `watch` watches.
     followed: Followed,
@@ -132,6 +134,7 @@ impl Gateway {
             events: orders.events,
             control,
             sockets: orders.sockets,
+            tls: Vec::new(),
             watch: None,
             followed: Followed::default(),
             refused: None,
@@ -155,6 +158,7 @@ impl Gateway {
         for settings in &config.listeners {
             let address = settings.address;
             let failed = |error| StartError::Listen { address, error };
+            self.tls.extend(settings.tls.as_ref().map(|tls| (address, tls.slot.clone())));
             let handed = inherited.sockets(address, &wanted);
             let bound = Listener::open_for(settings, config.workers, handed).map_err(failed)?;
             for (index, listener) in bound.into_iter().enumerate() {

@@ -16,14 +16,17 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use super::handshake::{self, Tls};
 use super::proxy_protocol::{self, Ends, ProxyProtocol};
 use super::registry::{Registry, Ticket};
 use super::timer::HeadTimer;
 use super::{Handle, Settings};
 use crate::exchange::Client;
 use crate::http::{Body, Transport, settle_length};
+use crate::tls::facts;
 
 /// hyper's own limit. It parses into the stack up to here; a higher limit costs an allocation per request.
 const HYPER_HEADERS_MAX: usize = 100;
@@ -41,6 +44,7 @@ pub(super) struct Door<H> {
     handler: Rc<H>,
     registry: Rc<Registry>,
     proxy_protocol: Option<ProxyProtocol>,
+    tls: Option<Tls>,
 }
 
 /// What the requests of one connection share.
@@ -64,42 +68,58 @@ impl<H: Handle> Door<H> {
         if settings.headers_max != HYPER_HEADERS_MAX {
             http.max_headers(settings.headers_max);
         }
-        Self { http, handler, registry, proxy_protocol: settings.proxy_protocol.clone() }
+        let (proxy_protocol, tls) = (settings.proxy_protocol.clone(), settings.tls.clone());
+        Self { http, handler, registry, proxy_protocol, tls }
     }
 
     /// Serves a connection in a task of its own.
-    pub(super) fn open(self: &Rc<Self>, mut stream: TcpStream, address: SocketAddr) {
-        // Only a connection that is gone already has no address of ours.
-        let local = stream.local_addr().unwrap_or(address);
-        if !self.proxy_protocol.as_ref().is_some_and(|proxy| proxy.expects(address.ip())) {
-            return self.serve(stream, (address, local));
-        }
+    pub(super) fn open(self: &Rc<Self>, stream: TcpStream, address: SocketAddr) {
         let (door, ticket) = (Rc::clone(self), self.registry.enter());
         let index = ticket.index();
-        let task = tokio::task::spawn_local(async move {
-            let read = proxy_protocol::read(&mut stream).await;
-            drop(ticket);
-            match read {
-                Ok(ends) => door.serve(stream, ends.unwrap_or((address, local))),
-                Err(error) => tracing::warn!(%address, %error, "no PROXY protocol header; the connection is closed"),
-            }
-        });
+        let task = tokio::task::spawn_local(async move { door.admit(stream, address, ticket).await });
         self.registry.seat(index, task.abort_handle());
     }
 
-    fn serve(&self, stream: TcpStream, (address, local): Ends) {
-        let client = Arc::new(Client::new(address, local, None));
+    /// What comes before the first request: who the client is, and TLS.
+    async fn admit(&self, mut stream: TcpStream, address: SocketAddr, ticket: Ticket) {
+        // Only a connection that is gone already has no address of ours.
+        let local = stream.local_addr().unwrap_or(address);
+        let mut ends = (address, local);
+        if self.proxy_protocol.as_ref().is_some_and(|proxy| proxy.expects(address.ip())) {
+            match proxy_protocol::read(&mut stream).await {
+                Ok(told) => ends = told.unwrap_or(ends),
+                Err(error) => {
+                    return tracing::warn!(%address, %error, "no PROXY protocol header; the connection is closed");
+                }
+            }
+        }
+        match &self.tls {
+            None => self.serve(stream, Client::new(ends.0, ends.1, None), ticket).await,
+            // Apart, so that a connection without TLS does not need the room for it.
+            Some(tls) => Box::pin(self.serve_tls(tls, stream, ends, ticket)).await,
+        }
+    }
+
+    async fn serve_tls(&self, tls: &Tls, stream: TcpStream, (address, local): Ends, ticket: Ticket) {
+        match handshake::accept(tls, stream).await {
+            Ok(stream) => {
+                let client = Client::new(address, local, Some(facts(stream.get_ref().1)));
+                self.serve(stream, client, ticket).await;
+            }
+            // Anybody can cause it: a scan, a client that distrusts us.
+            Err(error) => tracing::debug!(%address, %error, "no TLS"),
+        }
+    }
+
+    async fn serve<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: T, client: Client, ticket: Ticket) {
         let asked = Rc::new(Cell::new(false));
-        let visit = Rc::new(Visit { handler: Rc::clone(&self.handler), client, asked: Rc::clone(&asked) });
+        let handler = Rc::clone(&self.handler);
+        let visit = Rc::new(Visit { handler, client: Arc::new(client), asked: Rc::clone(&asked) });
         let service = service_fn(move |request| {
             let visit = Rc::clone(&visit);
             async move { Ok::<_, Infallible>(answer(&visit, request).await) }
         });
-        let http = self.http.serve_connection(Transport::new(stream), service);
-        let ticket = self.registry.enter();
-        let index = ticket.index();
-        let task = tokio::task::spawn_local(run(http, ticket, asked));
-        self.registry.seat(index, task.abort_handle());
+        run(self.http.serve_connection(Transport::new(stream), service), ticket, asked).await;
     }
 }
 
@@ -113,8 +133,9 @@ async fn answer<H: Handle>(visit: &Visit<H>, request: ::http::Request<Incoming>)
     response
 }
 
-async fn run<S>(http: http1::Connection<Transport<TcpStream>, S>, ticket: Ticket, asked: Rc<Cell<bool>>)
+async fn run<T, S>(http: http1::Connection<Transport<T>, S>, ticket: Ticket, asked: Rc<Cell<bool>>)
 where
+    T: AsyncRead + AsyncWrite + Unpin,
     S: hyper::service::HttpService<Incoming, ResBody = Body>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {

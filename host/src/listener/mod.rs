@@ -4,6 +4,7 @@
 //! to a handler and sends back what that gives. Everything it spawns is a local task of the worker.
 
 mod connection;
+mod handshake;
 mod proxy_protocol;
 mod registry;
 mod socket;
@@ -26,6 +27,7 @@ use crate::exchange::{Client, Failure};
 use crate::http::Body;
 use crate::shutdown::Draining;
 
+pub use handshake::Tls;
 pub use proxy_protocol::ProxyProtocol;
 use registry::Registry;
 
@@ -44,6 +46,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Who says for whom it connects.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// How it accepts TLS; without, it speaks cleartext.
+    pub tls: Option<Tls>,
 }
 
 /// What answers requests.

@@ -70,6 +70,7 @@ fn settings() -> Settings {
         headers_max: 100,
         connections_max: 100,
         proxy_protocol: None,
+        tls: None,
     }
 }
 

@@ -9,10 +9,11 @@ mod handler;
 mod pattern;
 mod plugins;
 mod routes;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
@@ -29,7 +30,8 @@ use crate::{cache, listener, traffic, upstream};
 /// Checks and compiles a file that stands in `folder`.
 pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config {
     let root = JsonPath::root();
-    let listeners = listeners(file, report);
+    let mut included = Vec::new();
+    let listeners = listeners(file, (folder, &mut included), report);
     let admin = admin(file, &listeners, report);
     let upstreams = upstreams(file, report);
     let plugins = plugins::compile(file, folder, report);
@@ -40,7 +42,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
             None | Some(0) => cores(),
             Some(workers) => size(workers),
         },
-        included: Vec::new(),
+        included,
         listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
         admin,
         drain_timeout: millis(file.drain_timeout_ms, file::DRAIN_TIMEOUT_MS),
@@ -54,7 +56,11 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
     }
 }
 
-fn listeners(file: &File, report: &mut Report) -> Vec<(JsonPath, listener::Settings)> {
+fn listeners(
+    file: &File,
+    (folder, included): (&Path, &mut Vec<PathBuf>),
+    report: &mut Report,
+) -> Vec<(JsonPath, listener::Settings)> {
     let at = JsonPath::root().key("listeners");
     let mut listeners: Vec<(JsonPath, listener::Settings)> = Vec::new();
     for (index, written) in file.listeners.iter().flatten().enumerate() {
@@ -71,6 +77,8 @@ fn listeners(file: &File, report: &mut Report) -> Vec<(JsonPath, listener::Setti
             let from = networks(written.from.as_deref(), &of.key("proxy_protocol").key("from"), report);
             listener::ProxyProtocol { from }
         });
+        let tls = written.tls.as_ref();
+        let tls = tls.and_then(|written| tls::listener(written, (folder, included), &of.key("tls"), report));
         listeners.push((
             at,
             listener::Settings {
@@ -80,6 +88,7 @@ fn listeners(file: &File, report: &mut Report) -> Vec<(JsonPath, listener::Setti
                 headers_max: size(written.headers_max.unwrap_or(file::Listener::HEADERS_MAX)),
                 connections_max: size(written.connections_max.unwrap_or(file::Listener::CONNECTIONS_MAX)),
                 proxy_protocol,
+                tls,
             },
         ));
     }

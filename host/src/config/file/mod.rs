@@ -4,6 +4,7 @@
 //! value gets this far and stands here as `None`, so that the rest of the file can still be checked. Doc comments
 //! are the descriptions in `config/portcullis.schema.json`; defaults are named here and applied in `compile`.
 
+mod listener_tls;
 mod plugins;
 mod routes;
 mod schema;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 use crate::{cache, traffic};
 
+pub(super) use listener_tls::{ListenerTls, TlsClientMode, TlsVersion, UnknownHost};
 pub(super) use plugins::{Chain, FailurePolicy, InstanceMode, Limits, Plugins, Unlisted};
 pub(super) use routes::{HeaderValues, Proxy, Redirect, Respond, Route, RouteOverride, RoutePlugin};
 pub use schema::schema;
@@ -89,6 +91,8 @@ pub(super) struct Listener {
     pub(super) connections_max: Option<u64>,
     /// Who says by the PROXY protocol (version 1 or 2) for whom it connects.
     pub(super) proxy_protocol: Option<ProxyProtocol>,
+    /// Speak TLS.
+    pub(super) tls: Option<ListenerTls>,
 }
 
 /// Load balancers in front of us that send the PROXY protocol.
