@@ -82,6 +82,7 @@ fn through(parts: &'static [(&'static str, &'static str)]) -> Vec<String> {
             connections_max: 16,
             proxy_protocol: None,
             tls: None,
+            http1: listener::Http1::default(),
         })
         .unwrap();
         let address = listener.address();

@@ -1,75 +1,30 @@
-//! One client connection: hyper's HTTP/1.1 around a handler.
-//!
-//! States: reading a head → handling → writing → reading the next head … → ended. Draining turns the next "reading a head"
-//! into "ended".
+//! One client connection from `accept` on: who the client is, TLS, and then the version of HTTP that it speaks.
 
-use std::cell::Cell;
-use std::convert::Infallible;
-use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http_body::Body as _;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::handshake::{self, Tls};
-use super::proxy_protocol::{self, Ends, ProxyProtocol};
+use super::http1::{self, Ended};
+use super::proxy_protocol::{self, Ends};
 use super::registry::{Registry, Ticket};
-use super::timer::HeadTimer;
 use super::{Handle, Settings};
 use crate::exchange::Client;
-use crate::http::{Body, Transport, settle_length};
 use crate::tls::facts;
-
-/// hyper's own limit. It parses into the stack up to here; a higher limit costs an allocation per request.
-const HYPER_HEADERS_MAX: usize = 100;
-/// Bytes that are buffered per connection and direction at most. hyper's default of 408 KiB buys nothing on a stream that
-/// is passed on as it comes, and is a lot of memory times all connections.
-const BUFFER_BYTES_MAX: usize = 128 * 1024;
-
-/// How long a connection that has not sent anything yet is waited for when the gateway drains. Its client has just connected
-/// and has every reason to believe that its request will be answered.
-const FRESH_GRACE: Duration = Duration::from_secs(1);
 
 /// Opens connections.
 pub(super) struct Door<H> {
-    http: http1::Builder,
+    settings: Rc<Settings>,
     handler: Rc<H>,
     registry: Rc<Registry>,
-    proxy_protocol: Option<ProxyProtocol>,
-    tls: Option<Tls>,
-}
-
-/// What the requests of one connection share.
-struct Visit<H> {
-    handler: Rc<H>,
-    client: Arc<Client>,
-    /// Whether a request has been read.
-    asked: Rc<Cell<bool>>,
 }
 
 impl<H: Handle> Door<H> {
     pub(super) fn new(settings: &Settings, handler: Rc<H>, registry: Rc<Registry>) -> Self {
-        let mut http = http1::Builder::new();
-        http.timer(HeadTimer::default())
-            .header_read_timeout(settings.head_timeout)
-            .max_header_size(settings.head_bytes_max)
-            .max_buf_size(BUFFER_BYTES_MAX.max(settings.head_bytes_max))
-            .keep_alive(true)
-            // A client that closes its side has gone away, as for nginx: what it asked for is not worth finishing.
-            .half_close(false);
-        if settings.headers_max != HYPER_HEADERS_MAX {
-            http.max_headers(settings.headers_max);
-        }
-        let (proxy_protocol, tls) = (settings.proxy_protocol.clone(), settings.tls.clone());
-        Self { http, handler, registry, proxy_protocol, tls }
+        Self { settings: Rc::new(settings.clone()), handler, registry }
     }
 
     /// Serves a connection in a task of its own.
@@ -85,7 +40,7 @@ impl<H: Handle> Door<H> {
         // Only a connection that is gone already has no address of ours.
         let local = stream.local_addr().unwrap_or(address);
         let mut ends = (address, local);
-        if self.proxy_protocol.as_ref().is_some_and(|proxy| proxy.expects(address.ip())) {
+        if self.settings.proxy_protocol.as_ref().is_some_and(|proxy| proxy.expects(address.ip())) {
             match proxy_protocol::read(&mut stream).await {
                 Ok(told) => ends = told.unwrap_or(ends),
                 Err(error) => {
@@ -93,7 +48,7 @@ impl<H: Handle> Door<H> {
                 }
             }
         }
-        match &self.tls {
+        match &self.settings.tls {
             None => self.serve(stream, Client::new(ends.0, ends.1, None), ticket).await,
             // Apart, so that a connection without TLS does not need the room for it.
             Some(tls) => Box::pin(self.serve_tls(tls, stream, ends, ticket)).await,
@@ -111,56 +66,13 @@ impl<H: Handle> Door<H> {
         }
     }
 
-    async fn serve<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: T, client: Client, ticket: Ticket) {
-        let asked = Rc::new(Cell::new(false));
-        let handler = Rc::clone(&self.handler);
-        let visit = Rc::new(Visit { handler, client: Arc::new(client), asked: Rc::clone(&asked) });
-        let service = service_fn(move |request| {
-            let visit = Rc::clone(&visit);
-            async move { Ok::<_, Infallible>(answer(&visit, request).await) }
-        });
-        run(self.http.serve_connection(Transport::new(stream), service), ticket, asked).await;
-    }
-}
-
-async fn answer<H: Handle>(visit: &Visit<H>, request: ::http::Request<Incoming>) -> ::http::Response<Body> {
-    visit.asked.set(true);
-    let method = request.method().clone();
-    let request = request.map(Body::Incoming);
-    let mut response = visit.handler.handle(&visit.client, request).await;
-    let (status, exact) = (response.status(), response.body().size_hint().exact());
-    settle_length(&method, status, response.headers_mut(), exact);
-    response
-}
-
-async fn run<T, S>(http: http1::Connection<Transport<T>, S>, ticket: Ticket, asked: Rc<Cell<bool>>)
-where
-    T: AsyncRead + AsyncWrite + Unpin,
-    S: hyper::service::HttpService<Incoming, ResBody = Body>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let mut http = pin!(http);
-    let mut told = false;
-    let mut grace = None;
-    let ended = poll_fn(|cx| {
-        ticket.remember(cx);
-        let polled = http.as_mut().poll(cx);
-        if polled.is_ready() || told || !ticket.draining() {
-            return polled;
+    async fn serve<S>(&self, stream: S, client: Client, ticket: Ticket)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let client = Arc::new(client);
+        match http1::serve(stream, &*self.handler, &client, &self.settings, &ticket).await {
+            Ended::Closed | Ended::Preface(..) => {}
         }
-        if !asked.get() {
-            let grace = grace.get_or_insert_with(|| Box::pin(tokio::time::sleep(FRESH_GRACE)));
-            if grace.as_mut().poll(cx).is_pending() {
-                return polled;
-            }
-        }
-        // First looked for a request that is here already, then told to stop: that request is still answered.
-        told = true;
-        http.as_mut().graceful_shutdown();
-        http.as_mut().poll(cx)
-    })
-    .await;
-    if let Err(error) = ended {
-        tracing::debug!(%error, "client connection ended early");
     }
 }

@@ -4,11 +4,12 @@
 //! to a handler and sends back what that gives. Everything it spawns is a local task of the worker.
 
 mod connection;
+mod date;
 mod handshake;
+mod http1;
 mod proxy_protocol;
 mod registry;
 mod socket;
-mod timer;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
@@ -28,6 +29,7 @@ use crate::http::Body;
 use crate::shutdown::Draining;
 
 pub use handshake::Tls;
+pub use http1::Http1;
 pub use proxy_protocol::ProxyProtocol;
 use registry::Registry;
 
@@ -36,12 +38,14 @@ use registry::Registry;
 pub struct Settings {
     /// Where. Port 0 takes a free one.
     pub address: SocketAddr,
-    /// Longest time for a request head to arrive, and for the next request on a kept-alive connection.
+    /// Longest time for a request head to arrive, however its bytes come.
     pub head_timeout: Duration,
     /// Longest request head, in bytes; over it the answer is 431.
     pub head_bytes_max: usize,
     /// Most header fields in a request; over it the answer is 431.
     pub headers_max: usize,
+    /// How HTTP/1.1 is spoken.
+    pub http1: Http1,
     /// Connections per worker; further ones wait in the kernel's backlog.
     pub connections_max: usize,
     /// Who says for whom it connects.

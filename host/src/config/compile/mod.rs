@@ -89,10 +89,24 @@ fn listeners(
                 connections_max: size(written.connections_max.unwrap_or(file::Listener::CONNECTIONS_MAX)),
                 proxy_protocol,
                 tls,
+                http1: http1(written),
             },
         ));
     }
     listeners
+}
+
+fn http1(written: &file::Listener) -> listener::Http1 {
+    let defaults = listener::Http1::default();
+    let time = |written: Option<u64>, default| written.map_or(default, Duration::from_millis);
+    listener::Http1 {
+        idle_timeout: time(written.idle_timeout_ms, defaults.idle_timeout),
+        body_timeout: time(written.body_timeout_ms, defaults.body_timeout),
+        body_rate_min: written.body_rate_min.unwrap_or(defaults.body_rate_min),
+        write_timeout: time(written.write_timeout_ms, defaults.write_timeout),
+        target_bytes_max: written.target_bytes_max.map_or(defaults.target_bytes_max, size),
+        requests_max: written.requests_max.or(defaults.requests_max),
+    }
 }
 
 /// Reads a list of networks.

@@ -77,7 +77,7 @@ pub(super) struct Listener {
     /// IP address and port.
     #[schemars(required, extend("examples" = ["127.0.0.1:8080", "0.0.0.0:80", "[::]:80"]))]
     pub(super) address: Option<String>,
-    /// Longest time for a request head to arrive, and for the next request on a kept-alive connection, in milliseconds.
+    /// Longest time for a request head to arrive, however its bytes come, in milliseconds. Over it the answer is 408.
     #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Listener::HEAD_TIMEOUT_MS))]
     pub(super) head_timeout_ms: Option<u64>,
     /// Longest request head, in bytes. Over it the answer is 431.
@@ -86,6 +86,24 @@ pub(super) struct Listener {
     /// Most header fields in a request. Over it the answer is 431.
     #[schemars(range(min = 1, max = 10_000), extend("default" = Listener::HEADERS_MAX))]
     pub(super) headers_max: Option<u64>,
+    /// Longest time that a connection is kept while nothing is asked, in milliseconds.
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Listener::IDLE_TIMEOUT_MS))]
+    pub(super) idle_timeout_ms: Option<u64>,
+    /// Longest time between two pieces of a request body, in milliseconds. Over it the answer is 408.
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Listener::BODY_TIMEOUT_MS))]
+    pub(super) body_timeout_ms: Option<u64>,
+    /// Slowest request body, in bytes per second over ten seconds and longer. Below it the answer is 408.
+    #[schemars(range(max = 1_u64 << 40), extend("default" = Listener::BODY_RATE_MIN))]
+    pub(super) body_rate_min: Option<u64>,
+    /// Longest time that a client may leave a response unread, in milliseconds.
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Listener::WRITE_TIMEOUT_MS))]
+    pub(super) write_timeout_ms: Option<u64>,
+    /// Longest request target, in bytes. Over it the answer is 414.
+    #[schemars(range(min = 64, max = 16_777_216), extend("default" = Listener::TARGET_BYTES_MAX))]
+    pub(super) target_bytes_max: Option<u64>,
+    /// Most requests on one connection. Absent: any number.
+    #[schemars(range(min = 1, max = 1_u64 << 50))]
+    pub(super) requests_max: Option<u64>,
     /// Most connections per worker. Further ones wait.
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = Listener::CONNECTIONS_MAX))]
     pub(super) connections_max: Option<u64>,
@@ -105,11 +123,21 @@ pub(super) struct ProxyProtocol {
 }
 
 impl Listener {
+    /// A head fits into a packet or two; who takes longer is not sending it.
+    pub(super) const HEAD_TIMEOUT_MS: u64 = 10_000;
     /// As long as nginx keeps an idle connection.
-    pub(super) const HEAD_TIMEOUT_MS: u64 = 75_000;
-    /// Room for large cookies. Below 8 KiB (the lower limit) hyper's read buffer does not work.
+    pub(super) const IDLE_TIMEOUT_MS: u64 = 75_000;
+    /// Long for any line, short for somebody who wants to hold a connection.
+    pub(super) const BODY_TIMEOUT_MS: u64 = 15_000;
+    /// Slower than any line that still is one.
+    pub(super) const BODY_RATE_MIN: u64 = 100;
+    /// As in nginx.
+    pub(super) const WRITE_TIMEOUT_MS: u64 = 60_000;
+    /// As in Apache and nginx.
+    pub(super) const TARGET_BYTES_MAX: u64 = 8 * 1024;
+    /// Room for large cookies.
     pub(super) const HEAD_BYTES_MAX: u64 = 64 * 1024;
-    /// hyper's own limit, for which it needs no allocation.
+    /// As in Apache and HAProxy.
     pub(super) const HEADERS_MAX: u64 = 100;
     /// Below the usual limit of 65 536 descriptors on four workers.
     pub(super) const CONNECTIONS_MAX: u64 = 16_000;
