@@ -81,6 +81,7 @@ pub(crate) fn listener(address: SocketAddr, handed: Option<std::net::TcpListener
         connections_max: 64,
         proxy_protocol: None,
         tls: None,
+        http2: crate::listener::Http2::default(),
     };
     if let Some(socket) = handed {
         return Listener::on(&settings, socket);

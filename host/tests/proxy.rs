@@ -82,6 +82,7 @@ fn through(parts: &'static [(&'static str, &'static str)]) -> Vec<String> {
             connections_max: 16,
             proxy_protocol: None,
             tls: None,
+            http2: listener::Http2::default(),
         })
         .unwrap();
         let address = listener.address();

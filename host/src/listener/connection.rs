@@ -10,20 +10,22 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::handshake::{self, Tls};
 use super::proxy_protocol::{self, Ends, ProxyProtocol};
 use super::registry::{Registry, Ticket};
 use super::timer::HeadTimer;
-use super::{Handle, Settings};
+use super::{Handle, Settings, http2};
 use crate::exchange::Client;
 use crate::http::{Body, Transport, settle_length};
 use crate::tls::facts;
@@ -45,6 +47,7 @@ pub(super) struct Door<H> {
     registry: Rc<Registry>,
     proxy_protocol: Option<ProxyProtocol>,
     tls: Option<Tls>,
+    settings: Rc<Settings>,
 }
 
 /// What the requests of one connection share.
@@ -69,7 +72,7 @@ impl<H: Handle> Door<H> {
             http.max_headers(settings.headers_max);
         }
         let (proxy_protocol, tls) = (settings.proxy_protocol.clone(), settings.tls.clone());
-        Self { http, handler, registry, proxy_protocol, tls }
+        Self { http, handler, registry, proxy_protocol, tls, settings: Rc::new(settings.clone()) }
     }
 
     /// Serves a connection in a task of its own.
@@ -94,7 +97,15 @@ impl<H: Handle> Door<H> {
             }
         }
         match &self.tls {
-            None => self.serve(stream, Client::new(ends.0, ends.1, None), ticket).await,
+            None => {
+                let client = Client::new(ends.0, ends.1, None);
+                let limited = tokio::time::timeout(self.settings.head_timeout, speaks_http2(&stream, &ticket));
+                let begins = limited.await.unwrap_or(false);
+                if self.settings.http2.enabled && begins {
+                    return Box::pin(self.serve_http2(stream, client, ticket)).await;
+                }
+                self.serve(stream, client, ticket).await;
+            }
             // Apart, so that a connection without TLS does not need the room for it.
             Some(tls) => Box::pin(self.serve_tls(tls, stream, ends, ticket)).await,
         }
@@ -104,11 +115,19 @@ impl<H: Handle> Door<H> {
         match handshake::accept(tls, stream).await {
             Ok(stream) => {
                 let client = Client::new(address, local, Some(facts(stream.get_ref().1)));
+                if self.settings.http2.enabled && stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                    return self.serve_http2(stream, client, ticket).await;
+                }
                 self.serve(stream, client, ticket).await;
             }
             // Anybody can cause it: a scan, a client that distrusts us.
             Err(error) => tracing::debug!(%address, %error, "no TLS"),
         }
+    }
+
+    async fn serve_http2<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: T, client: Client, ticket: Ticket) {
+        let (handler, settings) = (Rc::clone(&self.handler), Rc::clone(&self.settings));
+        http2::serve(stream, BytesMut::new(), handler, Arc::new(client), settings, ticket).await;
     }
 
     async fn serve<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: T, client: Client, ticket: Ticket) {
@@ -121,6 +140,24 @@ impl<H: Handle> Door<H> {
         });
         run(self.http.serve_connection(Transport::new(stream), service), ticket, asked).await;
     }
+}
+
+/// Whether a connection begins as HTTP/2 does (RFC 9113 section 3.3). Looks at as few bytes as tell, and takes none.
+async fn speaks_http2(stream: &TcpStream, ticket: &Ticket) -> bool {
+    let mut start = [0; 4];
+    poll_fn(|cx| {
+        ticket.remember(cx);
+        if ticket.draining() {
+            return Poll::Ready(false);
+        }
+        let mut buffer = ReadBuf::new(&mut start);
+        match stream.poll_peek(cx, &mut buffer) {
+            Poll::Pending => Poll::Pending,
+            // No method of HTTP/1 begins with these.
+            Poll::Ready(peeked) => Poll::Ready(peeked.is_ok() && http2::PREFACE.starts_with(&start)),
+        }
+    })
+    .await
 }
 
 async fn answer<H: Handle>(visit: &Visit<H>, request: ::http::Request<Incoming>) -> ::http::Response<Body> {

@@ -4,7 +4,10 @@
 //! to a handler and sends back what that gives. Everything it spawns is a local task of the worker.
 
 mod connection;
+mod date;
 mod handshake;
+mod hpack;
+mod http2;
 mod proxy_protocol;
 mod registry;
 mod socket;
@@ -28,7 +31,9 @@ use crate::http::Body;
 use crate::shutdown::Draining;
 
 pub use handshake::Tls;
+pub use http2::{Allowance, Http2};
 pub use proxy_protocol::ProxyProtocol;
+
 use registry::Registry;
 
 /// One address to listen on.
@@ -48,6 +53,8 @@ pub struct Settings {
     pub proxy_protocol: Option<ProxyProtocol>,
     /// How it accepts TLS; without, it speaks cleartext.
     pub tls: Option<Tls>,
+    /// How HTTP/2 is spoken.
+    pub http2: Http2,
 }
 
 /// What answers requests.

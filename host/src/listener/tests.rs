@@ -71,6 +71,7 @@ fn settings() -> Settings {
         connections_max: 100,
         proxy_protocol: None,
         tls: None,
+        http2: Http2::default(),
     }
 }
 

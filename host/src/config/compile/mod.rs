@@ -6,6 +6,7 @@
 
 mod address;
 mod handler;
+mod http2;
 mod pattern;
 mod plugins;
 mod routes;
@@ -89,6 +90,7 @@ fn listeners(
                 connections_max: size(written.connections_max.unwrap_or(file::Listener::CONNECTIONS_MAX)),
                 proxy_protocol,
                 tls,
+                http2: http2::compile(written.http2.as_ref()),
             },
         ));
     }
