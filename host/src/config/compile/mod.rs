@@ -78,8 +78,10 @@ fn listeners(
             let from = networks(written.from.as_deref(), &of.key("proxy_protocol").key("from"), report);
             listener::ProxyProtocol { from }
         });
+        let http2 = http2::compile(written.http2.as_ref());
+        let protocols = tls::PROTOCOLS.get(usize::from(!http2.enabled)..).unwrap_or_default();
         let tls = written.tls.as_ref();
-        let tls = tls.and_then(|written| tls::listener(written, (folder, included), &of.key("tls"), report));
+        let tls = tls.and_then(|written| tls::listener(written, protocols, (folder, included), &of.key("tls"), report));
         listeners.push((
             at,
             listener::Settings {
@@ -90,7 +92,7 @@ fn listeners(
                 connections_max: size(written.connections_max.unwrap_or(file::Listener::CONNECTIONS_MAX)),
                 proxy_protocol,
                 tls,
-                http2: http2::compile(written.http2.as_ref()),
+                http2,
             },
         ));
     }
