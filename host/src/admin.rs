@@ -82,6 +82,7 @@ pub(crate) fn listener(address: SocketAddr, handed: Option<std::net::TcpListener
         proxy_protocol: None,
         tls: None,
         http1: listener::Http1::default(),
+        http2: crate::listener::Http2::default(),
     };
     if let Some(socket) = handed {
         return Listener::on(&settings, socket);

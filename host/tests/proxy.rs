@@ -83,6 +83,7 @@ fn through(parts: &'static [(&'static str, &'static str)]) -> Vec<String> {
             proxy_protocol: None,
             tls: None,
             http1: listener::Http1::default(),
+            http2: listener::Http2::default(),
         })
         .unwrap();
         let address = listener.address();

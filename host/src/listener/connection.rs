@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -11,7 +12,7 @@ use super::handshake::{self, Tls};
 use super::http1::{self, Ended};
 use super::proxy_protocol::{self, Ends};
 use super::registry::{Registry, Ticket};
-use super::{Handle, Settings};
+use super::{Handle, Settings, http2};
 use crate::exchange::Client;
 use crate::tls::facts;
 
@@ -59,6 +60,9 @@ impl<H: Handle> Door<H> {
         match handshake::accept(tls, stream).await {
             Ok(stream) => {
                 let client = Client::new(address, local, Some(facts(stream.get_ref().1)));
+                if self.settings.http2.enabled && stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                    return self.serve_http2(stream, BytesMut::new(), Arc::new(client), ticket).await;
+                }
                 self.serve(stream, client, ticket).await;
             }
             // Anybody can cause it: a scan, a client that distrusts us.
@@ -72,7 +76,16 @@ impl<H: Handle> Door<H> {
     {
         let client = Arc::new(client);
         match http1::serve(stream, &*self.handler, &client, &self.settings, &ticket).await {
-            Ended::Closed | Ended::Preface(..) => {}
+            Ended::Closed => {}
+            // Apart, so that a connection without it does not need the room for it.
+            Ended::Preface(stream, read) => Box::pin(self.serve_http2(stream, read, client, ticket)).await,
         }
+    }
+
+    async fn serve_http2<S>(&self, stream: S, read: BytesMut, client: Arc<Client>, ticket: Ticket)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        http2::serve(stream, read, Rc::clone(&self.handler), client, Rc::clone(&self.settings), ticket).await;
     }
 }

@@ -6,7 +6,9 @@
 mod connection;
 mod date;
 mod handshake;
+mod hpack;
 mod http1;
+mod http2;
 mod proxy_protocol;
 mod registry;
 mod socket;
@@ -30,7 +32,9 @@ use crate::shutdown::Draining;
 
 pub use handshake::Tls;
 pub use http1::Http1;
+pub use http2::{Allowance, Http2};
 pub use proxy_protocol::ProxyProtocol;
+
 use registry::Registry;
 
 /// One address to listen on.
@@ -52,6 +56,8 @@ pub struct Settings {
     pub proxy_protocol: Option<ProxyProtocol>,
     /// How it accepts TLS; without, it speaks cleartext.
     pub tls: Option<Tls>,
+    /// How HTTP/2 is spoken.
+    pub http2: Http2,
 }
 
 /// What answers requests.

@@ -72,6 +72,7 @@ fn settings() -> Settings {
         proxy_protocol: None,
         tls: None,
         http1: Http1::default(),
+        http2: Http2::default(),
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod address;
 mod handler;
+mod http2;
 mod pattern;
 mod plugins;
 mod routes;
@@ -77,8 +78,10 @@ fn listeners(
             let from = networks(written.from.as_deref(), &of.key("proxy_protocol").key("from"), report);
             listener::ProxyProtocol { from }
         });
+        let http2 = http2::compile(written.http2.as_ref());
+        let protocols = tls::PROTOCOLS.get(usize::from(!http2.enabled)..).unwrap_or_default();
         let tls = written.tls.as_ref();
-        let tls = tls.and_then(|written| tls::listener(written, (folder, included), &of.key("tls"), report));
+        let tls = tls.and_then(|written| tls::listener(written, protocols, (folder, included), &of.key("tls"), report));
         listeners.push((
             at,
             listener::Settings {
@@ -90,6 +93,7 @@ fn listeners(
                 proxy_protocol,
                 tls,
                 http1: http1(written),
+                http2,
             },
         ));
     }

@@ -13,12 +13,13 @@ use crate::tls::{
     Version,
 };
 
-/// The protocols that a listener speaks, best first.
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+/// The protocols that a listener speaks, best first; the first of them only where HTTP/2 is spoken.
+pub(super) const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// Compiles `listeners[].tls`. Relative paths are relative to `folder`; the files are added to those that are watched.
 pub(super) fn listener(
     written: &file::ListenerTls,
+    protocols: &[&'static [u8]],
     (folder, included): (&Path, &mut Vec<PathBuf>),
     at: &JsonPath,
     report: &mut Report,
@@ -62,7 +63,7 @@ pub(super) fn listener(
         },
         ciphers: written.ciphers.iter().flatten().flatten().cloned().collect(),
         clients,
-        protocols: PROTOCOLS.to_vec(),
+        protocols: protocols.to_vec(),
     };
     match tls::server(&settings) {
         Ok(acceptor) => {

@@ -4,6 +4,7 @@
 //! value gets this far and stands here as `None`, so that the rest of the file can still be checked. Doc comments
 //! are the descriptions in `config/portcullis.schema.json`; defaults are named here and applied in `compile`.
 
+mod http2;
 mod listener_tls;
 mod plugins;
 mod routes;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 use crate::{cache, traffic};
 
+pub(super) use http2::{Allowance, Http2};
 pub(super) use listener_tls::{ListenerTls, TlsClientMode, TlsVersion, UnknownHost};
 pub(super) use plugins::{Chain, FailurePolicy, InstanceMode, Limits, Plugins, Unlisted};
 pub(super) use routes::{HeaderValues, Proxy, Redirect, Respond, Route, RouteOverride, RoutePlugin};
@@ -111,6 +113,8 @@ pub(super) struct Listener {
     pub(super) proxy_protocol: Option<ProxyProtocol>,
     /// Speak TLS.
     pub(super) tls: Option<ListenerTls>,
+    /// How HTTP/2 is spoken.
+    pub(super) http2: Option<Http2>,
 }
 
 /// Load balancers in front of us that send the PROXY protocol.

@@ -25,11 +25,10 @@ use super::send::Sending;
 use super::wire::{Trouble, Wire};
 use crate::exchange::{Client, Failure, Reason};
 use crate::http::{Body, Upgrade, settle_length};
+use crate::listener::http2::PREFACE;
 use crate::listener::registry::Ticket;
 use crate::listener::{Handle, Settings};
 
-const HTTP2: bool = false;
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 use crate::time;
 
 /// How long a connection that has not sent anything yet is waited for when the gateway drains. Its client has just connected
@@ -173,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static, H: Handle> Session<'_, S, H> {
         if wire.buffer.is_empty() {
             return None;
         }
-        if self.served == 0 && HTTP2 {
+        if self.served == 0 && self.settings.http2.enabled {
             if wire.buffer.starts_with(PREFACE) {
                 return Some(Next::Preface);
             }

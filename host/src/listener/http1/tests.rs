@@ -60,6 +60,7 @@ fn settings() -> Settings {
         connections_max: 100,
         proxy_protocol: None,
         tls: None,
+        http2: crate::listener::Http2::default(),
         http1: Http1 { target_bytes_max: 1024, ..Http1::default() },
     }
 }
