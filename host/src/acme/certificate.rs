@@ -77,7 +77,9 @@ fn self_signed(params: CertificateParams) -> Result<CertifiedKey, CertificateErr
     let key = KeyPair::generate()?;
     let certificate = params.self_signed(&key)?;
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    Ok(CertifiedKey::from_der(vec![certificate.der().clone()], key, &aws_lc_rs::default_provider())?)
+    // Not `from_der`: that they belong together is seen above, and it refuses critical extensions that it does not know.
+    let key = aws_lc_rs::default_provider().key_provider.load_private_key(key)?;
+    Ok(CertifiedKey::new(vec![certificate.der().clone()], key))
 }
 
 #[cfg(test)]
