@@ -4,7 +4,9 @@
 //! host belongs to the process and not to a generation. Nothing here talks to anybody or keeps files.
 
 mod challenges;
+mod der;
 mod issued;
+pub mod ocsp;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
