@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::certificate::{self, Certificate, CertificateError};
 use super::order::{self, OrderError};
 use super::storage::{Failures, Storage};
-use super::{Settings, schedule};
+use super::{Settings, schedule, staple};
 use crate::certificates::issued;
+use crate::certificates::ocsp::{self, Question, Staple};
 use crate::time;
 
 /// How often to look at the clock while waiting: it may be set, and the machine may sleep.
@@ -17,11 +18,19 @@ const LOOK: Duration = Duration::from_secs(600);
 /// How long to wait before the storage is tried again.
 const STORAGE_PAUSE: Duration = Duration::from_secs(60);
 
+/// How long to wait before a responder is asked again that gave nothing to show.
+const STAPLE_PAUSE: Duration = Duration::from_secs(3600);
+
 /// What is known of a host.
 struct Host<'a> {
     name: &'a str,
     certificate: Option<Certificate>,
     failures: Failures,
+    /// What to ask the responder that its certificate names.
+    question: Option<Question>,
+    staple: Option<Staple>,
+    /// When to ask, as Unix time.
+    ask_at: Duration,
 }
 
 /// Keeps what these settings want; without settings, nothing.
@@ -45,7 +54,11 @@ pub(super) async fn keep(settings: Option<&Settings>) {
         // Those that wait longest first.
         let Some(host) = hosts.iter_mut().min_by_key(|host| host.due(settings)) else { return };
         wait_until(host.due(settings)).await;
-        host.renew(settings, &storage).await;
+        if host.renewal(settings) <= time::unix() {
+            host.renew(settings, &storage).await;
+        } else {
+            host.staple(&storage).await;
+        }
     }
 }
 
@@ -73,12 +86,14 @@ async fn wait_until(due: Duration) {
 impl<'a> Host<'a> {
     /// What is on disk.
     fn load(name: &'a str, storage: &Storage) -> Self {
-        let mut host = Self { name, certificate: None, failures: storage.failures(name) };
+        let failures = storage.failures(name);
+        let mut host = Self { name, certificate: None, failures, question: None, staple: None, ask_at: Duration::ZERO };
         let Some(pem) = storage.certificate(name) else { return host };
         match host.show(&pem) {
             Ok(certificate) => {
                 let days = days(certificate.not_after.saturating_sub(time::unix()));
                 tracing::info!(host = name, days, "certificate taken from storage");
+                host.take_staple(storage);
             }
             Err(error) => tracing::warn!(host = name, %error, "the stored certificate cannot be used"),
         }
@@ -89,11 +104,19 @@ impl<'a> Host<'a> {
     fn show(&mut self, pem: &[u8]) -> Result<&Certificate, CertificateError> {
         let certificate = Certificate::read(pem, self.name)?;
         issued().put(self.name, certificate.certified.clone());
+        self.question = ocsp::question(&certificate.certified.cert);
+        (self.staple, self.ask_at) = (None, Duration::ZERO);
         Ok(self.certificate.insert(certificate))
     }
 
     /// When something is to be done, as Unix time.
     fn due(&self, settings: &Settings) -> Duration {
+        let asking = if self.question.is_some() { self.ask_at } else { Duration::MAX };
+        self.renewal(settings).min(asking)
+    }
+
+    /// When a certificate is to be obtained, as Unix time.
+    fn renewal(&self, settings: &Settings) -> Duration {
         let renewal = self.certificate.as_ref().map_or(Duration::ZERO, |certificate| {
             schedule::renewal(certificate.not_before, certificate.not_after, settings.renew_before)
         });
@@ -117,6 +140,59 @@ impl<'a> Host<'a> {
             },
             Err(error) => self.note(storage, &error),
         }
+    }
+
+    /// Asks the responder and shows what it says together with the certificate.
+    async fn staple(&mut self, storage: &Storage) {
+        let (Some(question), Some(certificate)) = (&self.question, &self.certificate) else { return };
+        let host = self.name;
+        let answered = staple::ask(question).await.map_err(|error| error.to_string()).and_then(|answer| {
+            let checked = ocsp::answer(&answer, &certificate.certified.cert, time::unix());
+            checked.map_err(|error| error.to_string())
+        });
+        match answered {
+            Ok(staple) => {
+                if let Err(error) = storage.put_staple(host, &staple.der) {
+                    tracing::error!(host, %error, "the OCSP response cannot be kept in acme.storage");
+                }
+                tracing::info!(host, "OCSP response obtained");
+                self.show_staple(staple);
+            }
+            Err(error) => {
+                tracing::warn!(host, "no OCSP response: {error}");
+                self.ask_at = time::unix() + STAPLE_PAUSE;
+                self.drop_stale();
+            }
+        }
+    }
+
+    /// Shows what the responder said before the restart, where that still counts.
+    fn take_staple(&mut self, storage: &Storage) {
+        let (Some(kept), Some(certificate)) = (storage.staple(self.name), &self.certificate) else { return };
+        if let Ok(staple) = ocsp::answer(&kept, &certificate.certified.cert, time::unix()) {
+            self.show_staple(staple);
+        }
+    }
+
+    fn show_staple(&mut self, staple: Staple) {
+        let Some(certificate) = &self.certificate else { return };
+        let mut certified = (*certificate.certified).clone();
+        certified.ocsp = Some(staple.der.clone());
+        issued().put(self.name, certified.into());
+        // Not at once again, should the responder give an answer that is half over already.
+        self.ask_at = staple.refresh().max(time::unix() + STAPLE_PAUSE).min(staple.next_update);
+        self.staple = Some(staple);
+    }
+
+    /// A response that is over is worse than none; one that ends before the next question is looked at when it does.
+    fn drop_stale(&mut self) {
+        let (Some(staple), Some(certificate)) = (&self.staple, &self.certificate) else { return };
+        if staple.next_update > time::unix() {
+            self.ask_at = self.ask_at.min(staple.next_update);
+            return;
+        }
+        issued().put(self.name, certificate.certified.clone());
+        self.staple = None;
     }
 
     fn keep_obtained(&mut self, storage: &Storage, pem: &str) {

@@ -8,6 +8,7 @@ mod certificate;
 mod keeper;
 mod order;
 mod schedule;
+mod staple;
 mod storage;
 
 #[cfg(test)]

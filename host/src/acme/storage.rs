@@ -1,4 +1,4 @@
-//! The folder of account and certificates: `STORAGE/CA/account.json`, and per host `HOST.pem` and `HOST.failures`.
+//! The folder of account and certificates: `STORAGE/CA/account.json`, and per host `HOST.pem`, `HOST.ocsp` and `HOST.failures`.
 //!
 //! Only our user may read it. A file is replaced in one step and is on the disk when that is told, so that a power cut leaves the old
 //! one or the new one. Key and chain are one file, so that they always belong together.
@@ -66,6 +66,16 @@ impl Storage {
     /// Keeps key and chain of a host.
     pub(super) fn put_certificate(&self, host: &str, pem: &str) -> io::Result<()> {
         self.write(&format!("{host}.pem"), pem.as_bytes())
+    }
+
+    /// What the responder said last of a host's certificate.
+    pub(super) fn staple(&self, host: &str) -> Option<Vec<u8>> {
+        self.read(&format!("{host}.ocsp"))
+    }
+
+    /// Keeps what the responder said.
+    pub(super) fn put_staple(&self, host: &str, der: &[u8]) -> io::Result<()> {
+        self.write(&format!("{host}.ocsp"), der)
     }
 
     /// What is known of failures.

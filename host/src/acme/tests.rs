@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::certificates::ocsp::Question;
 use crate::certificates::{ACME_TLS_ALPN, Resolved, challenges, issued, resolve};
 
 #[derive(Debug)]
@@ -74,4 +75,32 @@ async fn a_certificate_is_obtained_by_tls_alpn() {
     assert!(issued().version() >= before + 2);
     assert!(challenges().alpn_certificate(host).is_none(), "the proof is gone");
     assert!(pebble.count("set VALID by completed challenge") > 0);
+}
+
+#[tokio::test]
+async fn a_responder_is_asked_as_it_wants_to_be() {
+    use http_body_util::{BodyExt as _, Full};
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = socket.accept().await.unwrap();
+            let service = hyper::service::service_fn(|request: http::Request<hyper::body::Incoming>| async {
+                let (head, body) = request.into_parts();
+                let known = head.method == "POST" && head.uri.path() == "/a";
+                let right = head.headers["content-type"] == "application/ocsp-request";
+                let asked = body.collect().await.unwrap().to_bytes();
+                let status = if known && right { 200 } else { 404 };
+                let answer = Full::new([b"answer to ", &asked[..]].concat().into());
+                http::Response::builder().status(status).body::<Full<bytes::Bytes>>(answer)
+            });
+            let stream = hyper_util::rt::TokioIo::new(stream);
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await;
+        }
+    });
+    let ask = async |url: String| staple::ask(&Question { url, body: b"question".to_vec() }).await;
+    assert_eq!(ask(format!("http://{address}/a")).await.unwrap(), "answer to question");
+    assert!(matches!(ask(format!("http://{address}/b")).await, Err(staple::AskError::Status(_))));
+    assert!(matches!(ask(format!("ldap://{address}/a")).await, Err(staple::AskError::Url(_))));
+    assert!(matches!(ask("http://127.0.0.1:1/a".to_owned()).await, Err(staple::AskError::Connect(_))));
 }
