@@ -1,11 +1,20 @@
 //! Automatic certificates, obtained from a real CA that validates through the gateway's own listeners.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use portcullis_tests::pebble::free_address;
 use portcullis_tests::{Pebble, Setup, Validation, eventually, json};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, SignatureScheme};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 const HOUR: u64 = 3600;
 
@@ -136,4 +145,88 @@ async fn a_configuration_that_wants_certificates_later_gets_them() {
     gateway.logs().wait_for_words(mark, &["certificate obtained", "later.example.com"]).await;
     let logs = gateway.stop().await;
     assert_eq!(logs.count(&["certificate obtained"]), 2, "{}", logs.text());
+}
+
+#[tokio::test]
+async fn a_host_is_proved_by_tls_alpn_on_a_listener_that_has_no_other_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let (http, tls) = (free_address(), free_address());
+    let validation = Validation { http_port: http.port(), tls_port: tls.port(), validity_seconds: 24 * HOUR };
+    let pebble = Pebble::start(validation).await;
+    let setup = Setup::new().route(json!({ "name": "all", "respond": { "body": "a page" } })).patch(&json!({
+        "listeners": [{ "address": tls.to_string(), "tls": { "acme": true } }],
+        "acme": {
+            "directory": pebble.directory(),
+            "ca": pebble.ca(),
+            "storage": folder.path(),
+            "challenges": ["tls-alpn-01"],
+            "hosts": ["a.example.com"],
+            "terms_accepted": true,
+        },
+    }));
+    let gateway = setup.start().await;
+    gateway.logs().wait_for_words(0, &["certificate obtained", "a.example.com"]).await;
+    // What clients see is what is kept, and the page is behind it.
+    let (shown, answer) = get_over_tls(tls, "a.example.com").await;
+    let kept = kept(folder.path());
+    let pem = kept.iter().find(|file| file.ends_with("a.example.com.pem")).unwrap();
+    let expected: Vec<_> = CertificateDer::pem_file_iter(pem).unwrap().map(Result::unwrap).collect();
+    assert_eq!(shown, expected);
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("a page"), "{answer}");
+    gateway.stop().await;
+}
+
+/// The chain that the gateway shows, and its answer to a request.
+async fn get_over_tls(address: SocketAddr, host: &str) -> (Vec<CertificateDer<'static>>, String) {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody));
+    let connector = TlsConnector::from(Arc::new(builder.with_no_client_auth()));
+    let stream = TcpStream::connect(address).await.unwrap();
+    let mut stream = connector.connect(host.to_owned().try_into().unwrap(), stream).await.unwrap();
+    let chain = stream.get_ref().1.peer_certificates().unwrap().iter().map(|one| one.clone().into_owned()).collect();
+    let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    (chain, String::from_utf8(answer).unwrap())
+}
+
+/// Takes every certificate: the test looks at it afterwards.
+#[derive(Debug)]
+struct Anybody;
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ECDSA_NISTP256_SHA256, SignatureScheme::RSA_PSS_SHA256]
+    }
 }

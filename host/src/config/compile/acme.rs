@@ -21,8 +21,11 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Compiles `acme`.
 pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Option<Settings> {
-    let written = file.acme.as_ref()?;
     let at = JsonPath::root().key("acme");
+    let Some(written) = &file.acme else {
+        check_listeners(file, &at, report);
+        return None;
+    };
     if written.terms_accepted == Some(false) {
         let remedy = "read the terms of service of the CA and write true";
         report.add(&at.key("terms_accepted"), "the CA gives nothing to those who do not accept its terms", remedy);
@@ -40,6 +43,18 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Option
         renew_before: DAY.saturating_mul(u32::try_from(days).unwrap_or(u32::MAX)),
         external_account: external_account(written, &at.key("external_account"), report),
     })
+}
+
+/// Whether a listener waits for certificates that nobody obtains.
+fn check_listeners(file: &File, acme: &JsonPath, report: &mut Report) {
+    let at = JsonPath::root().key("listeners");
+    for (index, listener) in file.listeners.iter().flatten().enumerate() {
+        let tls = listener.as_ref().and_then(|listener| listener.tls.as_ref());
+        if tls.and_then(|tls| tls.acme) == Some(true) && !report.is_gone(acme) {
+            let at = at.index(index).key("tls").key("acme");
+            report.add(&at, "no certificates are obtained", "say in \"acme\" for which hosts");
+        }
+    }
 }
 
 fn check_directory(text: &str, at: &JsonPath, report: &mut Report) {
