@@ -167,7 +167,7 @@ async fn a_host_is_proved_by_tls_alpn_on_a_listener_that_has_no_other_certificat
     let gateway = setup.start().await;
     gateway.logs().wait_for_words(0, &["certificate obtained", "a.example.com"]).await;
     // What clients see is what is kept, and the page is behind it.
-    let (shown, answer) = get_over_tls(tls, "a.example.com").await;
+    let (shown, answer) = ask_over_tls(tls, "a.example.com").await;
     let kept = kept(folder.path());
     let pem = kept.iter().find(|file| file.ends_with("a.example.com.pem")).unwrap();
     let expected: Vec<_> = CertificateDer::pem_file_iter(pem).unwrap().map(Result::unwrap).collect();
@@ -177,7 +177,7 @@ async fn a_host_is_proved_by_tls_alpn_on_a_listener_that_has_no_other_certificat
 }
 
 /// The chain that the gateway shows, and its answer to a request.
-async fn get_over_tls(address: SocketAddr, host: &str) -> (Vec<CertificateDer<'static>>, String) {
+async fn ask_over_tls(address: SocketAddr, host: &str) -> (Vec<CertificateDer<'static>>, String) {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody));
