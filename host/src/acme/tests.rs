@@ -104,3 +104,81 @@ async fn a_responder_is_asked_as_it_wants_to_be() {
     assert!(matches!(ask(format!("ldap://{address}/a")).await, Err(staple::AskError::Url(_))));
     assert!(matches!(ask("http://127.0.0.1:1/a".to_owned()).await, Err(staple::AskError::Connect(_))));
 }
+
+/// Runs openssl in a folder.
+fn openssl(folder: &std::path::Path, arguments: &str) {
+    let run = std::process::Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().unwrap();
+    assert!(run.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&run.stderr));
+}
+
+/// A CA, a certificate of it for `host` that names a responder, and what openssl needs to answer for it.
+fn certificate_with_responder(folder: &std::path::Path, host: &str, responder: &str) -> String {
+    let write = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    write("ext", format!("subjectAltName=DNS:{host}\nauthorityInfoAccess=OCSP;URI:{responder}\n"));
+    write("index.txt", format!("V\t21261121000000Z\t\t1234567890\tunknown\t/CN={host}\n"));
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    openssl(folder, &format!("req -x509 {key} -keyout ca.key -out ca.pem -days 100 -subj /CN=CA"));
+    openssl(folder, &format!("req {key} -keyout leaf.key -out leaf.csr -subj /CN={host}"));
+    let sign = "x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -set_serial 0x1234567890 -days 90 -extfile ext";
+    openssl(folder, &format!("{sign} -out leaf.pem"));
+    format!("{}{}{}", read("leaf.key"), read("leaf.pem"), read("ca.pem"))
+}
+
+#[tokio::test]
+async fn what_the_responder_says_is_stapled_and_kept() {
+    use http_body_util::{BodyExt as _, Full};
+    let host = "stapled.example.com";
+    let work = tempfile::tempdir().unwrap();
+    let folder = work.path().to_owned();
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let responder = format!("http://{}/", socket.local_addr().unwrap());
+    let pem = certificate_with_responder(&folder, host, &responder);
+    let answers = folder.clone();
+    let serving = tokio::spawn(async move {
+        loop {
+            let (stream, _) = socket.accept().await.unwrap();
+            let service = hyper::service::service_fn(|request: http::Request<hyper::body::Incoming>| async {
+                let asked = request.into_body().collect().await.unwrap().to_bytes();
+                std::fs::write(answers.join("question"), asked).unwrap();
+                let signer = "-rsigner ca.pem -rkey ca.key -CA ca.pem -index index.txt -ndays 2";
+                openssl(&answers, &format!("ocsp {signer} -reqin question -respout answer"));
+                Ok::<_, std::io::Error>(http::Response::new(Full::new(bytes::Bytes::from(
+                    std::fs::read(answers.join("answer")).unwrap(),
+                ))))
+            });
+            let stream = hyper_util::rt::TokioIo::new(stream);
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await;
+        }
+    });
+    let directory = "https://127.0.0.1:1/directory".to_owned();
+    let kept = storage::Storage::open(&folder.join("acme"), &directory).unwrap();
+    kept.put_certificate(host, &pem).unwrap();
+    let settings = Settings {
+        directory,
+        contact: Vec::new(),
+        storage: folder.join("acme"),
+        challenges: vec![Challenge::Http01],
+        hosts: vec![host.to_owned()],
+        ca: None,
+        renew_before: Duration::from_secs(3600),
+        external_account: None,
+    };
+    let stapled = || async {
+        eventually("a stapled response", || async { issued().certified(host).and_then(|shown| shown.ocsp.clone()) })
+            .await
+    };
+    let keep = async || {
+        tokio::select! {
+            staple = stapled() => staple,
+            () = keeper::keep(Some(&settings)) => panic!("it does not end by itself"),
+        }
+    };
+    let staple = keep().await;
+    assert_eq!(staple, std::fs::read(folder.join("answer")).unwrap());
+    assert_eq!(kept.staple(host).unwrap(), staple);
+    // After a restart it is shown before anybody is asked, and though nobody answers.
+    serving.abort();
+    issued().keep_only(&[]);
+    assert_eq!(keep().await, staple);
+}
