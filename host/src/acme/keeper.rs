@@ -133,8 +133,8 @@ impl<'a> Host<'a> {
             Ok(pem) => match self.show(pem.as_bytes()) {
                 Ok(certificate) => {
                     let days = days(certificate.not_after.saturating_sub(time::unix()));
-                    tracing::info!(host = self.name, days, "certificate obtained");
                     self.keep_obtained(storage, &pem);
+                    tracing::info!(host = self.name, days, "certificate obtained");
                 }
                 Err(error) => self.note(storage, &error.into()),
             },
