@@ -5,13 +5,14 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 5 entry | [`cli`] |
-//! | 4 assembly | [`gateway`], [`generation`], `worker`, [`admin`], [`config`] |
+//! | 4 assembly | [`gateway`], [`generation`], `worker`, [`admin`], [`config`], [`acme`] |
 //! | 3 door and hall | [`listener`], [`pipeline`] |
 //! | 2 stations | [`router`], [`cache`], [`upstream`], [`plugin`], [`traffic`] |
-//! | 1 ground | [`telemetry`], [`tls`], [`exchange`], [`http`], [`names`], [`time`], [`shutdown`] |
+//! | 1 ground | [`telemetry`], [`tls`], [`exchange`], [`http`], [`names`], [`time`], [`shutdown`], [`certificates`] |
 
 pub mod cli;
 
+pub mod acme;
 pub mod admin;
 pub mod config;
 pub mod gateway;
@@ -27,6 +28,7 @@ pub mod router;
 pub mod traffic;
 pub mod upstream;
 
+pub mod certificates;
 pub mod exchange;
 pub mod http;
 pub mod names;

@@ -5,6 +5,7 @@
 
 mod build;
 mod check;
+mod debian;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 mod house;

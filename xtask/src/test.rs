@@ -5,13 +5,18 @@
 use std::process::Command;
 
 use crate::build;
+use crate::debian;
 use crate::workspace::{Workspace, finish, has_cargo, say};
 
 /// Guests are WebAssembly only; they are built for that target above and have no tests of their own.
 const NOT_FOR_THE_HOST: [&str; 2] = ["--exclude", "portcullis-guests"];
 
+/// What tests run beside the gateway: a real CA for automatic certificates, and what answers for one about its certificates.
+const DEBIAN_PACKAGES: [&str; 2] = ["pebble", "openssl"];
+
 /// Runs every test, or those whose names contain one of the filters.
 pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> anyhow::Result<()> {
+    debian::install(&DEBIAN_PACKAGES)?;
     build::plugins(workspace)?;
     build::guests(workspace)?;
     say("building the gateway that the end-to-end tests start");

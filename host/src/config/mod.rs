@@ -21,7 +21,7 @@ use crate::http::Forwarding;
 use crate::names::Name;
 use crate::pipeline::Handler;
 use crate::telemetry::LogSettings;
-use crate::{cache, listener, plugin, router, traffic, upstream};
+use crate::{acme, cache, listener, plugin, router, traffic, upstream};
 
 pub use file::schema;
 pub use load::{examine, load};
@@ -52,6 +52,8 @@ pub struct Config {
     pub forwarding: Forwarding,
     /// What is logged.
     pub log: LogSettings,
+    /// Which certificates are obtained, if any.
+    pub acme: Option<acme::Settings>,
     /// Files that were put into plugin configurations. A change of one of them is a change of the configuration.
     pub included: Vec<PathBuf>,
 }

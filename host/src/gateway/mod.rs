@@ -26,7 +26,7 @@ use crate::plugin::metrics::Registry;
 use crate::plugin::{Change, Folder, Problem, Roster, Services, Watch};
 use crate::shutdown::Draining;
 use crate::traffic::Pressure;
-use crate::{time, tls, worker};
+use crate::{acme, time, tls, worker};
 
 use change::{Followed, Refused};
 use control::Event;
@@ -60,6 +60,8 @@ pub struct Gateway {
     refused: Option<Refused>,
     addresses: Vec<std::net::SocketAddr>,
     problems: Vec<Problem>,
+    /// Obtains certificates, once a configuration wants that.
+    acme: Option<JoinHandle<()>>,
 }
 
 /// Why a gateway does not start.
@@ -140,6 +142,7 @@ impl Gateway {
             refused: None,
             addresses: Vec::new(),
             problems,
+            acme: None,
         };
         // Before anybody learns that the gateway listens, so that no change from then on is missed.
         gateway.follow_files(true);
@@ -201,7 +204,20 @@ impl Gateway {
         for address in &self.addresses {
             tracing::info!(%address, "listening");
         }
+        // Last, because a CA looks at what listens.
+        self.obtain_certificates();
         Ok(())
+    }
+
+    /// Starts to obtain certificates where that is wanted and not done yet. A gateway that cannot still serves.
+    fn obtain_certificates(&mut self) {
+        if self.acme.is_some() || self.generation.config.acme.is_none() {
+            return;
+        }
+        match acme::start(self.generations.subscribe(), self.draining.clone()) {
+            Ok(thread) => self.acme = Some(thread),
+            Err(error) => tracing::error!(%error, "certificates cannot be obtained"),
+        }
     }
 
     /// Where clients can connect.

@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::certificates::ACME_TLS_ALPN;
 use crate::tls::{ServerSettings, Slot};
 
 /// How a listener accepts TLS.
@@ -33,6 +34,10 @@ impl Eq for Tls {}
 pub(super) async fn accept(tls: &Tls, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
     let accepting = TlsAcceptor::from(tls.slot.config()).accept(stream);
     match tokio::time::timeout(tls.handshake_timeout, accepting).await {
+        // The handshake was all that a validation wanted (RFC 8737 section 3).
+        Ok(Ok(accepted)) if accepted.get_ref().1.alpn_protocol() == Some(ACME_TLS_ALPN) => {
+            Err(io::ErrorKind::ConnectionAborted.into())
+        }
         Ok(accepted) => accepted,
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }

@@ -9,6 +9,7 @@ mod plan;
 
 mod admit;
 mod caching;
+mod challenge;
 mod handler;
 mod rescue;
 mod walk;
@@ -71,6 +72,10 @@ impl Pipeline {
 
     /// Answers one request.
     pub async fn handle(self: &Rc<Self>, client: &Arc<Client>, request: http::Request<Body>) -> http::Response<Body> {
+        // Before anything of ours can be in the way: a CA has asked us to show this.
+        if let Some(response) = challenge::answer(&request) {
+            return response;
+        }
         let Admitted { exchange, body, refused } = self.admit(client, request);
         let (lanes, chain) = (&self.lanes[..], &self.plan.gateway);
         let mut walk = Walk { exchange, visit: Visit::default(), lanes, chain, route: None, failed: Vec::new() };

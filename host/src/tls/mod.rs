@@ -23,7 +23,7 @@ pub use server::{Acceptor, Slot, server};
 /// What a listener shows its clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
-    /// Certificates, at least one. The first is shown to clients that ask for a host of none of them, unless `unknown_host` says
+    /// Certificates, besides those that are obtained while the gateway runs. The first is shown to clients that ask for a host of none of them, unless `unknown_host` says
     /// otherwise.
     pub certificates: Vec<IdentityFiles>,
     /// What becomes of a client that asks for a host that no certificate names, or for none.

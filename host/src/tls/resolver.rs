@@ -7,6 +7,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::{Identity, UnknownHost};
+use crate::certificates::{self, Resolved};
 
 /// All certificates of a listener by name.
 #[derive(Debug)]
@@ -47,7 +48,11 @@ impl Resolver {
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // rustls gives the name in lowercase.
-        self.find(hello.server_name()).or_else(|| self.otherwise.clone())
+        match certificates::resolve(&hello) {
+            Resolved::Certificate(certificate) => Some(certificate),
+            Resolved::Refused => None,
+            // rustls gives the name in lowercase.
+            Resolved::Unknown => self.find(hello.server_name()).or_else(|| self.otherwise.clone()),
+        }
     }
 }

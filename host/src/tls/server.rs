@@ -9,6 +9,7 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
 use super::resolver::Resolver;
 use super::{ClientCertificates, Demand, Identity, ServerSettings, TlsError, Version, pem};
+use crate::certificates::ACME_TLS_ALPN;
 
 /// TLS 1.2 sessions that are remembered for clients without tickets.
 const SESSIONS_MAX: usize = 4096;
@@ -110,6 +111,8 @@ fn config(
     };
     let mut config = builder.with_cert_resolver(Arc::new(Resolver::new(identities, settings.unknown_host)));
     config.alpn_protocols = settings.protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    // Behind our own, so that only those get it who offer nothing else: validations.
+    config.alpn_protocols.push(ACME_TLS_ALPN.to_vec());
     config.ignore_client_order = !settings.ciphers.is_empty();
     // One ticket per connection is what clients use; each costs a record and its encryption.
     config.send_tls13_tickets = 1;

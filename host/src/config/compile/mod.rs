@@ -4,6 +4,7 @@
 //! are checked as well; the result counts only if nothing was reported. `None` in the file is not a mistake: it is
 //! either absent or already reported.
 
+mod acme;
 mod address;
 mod handler;
 mod http2;
@@ -37,12 +38,14 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
     let upstreams = upstreams(file, report);
     let plugins = plugins::compile(file, folder, report);
     let routes = routes::compile(file, &plugins, report);
+    let acme = acme::compile(file, folder, report);
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     Config {
         workers: match file.workers {
             None | Some(0) => cores(),
             Some(workers) => size(workers),
         },
+        acme,
         included,
         listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
         admin,

@@ -37,7 +37,11 @@ pub(super) fn listener(
         let ocsp = files.ocsp.as_ref().map(&mut path);
         certificates.push(IdentityFiles { certificate: path(certificate), key: path(key), ocsp });
     }
-    if certificates.is_empty() {
+    if certificates.is_empty() && written.acme != Some(true) {
+        let at = at.key("certificates");
+        if written.certificates.is_none() && !report.is_gone(&at) {
+            report.add(&at, "missing", "add certificates, or obtain them: \"acme\": true");
+        }
         return None;
     }
     let clients = match &written.client {

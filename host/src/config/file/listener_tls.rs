@@ -9,10 +9,12 @@ use super::TIMEOUT_MS_MAX;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct ListenerTls {
-    /// Certificates; which of them is shown depends on the host that the client asks for.
-    #[schemars(required, length(min = 1))]
-    #[schemars(extend("examples" = [[{"certificate": "tls/example.pem", "key": "tls/example.key"}]]))]
+    /// Certificates; which of them is shown depends on the host that the client asks for. Those that `acme` obtains come before them.
+    #[schemars(length(min = 1), extend("examples" = [[{"certificate": "tls/example.pem", "key": "tls/example.key"}]]))]
     pub(in crate::config) certificates: Option<Vec<Option<CertificateFiles>>>,
+    /// That the certificates which `acme` obtains are enough, so that `certificates` may be absent.
+    #[schemars(extend("default" = false))]
+    pub(in crate::config) acme: Option<bool>,
     /// What becomes of a client that asks for a host that no certificate names: it is shown the first, or refused.
     #[schemars(extend("default" = "first"))]
     pub(in crate::config) unknown_host: Option<UnknownHost>,

@@ -4,6 +4,7 @@
 //! value gets this far and stands here as `None`, so that the rest of the file can still be checked. Doc comments
 //! are the descriptions in `config/portcullis.schema.json`; defaults are named here and applied in `compile`.
 
+mod acme;
 mod http2;
 mod listener_tls;
 mod plugins;
@@ -17,6 +18,7 @@ use serde::Deserialize;
 
 use crate::{cache, traffic};
 
+pub(super) use acme::{Acme, AcmeChallenge};
 pub(super) use http2::{Allowance, Http2};
 pub(super) use listener_tls::{ListenerTls, TlsClientMode, TlsVersion, UnknownHost};
 pub(super) use plugins::{Chain, FailurePolicy, InstanceMode, Limits, Plugins, Unlisted};
@@ -51,6 +53,8 @@ pub(super) struct File {
     pub(super) listeners: Option<Vec<Option<Listener>>>,
     /// Health, metrics and state, for operators. Absent: none.
     pub(super) admin: Option<Admin>,
+    /// Certificates that are obtained and renewed automatically (ACME). Absent: none.
+    pub(super) acme: Option<Acme>,
     /// After SIGTERM, how long requests under way may go on, in milliseconds.
     #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = DRAIN_TIMEOUT_MS))]
     pub(super) drain_timeout_ms: Option<u64>,
