@@ -70,6 +70,7 @@ fn through(parts: &'static [(&'static str, &'static str)]) -> Vec<String> {
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(1),
+            tunnel_timeout: Duration::from_secs(1),
             idle_connections_max: 4,
             idle_connection_timeout: Duration::from_secs(5),
             connections_max: 4,

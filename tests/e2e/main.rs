@@ -24,3 +24,4 @@ mod plugins_timing;
 mod proxy;
 mod swap;
 mod tls;
+mod websocket;

@@ -28,6 +28,11 @@ impl<T> Transport<T> {
     pub fn new(stream: T) -> Self {
         Self(TokioIo::new(stream))
     }
+
+    /// The stream.
+    pub fn into_inner(self) -> T {
+        self.0.into_inner()
+    }
 }
 
 impl<T: AsyncRead + Unpin> Read for Transport<T> {

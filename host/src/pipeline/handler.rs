@@ -7,14 +7,29 @@ use super::plan::Route;
 use super::settings::{Handler, RedirectPart, RedirectTarget};
 use super::walk::Walk;
 use crate::exchange::{Exchange, Failure, Reason, Response};
-use crate::http::Body;
+use crate::http::{Body, Upgrade, UpgradeForm};
 use crate::time;
+
+/// What becomes of a client's wish for another protocol.
+enum Wish {
+    /// There is none.
+    None,
+    /// It is not granted, and the request is one like any other.
+    Unheard,
+    /// The upstream is asked.
+    Granted(Upgrade),
+}
 
 impl Pipeline {
     /// Lets the route's handler answer.
     pub(super) async fn handle_with(&self, walk: &mut Walk<'_>, route: &Route, body: Body) -> Result<(), Failure> {
         let response = match &route.handler {
-            Handler::Proxy { upstream } => self.proxy(walk, route, *upstream, body).await?,
+            Handler::Proxy { upstream, upgrades } => match self.wished(walk, upgrades)? {
+                Wish::Granted(upgrade) => self.tunnel(walk, *upstream, &upgrade, body).await?,
+                // What would have been said in that protocol is no body.
+                Wish::Unheard => self.proxy(walk, route, *upstream, Body::Empty).await?,
+                Wish::None => self.proxy(walk, route, *upstream, body).await?,
+            },
             Handler::Respond { status, headers, body } => {
                 Response { status: *status, headers: headers.clone(), body: Body::from(body.clone()) }
             }
@@ -22,6 +37,35 @@ impl Pipeline {
         };
         walk.exchange.response = Some(response);
         Ok(())
+    }
+
+    /// The protocol that the client wishes for, if it may have it. A wish in HTTP/1.1 that is not granted is not heard; in
+    /// HTTP/2 there is nothing else to the request.
+    fn wished(&self, walk: &mut Walk<'_>, upgrades: &[Box<str>]) -> Result<Wish, Failure> {
+        let Some(upgrade) = walk.exchange.request.upgrade.take() else { return Ok(Wish::None) };
+        let protocol = upgrade.protocol.as_bytes();
+        if upgrades.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(protocol)) {
+            return Ok(Wish::Granted(upgrade));
+        }
+        match upgrade.form {
+            UpgradeForm::Upgrade => Ok(Wish::Unheard),
+            UpgradeForm::Connect => {
+                Err(Failure::new(Reason::NotImplemented, "a protocol that the route does not allow"))
+            }
+        }
+    }
+
+    async fn tunnel(
+        &self,
+        walk: &mut Walk<'_>,
+        upstream: usize,
+        upgrade: &Upgrade,
+        said: Body,
+    ) -> Result<Response, Failure> {
+        let exchange = &mut *walk.exchange;
+        let sent = self.upstreams.tunnel(upstream, &exchange.request, upgrade, said).await;
+        exchange.timings.upstream = exchange.lap(time::now());
+        Ok(sent.map_err(|error| Failure::new(error.reason(), error.to_string()))?.response)
     }
 
     async fn proxy(

@@ -12,6 +12,8 @@ pub enum Handler {
     Proxy {
         /// Which.
         upstream: usize,
+        /// The protocols that clients may change to.
+        upgrades: Vec<Box<str>>,
     },
     /// Answers itself.
     Respond {

@@ -46,13 +46,8 @@ pub(super) enum Driven {
 }
 
 impl Connection {
-    /// Connects to the first address that accepts.
-    pub(super) async fn open(host: &str, port: u16, literal: Option<SocketAddr>) -> io::Result<Box<Self>> {
-        let stream = match literal {
-            Some(address) => TcpStream::connect(address).await?,
-            None => connect_any(host, port).await?,
-        };
-        stream.set_nodelay(true)?;
+    /// Speaks HTTP/1.1 on a stream.
+    pub(super) async fn on(stream: TcpStream) -> io::Result<Box<Self>> {
         let (sender, http) = http1::Builder::new()
             .max_buf_size(BUFFER_BYTES_MAX)
             .handshake(Transport::new(stream))
@@ -111,6 +106,16 @@ impl Connection {
             self.advance();
         }
     }
+}
+
+/// Connects to the first address that accepts.
+pub(super) async fn open(host: &str, port: u16, literal: Option<SocketAddr>) -> io::Result<TcpStream> {
+    let stream = match literal {
+        Some(address) => TcpStream::connect(address).await?,
+        None => connect_any(host, port).await?,
+    };
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 async fn connect_any(host: &str, port: u16) -> io::Result<TcpStream> {

@@ -9,6 +9,7 @@ mod error;
 mod pool;
 mod relay;
 mod send;
+mod tunnel;
 mod upload;
 
 #[cfg(test)]
@@ -44,6 +45,8 @@ pub struct Settings {
     pub response_timeout: Duration,
     /// Longest time between two pieces of a response body.
     pub idle_timeout: Duration,
+    /// Longest time for which neither side of a tunnel says anything.
+    pub tunnel_timeout: Duration,
     /// Connections that are kept open per worker and endpoint while nobody uses them.
     pub idle_connections_max: usize,
     /// How long such a connection is kept. Below the 60 s after which many servers close.
@@ -110,6 +113,7 @@ struct Upstream {
     name: Name,
     response_timeout: Duration,
     idle_timeout: Duration,
+    tunnel_timeout: Duration,
     /// One per endpoint, in the order of the settings.
     pools: Vec<Rc<Pool>>,
     /// Whose turn it is.
@@ -141,6 +145,7 @@ impl Upstreams {
                 name: settings.name.clone(),
                 response_timeout: settings.response_timeout,
                 idle_timeout: settings.idle_timeout,
+                tunnel_timeout: settings.tunnel_timeout,
                 pools: settings.endpoints.iter().map(&mut pool).collect(),
                 next: Cell::new(0),
             }

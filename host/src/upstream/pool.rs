@@ -8,7 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use super::connection::Connection;
+use tokio::net::TcpStream;
+
+use super::connection::{self, Connection};
 use super::{Endpoint, Settings, UpstreamError};
 use crate::time;
 
@@ -86,15 +88,24 @@ impl Pool {
 
     /// A new connection.
     pub(super) async fn connect(self: &Rc<Self>) -> Result<Lease, UpstreamError> {
+        let (place, stream) = self.stream().await?;
+        match Connection::on(stream).await {
+            Ok(connection) => Ok(Lease { connection, place }),
+            Err(error) => Err(UpstreamError::Connect { endpoint: Rc::clone(&self.endpoint), error }),
+        }
+    }
+
+    /// A new connection that nothing has been said on.
+    pub(super) async fn stream(self: &Rc<Self>) -> Result<(Place, TcpStream), UpstreamError> {
         let Limits { connect_timeout: timeout, connections_max: max, .. } = self.limits.get();
         let endpoint = || Rc::clone(&self.endpoint);
         if self.open.get() >= max {
             return Err(UpstreamError::Overload { endpoint: endpoint(), max });
         }
         let place = Place::take(self);
-        let opened = Connection::open(&self.endpoint.host, self.endpoint.port, self.literal);
+        let opened = connection::open(&self.endpoint.host, self.endpoint.port, self.literal);
         match tokio::time::timeout(timeout, opened).await {
-            Ok(Ok(connection)) => Ok(Lease { connection, place }),
+            Ok(Ok(stream)) => Ok((place, stream)),
             Ok(Err(error)) => Err(UpstreamError::Connect { endpoint: endpoint(), error }),
             Err(_) => Err(UpstreamError::ConnectTimeout { endpoint: endpoint(), timeout }),
         }
@@ -144,7 +155,7 @@ async fn sweep(pool: Weak<Pool>) {
 }
 
 /// One of the connections that a pool may have; given back when dropped.
-struct Place {
+pub(super) struct Place {
     pool: Rc<Pool>,
     /// Whether dropping gives it back: not any more once an idle connection has taken it over.
     held: bool,

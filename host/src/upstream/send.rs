@@ -176,7 +176,7 @@ async fn exchange(
 }
 
 /// The request as it is written to the connection.
-fn outgoing(request: &Request, body: Body) -> ::http::Request<Body> {
+pub(super) fn outgoing(request: &Request, body: Body) -> ::http::Request<Body> {
     let mut headers = request.headers.clone();
     let authority = request.authority.as_bytes();
     if headers.get(header::HOST).is_none_or(|host| host.as_bytes() != authority)

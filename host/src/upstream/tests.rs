@@ -28,6 +28,7 @@ fn settings(endpoints: &[&Endpoint]) -> Settings {
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(5),
+        tunnel_timeout: Duration::from_secs(5),
         idle_connections_max: 8,
         idle_connection_timeout: Duration::from_secs(30),
         connections_max: 8,

@@ -45,7 +45,22 @@ fn proxy(proxy: &file::Proxy, file: &File, at: &JsonPath, report: &mut Report) -
     if index.is_none() && !report.is_gone(&JsonPath::root().key("upstreams")) {
         dangling("upstream", upstream, known(), "add it to \"upstreams\"", &at.key("upstream"), report);
     }
-    index.map(|upstream| Handler::Proxy { upstream })
+    let mut upgrades = Vec::new();
+    for (index, protocol) in proxy.upgrades.iter().flatten().enumerate() {
+        let Some(protocol) = protocol else { continue };
+        let (at, lower) = (at.key("upgrades").index(index), protocol.to_ascii_lowercase());
+        if ["h2c", "h2"].contains(&lower.as_str()) || lower.starts_with("http/") || lower.starts_with("tls/") {
+            report.add(&at, format!("{protocol:?} is spoken by the gateway itself"), "remove it");
+        } else if http::HeaderName::from_bytes(lower.as_bytes()).is_err() {
+            report.add(&at, format!("{protocol:?} is not the name of a protocol"), "write one such as \"websocket\"");
+        } else {
+            upgrades.push(lower.into());
+        }
+    }
+    if proxy.upgrades.is_none() {
+        upgrades.push("websocket".into());
+    }
+    index.map(|upstream| Handler::Proxy { upstream, upgrades })
 }
 
 /// The schema lets only statuses through that exist.

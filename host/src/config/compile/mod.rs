@@ -166,6 +166,7 @@ fn upstreams(file: &File, report: &mut Report) -> Vec<upstream::Settings> {
             connect_timeout: millis(written.connect_timeout_ms, file::Upstream::CONNECT_TIMEOUT_MS),
             response_timeout: millis(written.response_timeout_ms, file::Upstream::RESPONSE_TIMEOUT_MS),
             idle_timeout: millis(written.idle_timeout_ms, file::Upstream::IDLE_TIMEOUT_MS),
+            tunnel_timeout: millis(written.tunnel_timeout_ms, file::Upstream::TUNNEL_TIMEOUT_MS),
             idle_connections_max: size(written.idle_connections_max.unwrap_or(file::Upstream::IDLE_CONNECTIONS_MAX)),
             idle_connection_timeout: millis(
                 written.idle_connection_timeout_ms,

@@ -258,6 +258,9 @@ pub(super) struct Upstream {
     /// Longest time between two pieces of a response body, in milliseconds.
     #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::IDLE_TIMEOUT_MS))]
     pub(super) idle_timeout_ms: Option<u64>,
+    /// Longest time for which neither side of a tunnel, such as a WebSocket, says anything, in milliseconds.
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::TUNNEL_TIMEOUT_MS))]
+    pub(super) tunnel_timeout_ms: Option<u64>,
     /// Idle connections that are kept per worker and endpoint.
     #[schemars(range(max = 100_000), extend("default" = Upstream::IDLE_CONNECTIONS_MAX))]
     pub(super) idle_connections_max: Option<u64>,
@@ -276,6 +279,8 @@ impl Upstream {
     pub(super) const RESPONSE_TIMEOUT_MS: u64 = 60_000;
     /// The same.
     pub(super) const IDLE_TIMEOUT_MS: u64 = 60_000;
+    /// Chat and push connections ping every minute or so; as in Envoy.
+    pub(super) const TUNNEL_TIMEOUT_MS: u64 = 300_000;
     /// Enough that a burst does not close what the next one opens.
     pub(super) const IDLE_CONNECTIONS_MAX: u64 = 256;
     /// Below the 60 s after which many servers close.

@@ -81,6 +81,9 @@ pub(in crate::config) struct Proxy {
     /// Its name in `upstreams`.
     #[schemars(required, extend("examples" = ["demo"]))]
     pub(in crate::config) upstream: Option<String>,
+    /// The protocols that clients may change to, by `Upgrade` in HTTP/1.1 or extended CONNECT in HTTP/2.
+    #[schemars(extend("uniqueItems" = true, "default" = ["websocket"]))]
+    pub(in crate::config) upgrades: Option<Vec<Option<String>>>,
 }
 
 /// Answer from here.
