@@ -71,6 +71,7 @@ fn through(parts: &'static [(&'static str, &'static str)]) -> Vec<String> {
             response_timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(1),
             tunnel_timeout: Duration::from_secs(1),
+            ejection: upstream::Ejection { failures: 0, duration: Duration::ZERO },
             idle_connections_max: 4,
             idle_connection_timeout: Duration::from_secs(5),
             connections_max: 4,

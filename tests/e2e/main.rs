@@ -24,4 +24,5 @@ mod plugins_timing;
 mod proxy;
 mod swap;
 mod tls;
+mod upstreams;
 mod websocket;

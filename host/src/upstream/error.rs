@@ -97,6 +97,14 @@ impl UpstreamError {
         }
     }
 
+    /// Whether it speaks against the endpoint: it cannot be reached, breaks off or does not answer.
+    pub(super) const fn is_endpoints(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Protocol { .. } | Self::ResponseTimeout { .. }
+        )
+    }
+
     /// Whether another endpoint may be asked: nothing of the request has been sent.
     pub(super) const fn is_unsent(&self) -> bool {
         matches!(self, Self::Overload { .. } | Self::Connect { .. } | Self::ConnectTimeout { .. })

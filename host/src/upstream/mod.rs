@@ -24,6 +24,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::time::{self, Instant};
+
 use crate::exchange::Response;
 use crate::names::Name;
 
@@ -47,12 +49,24 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Longest time for which neither side of a tunnel says anything.
     pub tunnel_timeout: Duration,
+    /// When an endpoint is not asked for a while.
+    pub ejection: Ejection,
     /// Connections that are kept open per worker and endpoint while nobody uses them.
     pub idle_connections_max: usize,
     /// How long such a connection is kept. Below the 60 s after which many servers close.
     pub idle_connection_timeout: Duration,
     /// Connections per worker and endpoint; requests over it are refused with 503.
     pub connections_max: usize,
+}
+
+/// When an endpoint that fails is not asked for a while. Where all are ejected they are asked all the same: nobody knows that
+/// they would fail again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ejection {
+    /// Requests that it must fail one after the other, counted per worker; 0: never.
+    pub failures: u32,
+    /// For how long.
+    pub duration: Duration,
 }
 
 /// Where an upstream can be reached.
@@ -114,6 +128,7 @@ struct Upstream {
     response_timeout: Duration,
     idle_timeout: Duration,
     tunnel_timeout: Duration,
+    ejection: Ejection,
     /// One per endpoint, in the order of the settings.
     pools: Vec<Rc<Pool>>,
     /// Whose turn it is.
@@ -146,6 +161,7 @@ impl Upstreams {
                 response_timeout: settings.response_timeout,
                 idle_timeout: settings.idle_timeout,
                 tunnel_timeout: settings.tunnel_timeout,
+                ejection: settings.ejection,
                 pools: settings.endpoints.iter().map(&mut pool).collect(),
                 next: Cell::new(0),
             }
@@ -164,11 +180,26 @@ impl Upstreams {
 }
 
 impl Upstream {
-    /// Every endpoint once, beginning with the one whose turn it is.
-    fn turn(&self) -> impl Iterator<Item = &Rc<Pool>> {
+    /// Every endpoint once, beginning with the one whose turn it is; those that are ejected last.
+    fn turn(&self, now: Instant) -> impl Iterator<Item = &Rc<Pool>> {
         let count = self.pools.len();
         let first = self.next.get();
         self.next.set(if first + 1 < count { first + 1 } else { 0 });
-        self.pools.iter().cycle().skip(first).take(count)
+        let all = self.pools.iter().cycle().skip(first).take(count);
+        all.clone().filter(move |pool| !pool.is_ejected(now)).chain(all.filter(move |pool| pool.is_ejected(now)))
+    }
+
+    /// Remembers how an endpoint did.
+    fn judge_endpoint(&self, pool: &Pool, error: Option<&UpstreamError>) {
+        match error {
+            None => pool.did_well(),
+            Some(error) if error.is_endpoints() => {
+                if pool.failed(time::now(), self.ejection) {
+                    let duration_ms = u64::try_from(self.ejection.duration.as_millis()).unwrap_or(u64::MAX);
+                    tracing::warn!(upstream = %self.name, endpoint = %pool.endpoint, duration_ms, "endpoint ejected: {error}");
+                }
+            }
+            Some(_) => {}
+        }
     }
 }

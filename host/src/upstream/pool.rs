@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 use super::connection::{self, Connection};
-use super::{Endpoint, Settings, UpstreamError};
+use super::{Ejection, Endpoint, Settings, UpstreamError};
 use crate::time;
 
 /// How often idle connections are looked through for old and closed ones, while there are any.
@@ -48,6 +48,9 @@ pub(super) struct Pool {
     /// All connections, idle ones included.
     open: Cell<usize>,
     sweeping: Cell<bool>,
+    /// Requests failed one after the other.
+    failures: Cell<u32>,
+    ejected_until: Cell<Option<Instant>>,
 }
 
 impl Pool {
@@ -61,12 +64,36 @@ impl Pool {
             idle: RefCell::default(),
             open: Cell::new(0),
             sweeping: Cell::new(false),
+            failures: Cell::new(0),
+            ejected_until: Cell::new(None),
         })
     }
 
     /// From now on these limits hold.
     pub(super) fn limit(&self, limits: Limits) {
         self.limits.set(limits);
+    }
+
+    /// Whether it is not asked at the moment.
+    pub(super) fn is_ejected(&self, now: Instant) -> bool {
+        self.ejected_until.get().is_some_and(|until| now < until)
+    }
+
+    /// It has answered.
+    pub(super) fn did_well(&self) {
+        self.failures.set(0);
+        self.ejected_until.set(None);
+    }
+
+    /// It has failed once more. Whether it is ejected for that.
+    pub(super) fn failed(&self, now: Instant, ejection: Ejection) -> bool {
+        let failures = self.failures.get().saturating_add(1);
+        self.failures.set(failures);
+        let ejects = ejection.failures > 0 && failures >= ejection.failures && !self.is_ejected(now);
+        if ejects {
+            self.ejected_until.set(now.checked_add(ejection.duration));
+        }
+        ejects
     }
 
     /// How many connections there are, and how many of them are idle.

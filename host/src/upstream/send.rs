@@ -36,15 +36,27 @@ impl Upstreams {
         let (upload, body) = Upload::watch(body);
         let mut parcel = Parcel { request, body, upload, repeatable };
         let mut failed = UpstreamError::NoEndpoint;
-        for pool in upstream.turn() {
-            match upstream.ask(pool, &mut parcel, started).await {
+        let mut repeats = 0;
+        for pool in upstream.turn(started) {
+            let asked = upstream.ask(pool, &mut parcel, started).await;
+            upstream.judge_endpoint(pool, asked.as_ref().err());
+            match asked {
                 Err(error) if error.is_unsent() => failed = error,
+                // It broke off before it said anything. Another endpoint may answer what may be asked twice.
+                Err(error @ UpstreamError::Protocol { .. }) if parcel.repeatable && repeats < REPEATS_MAX => {
+                    repeats += 1;
+                    failed = error;
+                }
                 decided => return decided,
             }
         }
         Err(failed)
     }
 }
+
+/// How often a request is sent to another endpoint because one broke off. More would multiply the load of an upstream that is
+/// failing already.
+const REPEATS_MAX: usize = 2;
 
 /// A request on its way, and what is needed to send it once more.
 struct Parcel<'a> {

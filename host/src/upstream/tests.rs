@@ -29,6 +29,7 @@ fn settings(endpoints: &[&Endpoint]) -> Settings {
         response_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(5),
         tunnel_timeout: Duration::from_secs(5),
+        ejection: Ejection { failures: 0, duration: Duration::ZERO },
         idle_connections_max: 8,
         idle_connection_timeout: Duration::from_secs(30),
         connections_max: 8,
@@ -300,6 +301,27 @@ fn endpoints_take_turns_and_an_unreachable_one_is_passed_over() {
             let sent = upstreams.send(0, &post, chunks(&["x"])).await.unwrap();
             assert_eq!(*sent.endpoint, one.endpoint);
             drop(text(sent.response.body).await);
+        }
+    });
+}
+
+#[test]
+fn an_endpoint_that_fails_is_passed_over_for_a_while() {
+    run(async {
+        let one = Origin::start(vec![answers(20)]).await;
+        let ejection = Ejection { failures: 2, duration: Duration::from_secs(3600) };
+        let upstreams = Upstreams::new(&[Settings { ejection, ..settings(&[&refused(), &one.endpoint]) }]);
+        let now = crate::time::now();
+        let ejected = || upstreams.0[0].pools[0].is_ejected(now + Duration::from_secs(1));
+        for asked in 0..6 {
+            assert_eq!(ejected(), asked > 2, "{asked}");
+            assert_eq!(*upstreams.send(0, &get("/"), Body::Empty).await.unwrap().endpoint, one.endpoint);
+        }
+        // Where nobody else is left it is asked all the same.
+        let alone = Upstreams::new(&[Settings { ejection, ..settings(&[&refused()]) }]);
+        for _ in 0..4 {
+            let error = alone.send(0, &get("/"), Body::Empty).await.unwrap_err();
+            assert!(matches!(error, UpstreamError::Connect { .. }), "{error}");
         }
     });
 }

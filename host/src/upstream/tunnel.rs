@@ -53,7 +53,7 @@ impl Upstreams {
         let started = time::now();
         let upstream = self.0.get(upstream).ok_or(UpstreamError::NoEndpoint)?;
         let mut failed = UpstreamError::NoEndpoint;
-        for pool in upstream.turn() {
+        for pool in upstream.turn(started) {
             match pool.stream().await {
                 Ok((place, stream)) => {
                     let asked = ask(upstream, pool, (place, stream), (request, upgrade), said).await?;

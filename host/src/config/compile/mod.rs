@@ -166,6 +166,12 @@ fn upstreams(file: &File, report: &mut Report) -> Vec<upstream::Settings> {
             connect_timeout: millis(written.connect_timeout_ms, file::Upstream::CONNECT_TIMEOUT_MS),
             response_timeout: millis(written.response_timeout_ms, file::Upstream::RESPONSE_TIMEOUT_MS),
             idle_timeout: millis(written.idle_timeout_ms, file::Upstream::IDLE_TIMEOUT_MS),
+            ejection: upstream::Ejection {
+                failures: written
+                    .ejection_failures
+                    .map_or(file::Upstream::EJECTION_FAILURES, |failures| u32::try_from(failures).unwrap_or(u32::MAX)),
+                duration: millis(written.ejection_ms, file::Upstream::EJECTION_MS),
+            },
             tunnel_timeout: millis(written.tunnel_timeout_ms, file::Upstream::TUNNEL_TIMEOUT_MS),
             idle_connections_max: size(written.idle_connections_max.unwrap_or(file::Upstream::IDLE_CONNECTIONS_MAX)),
             idle_connection_timeout: millis(

@@ -261,6 +261,12 @@ pub(super) struct Upstream {
     /// Longest time for which neither side of a tunnel, such as a WebSocket, says anything, in milliseconds.
     #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::TUNNEL_TIMEOUT_MS))]
     pub(super) tunnel_timeout_ms: Option<u64>,
+    /// Requests that an endpoint must fail one after the other until it is not asked for a while. 0: never.
+    #[schemars(range(max = 1_000_000), extend("default" = Upstream::EJECTION_FAILURES))]
+    pub(super) ejection_failures: Option<u64>,
+    /// How long an endpoint that fails is not asked, in milliseconds.
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::EJECTION_MS))]
+    pub(super) ejection_ms: Option<u64>,
     /// Idle connections that are kept per worker and endpoint.
     #[schemars(range(max = 100_000), extend("default" = Upstream::IDLE_CONNECTIONS_MAX))]
     pub(super) idle_connections_max: Option<u64>,
@@ -279,6 +285,10 @@ impl Upstream {
     pub(super) const RESPONSE_TIMEOUT_MS: u64 = 60_000;
     /// The same.
     pub(super) const IDLE_TIMEOUT_MS: u64 = 60_000;
+    /// One or two may be chance.
+    pub(super) const EJECTION_FAILURES: u32 = 3;
+    /// As in nginx (`fail_timeout`) and HAProxy's slow start: long enough to restart a server.
+    pub(super) const EJECTION_MS: u64 = 10_000;
     /// Chat and push connections ping every minute or so; as in Envoy.
     pub(super) const TUNNEL_TIMEOUT_MS: u64 = 300_000;
     /// Enough that a burst does not close what the next one opens.
