@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use portcullis_tests::{Gateway, Origin, Reply, Setup, Value, in_time, json};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -103,7 +104,8 @@ fn der(files: &Value) -> Vec<u8> {
 
 async fn start(origin: &Origin, tls: Value) -> Gateway {
     let listeners = json!({ "listeners": [{ "address": "127.0.0.1:0", "tls": tls }] });
-    Setup::to(origin).patch(&listeners).start().await
+    let names = json!({ "names": ["tls.client.subject", "tls.client.fingerprint"] });
+    Setup::to(origin).patch(&listeners).guest("attribute-reader", names).start().await
 }
 
 #[tokio::test]
@@ -155,10 +157,14 @@ async fn clients_show_certificates() {
         ask(&mut stream).await
     };
     assert!(get(&required, Some(&alice)).await.is_ok());
+    let told = get(&required, Some(&alice)).await.unwrap();
+    assert!(told.contains("\r\nx-attribute-tls.client.subject: CN=alice\r\n"), "{told}");
+    let fingerprint: String = digest(&SHA256, &der(&alice)).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(told.contains(&format!("\r\nx-attribute-tls.client.fingerprint: {fingerprint}\r\n")), "{told}");
     // In TLS 1.3 a client learns only when it reads that its certificate is not wanted.
     assert!(get(&required, None).await.is_err());
     assert!(get(&required, Some(&mallory)).await.is_err());
-    assert!(get(&optional, None).await.is_ok());
+    assert!(get(&optional, None).await.unwrap().contains("\r\nx-attribute-tls.client.subject: none\r\n"));
     assert!(get(&optional, Some(&mallory)).await.is_err());
 }
 

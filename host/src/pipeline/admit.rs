@@ -80,6 +80,13 @@ fn exchange(
     request: Request,
     credentials: Credentials,
 ) -> Exchange {
+    let mut attributes = Attributes::default();
+    if let Some(certificate) = client.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) {
+        // Verified by the listener. A subject too long for an attribute is known by its fingerprint.
+        let _ = attributes.set("tls.client.subject", &certificate.subject);
+        let _ = attributes.set("tls.client.serial", &certificate.serial);
+        let _ = attributes.set("tls.client.fingerprint", &certificate.fingerprint);
+    }
     Exchange {
         id,
         started,
@@ -89,7 +96,7 @@ fn exchange(
         response: None,
         route: None,
         parameters: Vec::new(),
-        attributes: Attributes::default(),
+        attributes,
         cache: CacheStatus::Unused,
         timings: Timings::default(),
         lap: started,
