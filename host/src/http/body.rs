@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::FilePiece;
+use super::{FilePiece, Observed};
 
 /// Why a body broke off.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,8 @@ pub enum Body {
     Incoming(Incoming),
     /// A piece of an open file, which the listener may hand to the kernel whole.
     File(FilePiece),
+    /// A body whose end somebody wants to know of.
+    Observed(Box<Observed>),
     /// A stream with something wrapped around it.
     Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>),
 }
@@ -55,6 +57,24 @@ impl Body {
     /// Wraps another stream.
     pub fn boxed(body: impl http_body::Body<Data = Bytes, Error = BodyError> + 'static) -> Self {
         Self::Boxed(Box::pin(body))
+    }
+
+    /// The piece of a file that is all that is left of the body, for those who can send it without reading it.
+    pub fn file(&self) -> Option<&FilePiece> {
+        match self {
+            Self::File(piece) => Some(piece),
+            Self::Observed(observed) => observed.body().file(),
+            _ => None,
+        }
+    }
+
+    /// Notes that so many bytes of [`Self::file`] have been sent.
+    pub fn file_sent(&mut self, bytes: u64) {
+        match self {
+            Self::File(piece) => piece.advance(bytes),
+            Self::Observed(observed) => observed.file_sent(bytes),
+            _ => {}
+        }
     }
 }
 
@@ -71,6 +91,7 @@ impl std::fmt::Debug for Body {
             Self::Full(bytes) => write!(f, "Full({} bytes)", bytes.len()),
             Self::Incoming(_) => f.write_str("Incoming"),
             Self::File(piece) => write!(f, "File({} bytes)", piece.length()),
+            Self::Observed(observed) => observed.body().fmt(f),
             Self::Boxed(_) => f.write_str("Boxed"),
         }
     }
@@ -91,6 +112,7 @@ impl http_body::Body for Body {
             }
             Self::Incoming(incoming) => Pin::new(incoming).poll_frame(cx).map_err(BodyError::from),
             Self::File(piece) => Poll::Ready(piece.read().map(|read| read.map(Frame::data).map_err(BodyError::File))),
+            Self::Observed(observed) => observed.poll_frame(cx),
             Self::Boxed(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -101,6 +123,7 @@ impl http_body::Body for Body {
             Self::Full(_) => false,
             Self::Incoming(incoming) => incoming.is_end_stream(),
             Self::File(piece) => piece.length() == 0,
+            Self::Observed(observed) => observed.body().is_end_stream(),
             Self::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -111,6 +134,7 @@ impl http_body::Body for Body {
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Incoming(incoming) => incoming.size_hint(),
             Self::File(piece) => SizeHint::with_exact(piece.length()),
+            Self::Observed(observed) => observed.body().size_hint(),
             Self::Boxed(body) => body.size_hint(),
         }
     }

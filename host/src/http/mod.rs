@@ -22,7 +22,7 @@ pub(crate) use framing::parse_length;
 pub use framing::settle_length;
 pub use hop::{is_framing, is_framing_in_request, is_plainly_framed, strip_request, strip_response};
 pub use network::{Network, NetworkError};
-pub use observe::{BodyEnd, BodyOutcome};
+pub use observe::{BodyEnd, BodyOutcome, Observed};
 pub use request_id::{REQUEST_ID, RequestIds};
 pub use target::{has_dot_segment, merged_slashes};
 pub use transport::Transport;

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Body as _, Frame};
 
 use super::{Body, BodyError};
 
@@ -32,32 +32,34 @@ impl Body {
     /// It is called from within the connection's work, possibly before the last bytes are written out; what takes time
     /// belongs into a task of its own.
     pub fn observed(self, told: impl FnOnce(BodyEnd) + 'static) -> Self {
-        Self::boxed(Observed { body: self, bytes: 0, told: Some(told) })
+        Self::Observed(Box::new(Observed { body: self, bytes: 0, told: Some(Box::new(told)) }))
     }
 }
 
-struct Observed<F: FnOnce(BodyEnd)> {
+/// A body whose end is told.
+pub struct Observed {
     body: Body,
     bytes: u64,
-    told: Option<F>,
+    told: Option<Box<dyn FnOnce(BodyEnd)>>,
 }
 
-impl<F: FnOnce(BodyEnd)> Observed<F> {
-    fn tell(&mut self, outcome: BodyOutcome) {
-        if let Some(told) = self.told.take() {
-            told(BodyEnd { bytes: self.bytes, outcome });
+impl Observed {
+    /// What is left of it.
+    pub(super) fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// See [`Body::file_sent`].
+    pub(super) fn file_sent(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.body.file_sent(bytes);
+        if self.body.file().is_some_and(|piece| piece.length() == 0) {
+            self.tell(BodyOutcome::Complete);
         }
     }
-}
 
-// Nothing is pinned in place: the inner body is `Unpin` and the closure is only ever moved out.
-impl<F: FnOnce(BodyEnd)> Unpin for Observed<F> {}
-
-impl<F: FnOnce(BodyEnd)> http_body::Body for Observed<F> {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    /// See [`http_body::Body::poll_frame`].
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
@@ -68,16 +70,14 @@ impl<F: FnOnce(BodyEnd)> http_body::Body for Observed<F> {
         polled
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+    fn tell(&mut self, outcome: BodyOutcome) {
+        if let Some(told) = self.told.take() {
+            told(BodyEnd { bytes: self.bytes, outcome });
+        }
     }
 }
 
-impl<F: FnOnce(BodyEnd)> Drop for Observed<F> {
+impl Drop for Observed {
     fn drop(&mut self) {
         // A reader that knows from `is_end_stream` that nothing follows does not ask again.
         let outcome = if self.body.is_end_stream() { BodyOutcome::Complete } else { BodyOutcome::Incomplete };
@@ -92,6 +92,7 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
+    use crate::http::FilePiece;
     use crate::http::test_bodies::{chunks, collect, failing};
 
     /// Reads the body with `read` and gives everything that was told.
@@ -117,5 +118,9 @@ mod tests {
             let _ = Pin::new(&mut body).poll_frame(&mut Context::from_waker(std::task::Waker::noop()));
         };
         assert_eq!(told(Bytes::from_static(b"12").into(), read_one), complete(2));
+        // A file that the kernel sends is not read at all.
+        let file = || Body::File(FilePiece::new(tempfile::tempfile().unwrap().into(), 0, 7));
+        assert_eq!(told(file(), |mut body| [3, 4].into_iter().for_each(|sent| body.file_sent(sent))), complete(7));
+        assert_eq!(told(file(), |mut body| body.file_sent(3)), incomplete(3));
     }
 }

@@ -5,13 +5,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::handshake::{self, Tls};
 use super::http1::{self, Ended};
 use super::proxy_protocol::{self, Ends};
 use super::registry::{Registry, Ticket};
+use super::stream::Stream;
 use super::{Handle, Settings, http2};
 use crate::exchange::Client;
 use crate::tls::facts;
@@ -59,6 +59,8 @@ impl<H: Handle> Door<H> {
     async fn serve_tls(&self, tls: &Tls, stream: TcpStream, (address, local): Ends, ticket: Ticket) {
         match handshake::accept(tls, stream).await {
             Ok(stream) => {
+                // A TLS session takes more than a kilobyte, and is handed on several times.
+                let stream = Box::new(stream);
                 let client = Client::new(address, local, Some(facts(stream.get_ref().1)));
                 if self.settings.http2.enabled && stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                     return self.serve_http2(stream, BytesMut::new(), Arc::new(client), ticket).await;
@@ -72,7 +74,7 @@ impl<H: Handle> Door<H> {
 
     async fn serve<S>(&self, stream: S, client: Client, ticket: Ticket)
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Stream,
     {
         let client = Arc::new(client);
         match http1::serve(stream, &*self.handler, &client, &self.settings, &ticket).await {
@@ -84,7 +86,7 @@ impl<H: Handle> Door<H> {
 
     async fn serve_http2<S>(&self, stream: S, read: BytesMut, client: Arc<Client>, ticket: Ticket)
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        S: Stream,
     {
         http2::serve(stream, read, Rc::clone(&self.handler), client, Rc::clone(&self.settings), ticket).await;
     }

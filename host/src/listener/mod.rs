@@ -12,6 +12,7 @@ mod http2;
 mod proxy_protocol;
 mod registry;
 mod socket;
+mod stream;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]

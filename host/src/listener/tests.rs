@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
 use super::*;
+use crate::http::{BodyEnd, BodyOutcome, FilePiece};
 use crate::shutdown::Drain;
 
 /// A handler whose answer depends on the path, and what it was asked for.
@@ -18,6 +19,8 @@ struct Answers {
     arrived: Notify,
     go: Notify,
     given_up: Rc<Notify>,
+    file: RefCell<Option<Body>>,
+    ends: Rc<RefCell<Vec<BodyEnd>>>,
 }
 
 impl Handle for Answers {
@@ -45,6 +48,10 @@ impl Handle for Answers {
             "/lie" => {
                 let body = Body::from(Bytes::from_static(b"12345"));
                 Response::builder().header("content-length", "999").body(body).unwrap()
+            }
+            "/file" => {
+                let ends = Rc::clone(&self.ends);
+                Response::new(self.file.borrow_mut().take().unwrap().observed(move |end| ends.borrow_mut().push(end)))
             }
             _ => Response::new(Body::from(Bytes::from_static(b"hi"))),
         }
@@ -290,4 +297,38 @@ fn workers_share_an_address() {
     let listeners = Listener::bind_for(&settings(), 3).unwrap();
     let addresses: Vec<_> = listeners.iter().map(Listener::address).collect();
     assert!(addresses[0].port() != 0 && addresses.iter().all(|address| *address == addresses[0]), "{addresses:?}");
+}
+
+#[test]
+fn files_are_sent_whole_or_visibly_cut_off() {
+    run(async {
+        const LENGTH: usize = 5_000_000;
+        let running = start(&settings());
+        let content: Vec<u8> = (0_u32..).flat_map(u32::to_le_bytes).take(LENGTH).collect();
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        std::os::unix::fs::FileExt::write_all_at(&*file, &content, 0).unwrap();
+        let serve = |offset: u64, length: u64| {
+            *running.answers.file.borrow_mut() = Some(Body::File(FilePiece::new(Arc::clone(&file), offset, length)));
+        };
+        let mut connection = Connection::to(&running).await;
+        // More than the socket's buffers hold, and something behind it on the same connection.
+        serve(7, LENGTH as u64 - 7);
+        connection.send("GET /file HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let mut all = Vec::new();
+        while !all.ends_with(b"\r\n\r\nhi") {
+            assert!(connection.0.read_buf(&mut all).await.unwrap() > 0);
+        }
+        let at = all.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+        assert!(all[at..].starts_with(&content[7..]), "another content");
+        let ends = running.answers.ends.take();
+        assert_eq!(ends.last(), Some(&BodyEnd { bytes: LENGTH as u64 - 7, outcome: BodyOutcome::Complete }));
+        // The file has become shorter meanwhile.
+        serve(0, LENGTH as u64 + 1);
+        connection.send("GET /file HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let mut all = Vec::new();
+        while connection.0.read_buf(&mut all).await.is_ok_and(|read| read > 0) {}
+        assert!(all.ends_with(&content[LENGTH - 100..]), "not all that there is");
+        let ends = running.answers.ends.take();
+        assert_eq!(ends, [BodyEnd { bytes: LENGTH as u64, outcome: BodyOutcome::Incomplete }]);
+    });
 }

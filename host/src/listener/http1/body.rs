@@ -7,12 +7,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::chunked::{Decoded, Decoder};
 use super::wire::Wire;
 use crate::http::BodyError;
 use crate::listener::Settings;
+use crate::listener::stream::Stream;
 
 /// A request body. What is left of it when it is dropped is the connection's to clear away.
 pub(super) struct Incoming<S> {
@@ -24,7 +24,7 @@ pub(super) struct Incoming<S> {
     pub(super) over: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> http_body::Body for Incoming<S> {
+impl<S: Stream> http_body::Body for Incoming<S> {
     type Data = Bytes;
     type Error = BodyError;
 

@@ -14,7 +14,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{Method, Response, StatusCode, Version, header};
 use http_body::Body as _;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::alarm::Alarm;
 use super::body::Incoming;
@@ -27,6 +26,7 @@ use crate::exchange::{Client, Failure, Reason};
 use crate::http::{Body, Upgrade, settle_length};
 use crate::listener::http2::PREFACE;
 use crate::listener::registry::Ticket;
+use crate::listener::stream::Stream;
 use crate::listener::{Handle, Settings};
 
 use crate::time;
@@ -83,15 +83,18 @@ pub(in crate::listener) async fn serve<S, H>(
     ticket: &Ticket,
 ) -> Ended<S>
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: Stream,
     H: Handle,
 {
     let wire = Rc::new(RefCell::new(Wire::new(stream)));
     let mut session = Session { wire, handler, client, settings, ticket, served: 0 };
     let after = loop {
         let after = match session.next_head().await {
-            Next::Head(head) => session.exchange(*head).await,
-            Next::Refused(failure) => session.refuse(&failure).await,
+            Next::Head(head) => {
+                // Apart and only as long as it lasts, so that an idle connection does not need the room for it.
+                Box::pin(session.exchange(head)).await
+            }
+            Next::Refused(failure) => Box::pin(session.refuse(&failure)).await,
             Next::End => After::Close,
             Next::Preface => {
                 // Nobody else holds it before the first request.
@@ -113,7 +116,7 @@ where
     Ended::Closed
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static, H: Handle> Session<'_, S, H> {
+impl<S: Stream, H: Handle> Session<'_, S, H> {
     /// Waits for the next request head.
     async fn next_head(&mut self) -> Next {
         let settings = self.settings;
@@ -187,8 +190,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static, H: Handle> Session<'_, S, H> {
     }
 
     /// Lets the handler answer one request.
-    async fn exchange(&mut self, head: Head) -> After {
-        let Head { request, body: mut decoder, keep_alive, expects, trailers } = head;
+    async fn exchange(&mut self, head: Box<Head>) -> After {
+        let Head { request, body: mut decoder, keep_alive, expects, trailers } = *head;
         // What is here of the body is looked at before anybody acts upon the request.
         let examined = examine(decoder.clone(), &self.wire.borrow().buffer);
         if let Err(what) = examined {

@@ -1,19 +1,20 @@
 //! One response on its way out: small pieces go in one write, large ones uncopied, and nothing is held back that is here.
 
 use std::cell::RefCell;
+use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, response};
 use http_body::Body as _;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Http1;
 use super::alarm::Alarm;
 use super::encode::{self, CHUNK_END, Framing, Then};
 use super::wire::Wire;
 use crate::http::Body;
+use crate::listener::stream::Stream;
 use crate::time;
 
 /// Longest piece that is copied behind the head or another piece; copying 8 KiB takes about 0.2 µs.
@@ -36,6 +37,8 @@ pub(super) struct Sending {
     /// Whether the head has been written.
     head_out: bool,
     patience: Alarm,
+    /// Whether files are read, because the kernel cannot send them.
+    reads_files: bool,
 }
 
 impl Sending {
@@ -45,7 +48,7 @@ impl Sending {
         let finished = matches!(framing, Framing::None(_) | Framing::Length(0));
         let patience = Alarm::default();
         let (large, chunk_open, head_out) = (Bytes::new(), false, false);
-        Self { body, framing, trailers, out, large, chunk_open, finished, head_out, patience }
+        Self { body, framing, trailers, out, large, chunk_open, finished, head_out, patience, reads_files: false }
     }
 
     /// Whether the head has been written.
@@ -54,14 +57,15 @@ impl Sending {
     }
 
     /// Ready when everything is written, or cannot be.
-    pub(super) fn poll<S: AsyncRead + AsyncWrite + Unpin>(
+    pub(super) fn poll<S: Stream>(
         &mut self,
         cx: &mut Context<'_>,
         wire: &RefCell<Wire<S>>,
         limits: &Http1,
     ) -> Poll<Result<(), ()>> {
         loop {
-            let waits = self.collect(cx)?;
+            let file = self.next_is_file(&wire.borrow());
+            let waits = if file { false } else { self.collect(cx)? };
             if !self.out.is_empty() || !self.large.is_empty() {
                 let before = self.out.len() + self.large.len();
                 // Not borrowed while the body is read: it may be the request's own.
@@ -76,19 +80,63 @@ impl Sending {
                     }
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(())),
                     Poll::Pending => {
-                        if !self.patience.is_set() || self.out.len() + self.large.len() < before {
-                            self.patience.set(time::now(), limits.write_timeout);
-                        }
-                        return self.patience.poll(cx).map(|()| Err(()));
+                        return self.wait(self.out.len() + self.large.len() < before, cx, limits);
                     }
                 }
             }
             if self.finished {
                 return Poll::Ready(Ok(()));
             }
+            if file {
+                match self.poll_file(cx, &mut wire.borrow_mut()) {
+                    Poll::Ready(sent) => sent?,
+                    Poll::Pending => return self.wait(false, cx, limits),
+                }
+                self.patience.clear();
+                continue;
+            }
             if waits {
                 // A client that has gone away is noticed even while there is nothing to write to it.
                 return wire.borrow_mut().poll_gone(cx).map(|()| Err(()));
+            }
+        }
+    }
+
+    /// Waits for the client to read. Patience begins anew with every bit of progress.
+    fn wait(&mut self, progress: bool, cx: &mut Context<'_>, limits: &Http1) -> Poll<Result<(), ()>> {
+        if progress || !self.patience.is_set() {
+            self.patience.set(time::now(), limits.write_timeout);
+        }
+        self.patience.poll(cx).map(|()| Err(()))
+    }
+
+    /// Whether what comes next is a file that the kernel can send.
+    fn next_is_file<S: Stream>(&self, wire: &Wire<S>) -> bool {
+        let Framing::Length(left) = self.framing else { return false };
+        let file = || self.body.file().is_some_and(|piece| piece.length() == left);
+        !self.finished && !self.reads_files && wire.sends_files() && file()
+    }
+
+    /// Lets the kernel send some more of the file.
+    fn poll_file<S: Stream>(&mut self, cx: &mut Context<'_>, wire: &mut Wire<S>) -> Poll<Result<(), ()>> {
+        let (Some(piece), Framing::Length(left)) = (self.body.file(), &mut self.framing) else {
+            return Poll::Ready(Err(()));
+        };
+        match ready!(wire.poll_send_file(cx, piece)) {
+            Ok(sent) => {
+                self.body.file_sent(sent);
+                *left = left.saturating_sub(sent);
+                self.finished = *left == 0;
+                Poll::Ready(Ok(()))
+            }
+            // A file system from which the kernel cannot send.
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+                self.reads_files = true;
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a response broke off");
+                Poll::Ready(Err(()))
             }
         }
     }

@@ -9,12 +9,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 
 use super::alarm::Alarm;
 use super::chunked::{Decoded, Decoder};
 use super::{Http1, RATE_GRACE};
-use crate::http::BodyError;
+use crate::http::{BodyError, FilePiece};
+use crate::listener::stream::{Stream, poll_send_file};
 use crate::time::{self, Instant};
 
 /// Bytes that are read at once.
@@ -63,7 +64,7 @@ pub(super) struct Wire<S> {
     body_bytes: u64,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+impl<S: Stream> Wire<S> {
     pub(super) fn new(stream: S) -> Self {
         Self {
             stream,
@@ -244,6 +245,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             second.advance(written - of_first);
         }
         Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// Whether [`Self::poll_send_file`] can be used.
+    pub(super) fn sends_files(&self) -> bool {
+        self.stream.plain().is_some()
+    }
+
+    /// Writes bytes of a file. Gives how many; never 0.
+    pub(super) fn poll_send_file(&mut self, cx: &mut Context<'_>, piece: &FilePiece) -> Poll<io::Result<u64>> {
+        match self.stream.plain() {
+            Some(socket) => poll_send_file(socket, piece, cx),
+            None => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
     }
 
     /// Says that nothing more is sent.
