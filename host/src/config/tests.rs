@@ -139,7 +139,7 @@ fn a_minimal_file_gets_defaults() {
     assert_eq!(config.plugins.unlisted, plugin::Unlisted::Append);
     let route = &config.routes[0];
     assert_eq!(route.matches.host, HostPattern::Any);
-    assert_eq!((route.matches.path.segments.len(), route.matches.path.tail), (0, Tail::Anything));
+    assert_eq!((route.matches.path.segments.len(), route.matches.path.tail.clone()), (0, Tail::Anything));
     assert_eq!((route.cache, route.body_bytes_max), (RouteCache::Off, None));
     assert_eq!(route.unlisted, RouteUnlisted::Except(Vec::new()));
 }

@@ -24,7 +24,7 @@ use crate::exchange::{CacheStatus, Client, Failure, Reason, Response};
 use crate::http::{Body, BodyOutcome, RequestIds, merged_slashes};
 use crate::names::Hook;
 use crate::plugin::{Lane, Summary, Visit};
-use crate::router::Routed;
+use crate::router::{Asked, Routed};
 use crate::time;
 use crate::traffic::Gate;
 use crate::upstream::Upstreams;
@@ -132,7 +132,16 @@ impl Pipeline {
         let exchange = &mut *walk.exchange;
         let request = &exchange.request;
         let path = merged_slashes(request.target.path());
-        let found = match self.plan.router.find(&request.authority, &path, &request.method) {
+        let asked = Asked {
+            host: &request.authority,
+            path: &path,
+            query: request.target.query(),
+            method: &request.method,
+            headers: &request.headers,
+            scheme: exchange.client.scheme,
+            client: exchange.client.address.ip(),
+        };
+        let found = match self.plan.router.find(&asked) {
             Routed::Found { route, parameters } => {
                 walk.route = Some(route);
                 self.plan.routes.get(route).map(|route| (route, parameters))

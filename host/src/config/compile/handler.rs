@@ -13,7 +13,6 @@ use super::super::problem::Report;
 use super::dangling;
 use crate::pipeline::{Handler, RedirectPart, RedirectTarget};
 use crate::plugin::schema::{JsonPath, nearest};
-use crate::router::{PathPattern, Segment};
 
 /// Fields that belong to a connection or to framing (RFC 9110 sections 7.6.1 and 8.6; RFC 9112 section 6): ours to write.
 const OURS: [&str; 8] =
@@ -22,7 +21,7 @@ const OURS: [&str; 8] =
 /// Compiles the handlers that are written; that there is exactly one is the schema's business.
 pub(super) fn compile(
     route: &file::Route,
-    pattern: Option<&PathPattern>,
+    parameters: Option<&[Arc<str>]>,
     file: &File,
     at: &JsonPath,
     report: &mut Report,
@@ -31,7 +30,7 @@ pub(super) fn compile(
     let respond = route.respond.as_ref().map(|respond| self::respond(respond, &at.key("respond"), report));
     let redirect = route.redirect.as_ref().and_then(|redirect| {
         let at = at.key("redirect").key("location");
-        let location = target(redirect.location.as_deref()?, pattern, &at, report)?;
+        let location = target(redirect.location.as_deref()?, parameters, &at, report)?;
         let status = status(redirect.status.unwrap_or(file::Redirect::STATUS));
         Some(Handler::Redirect { status, location })
     });
@@ -149,7 +148,7 @@ fn header_value(text: &str, at: &JsonPath, report: &mut Report) -> Option<Header
 }
 
 /// Takes a redirect target apart at its placeholders.
-fn target(text: &str, pattern: Option<&PathPattern>, at: &JsonPath, report: &mut Report) -> Option<RedirectTarget> {
+fn target(text: &str, parameters: Option<&[Arc<str>]>, at: &JsonPath, report: &mut Report) -> Option<RedirectTarget> {
     let starts = ["/", "http://", "https://", "{path}"];
     if !starts.iter().any(|start| text.starts_with(start)) && !text.starts_with('{') {
         let host = text.split("://").last().unwrap_or_default();
@@ -168,7 +167,7 @@ fn target(text: &str, pattern: Option<&PathPattern>, at: &JsonPath, report: &mut
         if !literal.is_empty() {
             parts.push(RedirectPart::Literal(literal.to_owned()));
         }
-        parts.extend(placeholder(name, pattern, at, report));
+        parts.extend(placeholder(name, parameters, at, report));
         rest = after;
     }
     if !rest.is_empty() {
@@ -181,16 +180,15 @@ fn target(text: &str, pattern: Option<&PathPattern>, at: &JsonPath, report: &mut
     Some(RedirectTarget(parts))
 }
 
-fn placeholder(name: &str, pattern: Option<&PathPattern>, at: &JsonPath, report: &mut Report) -> Option<RedirectPart> {
-    let parameters: Vec<&Arc<str>> = pattern
-        .iter()
-        .flat_map(|pattern| &pattern.segments)
-        .filter_map(|segment| match segment {
-            Segment::Parameter(name) => Some(name),
-            Segment::Literal(_) => None,
-        })
-        .collect();
-    let parameter = parameters.iter().find(|parameter| parameter.as_ref() == name);
+fn placeholder(
+    name: &str,
+    parameters: Option<&[Arc<str>]>,
+    at: &JsonPath,
+    report: &mut Report,
+) -> Option<RedirectPart> {
+    let known = parameters.is_some();
+    let parameters = parameters.unwrap_or_default();
+    let parameter = parameters.iter().find(|parameter| ***parameter == *name);
     let fixed = match name {
         "path" => Some(RedirectPart::Path),
         "query" => Some(RedirectPart::Query),
@@ -203,8 +201,8 @@ fn placeholder(name: &str, pattern: Option<&PathPattern>, at: &JsonPath, report:
     }
     let part = fixed.or_else(|| parameter.map(|name| RedirectPart::Parameter(Arc::clone(name))));
     // Without a pattern, the path was at fault and has been reported.
-    if part.is_none() && pattern.is_some() {
-        let known: Vec<&str> = parameters.iter().map(|name| &***name).chain(["path", "query", "host"]).collect();
+    if part.is_none() && known {
+        let known: Vec<&str> = parameters.iter().map(|name| &**name).chain(["path", "query", "host"]).collect();
         let remedy = match nearest(name, known.iter().copied()) {
             Some(meant) => format!("did you mean {{{meant}}}?"),
             None => format!("write one of {{{}}}", known.join("}, {")),

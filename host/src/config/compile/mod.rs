@@ -8,6 +8,7 @@ mod acme;
 mod address;
 mod handler;
 mod http2;
+mod matches;
 mod pattern;
 mod plugins;
 mod routes;

@@ -7,6 +7,7 @@
 mod acme;
 mod http2;
 mod listener_tls;
+mod matches;
 mod plugins;
 mod routes;
 mod schema;
@@ -21,6 +22,7 @@ use crate::{cache, traffic};
 pub(super) use acme::{Acme, AcmeChallenge};
 pub(super) use http2::{Allowance, Http2};
 pub(super) use listener_tls::{ListenerTls, TlsClientMode, TlsVersion, UnknownHost};
+pub(super) use matches::{Match, MatchScheme, ValueTest};
 pub(super) use plugins::{Chain, FailurePolicy, InstanceMode, Limits, Plugins, Unlisted};
 pub(super) use routes::{HeaderValues, Proxy, Redirect, Respond, Route, RouteOverride, RoutePlugin};
 pub use schema::schema;
@@ -70,7 +72,7 @@ pub(super) struct File {
     pub(super) upstreams: Option<BTreeMap<String, Option<Upstream>>>,
     /// What is taken on before new requests are refused with 503.
     pub(super) overload: Option<Overload>,
-    /// The routes. Their order does not matter: the most specific match wins.
+    /// The routes. The most specific match wins; their order matters only where nothing else tells them apart.
     #[schemars(required, length(min = 1))]
     #[schemars(extend("examples" = [[{"name": "hello", "respond": {"body": "Hello"}}]]))]
     pub(super) routes: Option<Vec<Option<Route>>>,

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::matches::Match;
 use super::{FailurePolicy, Limits};
 
 /// One route. It has exactly one of `proxy`, `respond` and `redirect`.
@@ -21,6 +22,9 @@ pub(in crate::config) struct Route {
     /// Which requests it is for. Absent: those that no other route matches.
     #[serde(rename = "match")]
     pub(in crate::config) matches: Option<Match>,
+    /// Routes of a higher priority come first, however specific others are.
+    #[schemars(range(min = -1_000_000, max = 1_000_000), extend("default" = 0))]
+    pub(in crate::config) priority: Option<i32>,
     /// Whether responses may be cached.
     #[schemars(extend("default" = false))]
     pub(in crate::config) cache: Option<bool>,
@@ -35,21 +39,6 @@ pub(in crate::config) struct Route {
     pub(in crate::config) respond: Option<Respond>,
     /// Send the client elsewhere.
     pub(in crate::config) redirect: Option<Redirect>,
-}
-
-/// Which requests a route is for. What is absent matches everything.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::config) struct Match {
-    /// The host, without port: a name, or `*.` and a name for all names below it.
-    #[schemars(extend("examples" = ["api.example.com", "*.example.com"]))]
-    pub(in crate::config) host: Option<String>,
-    /// The path. `{name}` stands for any one part, a final `/*` for nothing or a slash and anything.
-    #[schemars(extend("examples" = ["/exact", "/users/{id}", "/api/*"]))]
-    pub(in crate::config) path: Option<String>,
-    /// The methods; GET includes HEAD. Absent: all.
-    #[schemars(length(min = 1), extend("uniqueItems" = true, "examples" = [["GET", "POST"]]))]
-    pub(in crate::config) methods: Option<Vec<Option<String>>>,
 }
 
 /// What is different on a route for a plugin.
