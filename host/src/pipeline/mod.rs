@@ -10,8 +10,12 @@ mod plan;
 mod admit;
 mod caching;
 mod challenge;
+mod edits;
 mod handler;
+mod mirror;
 mod rescue;
+mod rewrite;
+mod split;
 mod walk;
 
 use std::rc::Rc;
@@ -30,8 +34,11 @@ use crate::traffic::Gate;
 use crate::upstream::Upstreams;
 
 use admit::Admitted;
+pub use edits::{Edits, FieldPart, FieldText};
+use mirror::Copies;
 pub use plan::{Chain, Plan, Route};
-pub use settings::{Handler, RedirectPart, RedirectTarget};
+pub use settings::{Handler, Mirror, Proxy, RedirectPart, RedirectTarget, Rewrite, Share, SplitBy};
+use split::Dealer;
 use walk::{Flow, Walk};
 
 /// One worker's way to answer requests in one generation.
@@ -43,6 +50,8 @@ pub struct Pipeline {
     cache: Arc<Cache>,
     gate: Rc<Gate>,
     ids: Rc<RequestIds>,
+    dealer: Dealer,
+    copies: Copies,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -67,7 +76,8 @@ impl Pipeline {
             same.map_or_else(|| Rc::new(Lane::new(Arc::clone(plugin))), Rc::clone)
         };
         let lanes = plan.plugins.iter().map(lane).collect();
-        Self { plan, lanes, upstreams, cache, gate, ids }
+        let copies = before.map(|before| before.copies.clone()).unwrap_or_default();
+        Self { plan, lanes, upstreams, cache, gate, ids, dealer: Dealer::default(), copies }
     }
 
     /// Answers one request.
@@ -89,6 +99,9 @@ impl Pipeline {
             walk.rescue(&failure);
         }
         walk.post_handler();
+        if let Some(route) = walk.route.and_then(|route| self.plan.routes.get(route)) {
+            route.response_edits.edit_response(&mut walk.exchange);
+        }
         self.finish(walk)
     }
 
@@ -116,6 +129,8 @@ impl Pipeline {
         if walk.pre_handler()? == Flow::Answered {
             return Ok(());
         }
+        // What plugins have found out can be told to the upstream, and what caches distinguish is what it will see.
+        route.request_edits.edit_request(&mut walk.exchange);
         // A fresh stored response is the handler's answer; plugins on the way out see it like any other.
         let looked_up = self.look_up(walk, route, &body)?;
         if walk.exchange.cache == CacheStatus::Hit {

@@ -7,10 +7,11 @@ use http::{HeaderName, Method};
 
 use super::super::file::{self, MatchScheme, ValueTest};
 use super::super::problem::Report;
+use super::template::Parameters;
 use super::{networks, pattern};
 use crate::exchange::Scheme;
 use crate::plugin::schema::JsonPath;
-use crate::router::{Conditions, Expression, HostPattern, PathPattern, Test};
+use crate::router::{Conditions, Expression, HostPattern, PathPattern, Tail, Test};
 
 /// What a route matches.
 #[derive(Clone)]
@@ -24,9 +25,13 @@ pub(super) struct Matches {
 
 impl Matches {
     /// The names under which parts of the path are kept.
-    pub(super) fn parameters(&self) -> Vec<Arc<str>> {
+    pub(super) fn parameters(&self) -> Parameters {
         let named = self.path_regex.iter().flat_map(Expression::names).map(Arc::from);
-        self.path.parameters().cloned().chain(named).collect()
+        let rest = match &self.path.tail {
+            Tail::Rest(name) => Some(Arc::clone(name)),
+            Tail::End | Tail::Anything => None,
+        };
+        Parameters { names: self.path.parameters().cloned().chain(named).collect(), rest }
     }
 }
 

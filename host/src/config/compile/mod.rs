@@ -6,12 +6,15 @@
 
 mod acme;
 mod address;
+mod edits;
 mod handler;
 mod http2;
 mod matches;
 mod pattern;
 mod plugins;
+mod proxy;
 mod routes;
+mod template;
 mod tls;
 
 use std::collections::BTreeMap;

@@ -7,6 +7,7 @@ use http::Method;
 use super::super::file::File;
 use super::super::problem::Report;
 use super::super::{Route, RouteCache};
+use super::edits::{self, Side};
 use super::matches::{self, Matches};
 use super::plugins::Plugins;
 use super::{Unique, handler, name};
@@ -30,7 +31,11 @@ pub(super) fn compile(file: &File, plugins: &Plugins<'_>, report: &mut Report) -
         let priority = written.priority.unwrap_or(0);
         let found = matches.map(|matches| Matched { at: at.clone(), priority, matches });
         let parameters = found.as_ref().map(|found| found.matches.parameters());
-        let handler = handler::compile(written, parameters.as_deref(), file, &at, report);
+        let handler = handler::compile(written, parameters.as_ref(), file, &at, report);
+        let of = |side| (side, parameters.as_ref());
+        let (request, response) = (at.key("request_headers"), at.key("response_headers"));
+        let request_edits = edits::compile(written.request_headers.as_ref(), of(Side::Request), &request, report);
+        let response_edits = edits::compile(written.response_headers.as_ref(), of(Side::Response), &response, report);
         let chain = plugins.chain_of(written, &at.key("plugins"));
         let unlisted = plugins.unlisted_of(written, &at.key("plugins"), report);
         if let Some(found) = &found {
@@ -46,6 +51,8 @@ pub(super) fn compile(file: &File, plugins: &Plugins<'_>, report: &mut Report) -
             chain,
             unlisted,
             body_bytes_max: written.body_bytes_max,
+            request_edits,
+            response_edits,
         });
     }
     routes

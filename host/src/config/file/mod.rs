@@ -5,10 +5,12 @@
 //! are the descriptions in `config/portcullis.schema.json`; defaults are named here and applied in `compile`.
 
 mod acme;
+mod edits;
 mod http2;
 mod listener_tls;
 mod matches;
 mod plugins;
+mod proxy;
 mod routes;
 mod schema;
 
@@ -20,11 +22,13 @@ use serde::Deserialize;
 use crate::{cache, traffic};
 
 pub(super) use acme::{Acme, AcmeChallenge};
+pub(super) use edits::HeaderEdits;
 pub(super) use http2::{Allowance, Http2};
 pub(super) use listener_tls::{ListenerTls, TlsClientMode, TlsVersion, UnknownHost};
 pub(super) use matches::{Match, MatchScheme, ValueTest};
 pub(super) use plugins::{Chain, FailurePolicy, InstanceMode, Limits, Plugins, Unlisted};
-pub(super) use routes::{HeaderValues, Proxy, Redirect, Respond, Route, RouteOverride, RoutePlugin};
+pub(super) use proxy::{Mirror, Proxy, Rewrite, SplitBy, SplitShare};
+pub(super) use routes::{HeaderValues, Redirect, Respond, Route, RouteOverride, RoutePlugin};
 pub use schema::schema;
 pub(super) use schema::strict_schema;
 

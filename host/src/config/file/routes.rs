@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::edits::HeaderEdits;
 use super::matches::Match;
+use super::proxy::Proxy;
 use super::{FailurePolicy, Limits};
 
 /// One route. It has exactly one of `proxy`, `respond` and `redirect`.
@@ -31,6 +33,10 @@ pub(in crate::config) struct Route {
     /// Longest request body, in bytes; over it the answer is 413. Absent: no limit.
     #[schemars(range(max = 1_u64 << 50))]
     pub(in crate::config) body_bytes_max: Option<u64>,
+    /// What is done to the fields of requests, after the `pre-handler` hooks and before the cache is asked.
+    pub(in crate::config) request_headers: Option<HeaderEdits>,
+    /// What is done to the fields of responses, after the `post-handler` hooks.
+    pub(in crate::config) response_headers: Option<HeaderEdits>,
     /// What is different here for a plugin: `false` turns it off, `true` turns it on, an object turns it on with changes.
     pub(in crate::config) plugins: Option<BTreeMap<String, Option<RoutePlugin>>>,
     /// Send the request to an upstream.
@@ -61,18 +67,6 @@ pub(in crate::config) struct RouteOverride {
     pub(in crate::config) limits: Option<Limits>,
     /// What it means for a request if the plugin fails.
     pub(in crate::config) on_failure: Option<FailurePolicy>,
-}
-
-/// Send the request to an upstream.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::config) struct Proxy {
-    /// Its name in `upstreams`.
-    #[schemars(required, extend("examples" = ["demo"]))]
-    pub(in crate::config) upstream: Option<String>,
-    /// The protocols that clients may change to, by `Upgrade` in HTTP/1.1 or extended CONNECT in HTTP/2.
-    #[schemars(extend("uniqueItems" = true, "default" = ["websocket"]))]
-    pub(in crate::config) upgrades: Option<Vec<Option<String>>>,
 }
 
 /// Answer from here.
