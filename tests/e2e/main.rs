@@ -23,6 +23,7 @@ mod plugins_headers;
 mod plugins_jwt;
 mod plugins_timing;
 mod proxy;
+mod routing;
 mod swap;
 mod tls;
 mod upstreams;

@@ -66,7 +66,7 @@ impl FieldText {
                 FieldPart::RequestId => bytes.extend_from_slice(exchange.id.as_bytes()),
                 FieldPart::Route => bytes.extend_from_slice(exchange.route.as_ref()?.as_str().as_bytes()),
                 FieldPart::Attribute(name) => bytes.extend_from_slice(exchange.attributes.find(name)?.as_bytes()),
-                FieldPart::Target(target) => bytes.extend_from_slice(target.filled(exchange).as_bytes()),
+                FieldPart::Target(target) => bytes.extend_from_slice(target.filled(&exchange.into()).as_bytes()),
             }
         }
         HeaderValue::try_from(bytes).ok()

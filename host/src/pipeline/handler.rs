@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::Pipeline;
 use super::plan::Route;
-use super::rewrite::rewritten;
+use super::rewrite::{Subject, rewritten};
 use super::settings::{Handler, Proxy, RedirectPart, RedirectTarget};
 use super::split;
 use super::walk::Walk;
@@ -46,7 +46,7 @@ impl Pipeline {
         let target = match &proxy.rewrite {
             None => None,
             Some(rewrite) => {
-                let rewritten = rewritten(rewrite, &walk.exchange)?;
+                let rewritten = rewritten(rewrite, &Subject::from(&*walk.exchange))?;
                 Some(std::mem::replace(&mut walk.exchange.request.target, rewritten))
             }
         };
@@ -134,7 +134,7 @@ impl Pipeline {
 }
 
 fn redirect(status: StatusCode, location: &RedirectTarget, exchange: &Exchange) -> Result<Response, Failure> {
-    let target = location.filled(exchange);
+    let target = location.filled(&Subject::from(exchange));
     let value = HeaderValue::try_from(on_this_site(target, location))
         .map_err(|_| Failure::new(Reason::BadRequest, "the redirect target would not be a field value"))?;
     let mut response = Response::new(status, Body::Empty);

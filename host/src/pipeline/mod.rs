@@ -10,6 +10,7 @@ mod plan;
 mod admit;
 mod caching;
 mod challenge;
+mod courtesy;
 mod edits;
 mod handler;
 mod mirror;
@@ -37,6 +38,7 @@ use admit::Admitted;
 pub use edits::{Edits, FieldPart, FieldText};
 use mirror::Copies;
 pub use plan::{Chain, Plan, Route};
+pub use rewrite::{Subject, rewritten};
 pub use settings::{Handler, Mirror, Proxy, RedirectPart, RedirectTarget, Rewrite, Share, SplitBy};
 use split::Dealer;
 use walk::{Flow, Walk};
@@ -118,6 +120,11 @@ impl Pipeline {
 
     /// The steps from an admitted request to a response in the exchange.
     async fn answer<'p>(&'p self, walk: &mut Walk<'p>, body: Body) -> Result<(), Failure> {
+        // What has nothing to do with any route comes first.
+        if let Some(response) = courtesy::answer(&walk.exchange)? {
+            walk.exchange.response = Some(response);
+            return Ok(());
+        }
         // Gateway-wide plugins may rewrite the request before it is decided which route it is, or answer.
         if walk.pre_route()? == Flow::Answered {
             return Ok(());

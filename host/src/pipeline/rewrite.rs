@@ -3,15 +3,35 @@
 //! What the client wrote percent-encoded stays so, the query stays, and nothing that comes out leads outside: no dot segments, always a
 //! leading slash.
 
+use std::sync::Arc;
+
 use http::uri::PathAndQuery;
 
 use super::settings::{RedirectPart, Rewrite};
 use crate::exchange::{Exchange, Failure, Reason};
 use crate::http::{has_dot_segment, merged_slashes};
 
-/// The target after the rewrite.
-pub(super) fn rewritten(rewrite: &Rewrite, exchange: &Exchange) -> Result<PathAndQuery, Failure> {
-    let target = &exchange.request.target;
+/// What texts are filled in from.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// What the client asked for.
+    pub target: &'a PathAndQuery,
+    /// The host that it asked for, with its port.
+    pub authority: &'a str,
+    /// What the route's path kept.
+    pub parameters: &'a [(Arc<str>, String)],
+}
+
+impl<'a> From<&'a Exchange> for Subject<'a> {
+    fn from(exchange: &'a Exchange) -> Self {
+        let request = &exchange.request;
+        Self { target: &request.target, authority: &request.authority, parameters: &exchange.parameters }
+    }
+}
+
+/// The target after the rewrite. Fails where the client's own part makes something of it that is no path.
+pub fn rewritten(rewrite: &Rewrite, subject: &Subject<'_>) -> Result<PathAndQuery, Failure> {
+    let target = subject.target;
     let path = merged_slashes(target.path());
     let mut rewritten = match rewrite {
         Rewrite::Prefix { strip, add } => {
@@ -20,7 +40,7 @@ pub(super) fn rewritten(rewrite: &Rewrite, exchange: &Exchange) -> Result<PathAn
             let rest = rest.map_or(&*path, |rest| if add.is_empty() && rest.is_empty() { "/" } else { rest });
             format!("{add}{rest}")
         }
-        Rewrite::Path(template) => template.filled(exchange),
+        Rewrite::Path(template) => template.filled(subject),
         Rewrite::Regex { expression, to } => match expression.captures(&path) {
             Some(captures) => {
                 let mut text = String::new();
@@ -48,23 +68,23 @@ pub(super) fn rewritten(rewrite: &Rewrite, exchange: &Exchange) -> Result<PathAn
 impl super::settings::RedirectTarget {
     /// The text with everything filled in. Parameters are percent-encoded, so that each stays one segment; the rest of a path stays as it
     /// came.
-    pub(super) fn filled(&self, exchange: &Exchange) -> String {
+    pub(super) fn filled(&self, subject: &Subject<'_>) -> String {
         let mut text = String::new();
         let parameter = |name: &str| {
-            let value = exchange.parameters.iter().find(|(known, _)| **known == *name).map(|(_, value)| value);
+            let value = subject.parameters.iter().find(|(known, _)| **known == *name).map(|(_, value)| value);
             value.map_or("", String::as_str)
         };
         for part in &self.0 {
             match part {
                 RedirectPart::Literal(literal) => text.push_str(literal),
-                RedirectPart::Path => text.push_str(exchange.request.target.path()),
+                RedirectPart::Path => text.push_str(subject.target.path()),
                 RedirectPart::Query => {
-                    if let Some(query) = exchange.request.target.query() {
+                    if let Some(query) = subject.target.query() {
                         text.push('?');
                         text.push_str(query);
                     }
                 }
-                RedirectPart::Host => text.push_str(without_port(&exchange.request.authority)),
+                RedirectPart::Host => text.push_str(without_port(subject.authority)),
                 RedirectPart::Parameter(name) => push_encoded(&mut text, parameter(name)),
                 RedirectPart::Rest(name) => text.push_str(parameter(name)),
             }
@@ -73,7 +93,7 @@ impl super::settings::RedirectTarget {
     }
 }
 
-fn without_port(authority: &str) -> &str {
+pub(super) fn without_port(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         // The colons of an IPv6 address are inside its brackets.
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,

@@ -83,7 +83,7 @@ pub enum Rewrite {
     Regex {
         /// Matches the whole path.
         expression: Expression,
-        /// The new path, in which `$1` and `${name}` are the groups.
+        /// The new path, in which `${1}` and `${name}` are the groups.
         to: String,
     },
 }

@@ -25,7 +25,10 @@ impl Expression {
             Ok(regex) => Ok(Self { text: text.into(), regex }),
             Err(regex::Error::CompiledTooBig(_)) => Err("is too large when compiled".to_owned()),
             // The last line says what is wrong, those above point at the place.
-            Err(error) => Err(error.to_string().lines().last().unwrap_or_default().trim().to_owned()),
+            Err(error) => {
+                let last = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
+                Err(last.strip_prefix("error: ").map_or_else(|| last.clone(), str::to_owned))
+            }
         }
     }
 

@@ -22,11 +22,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::StatusCode;
 use tracing_subscriber::EnvFilter;
 
 use super::Config;
 use super::file::{self, File};
 use super::problem::Report;
+use crate::exchange::RedirectHttps;
 use crate::http::{Forwarding, ForwardingFields, IncomingForwarding, Network};
 use crate::names::Name;
 use crate::plugin::schema::{JsonPath, nearest};
@@ -101,10 +103,25 @@ fn listeners(
                 tls,
                 http1: http1(written),
                 http2,
+                redirect_https: redirect_https(written, &of, report),
             },
         ));
     }
     listeners
+}
+
+fn redirect_https(written: &file::Listener, at: &JsonPath, report: &mut Report) -> Option<RedirectHttps> {
+    let (status, port) = match written.redirect_https.as_ref()? {
+        file::RedirectHttps::Switch(false) => return None,
+        file::RedirectHttps::Switch(true) => (None, None),
+        file::RedirectHttps::Options(options) => (options.status, options.port),
+    };
+    if written.tls.is_some() {
+        report.add(&at.key("redirect_https"), "stands beside \"tls\"", "keep it on the listener that speaks cleartext");
+        return None;
+    }
+    let status = status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::PERMANENT_REDIRECT);
+    Some(RedirectHttps { status, port: port.unwrap_or(443) })
 }
 
 fn http1(written: &file::Listener) -> listener::Http1 {

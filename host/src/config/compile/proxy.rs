@@ -115,7 +115,8 @@ fn rewrite(
     }
     if let (Some(regex), Some(to)) = (&written.regex, &written.to) {
         let expression = matches::expression(regex, &at.key("regex"), report)?;
-        return Some(Rewrite::Regex { expression, to: to.clone() });
+        let to = template::replacement(to, &expression, &at.key("to"), report)?;
+        return Some(Rewrite::Regex { expression, to });
     }
     let strip = match &written.strip_prefix {
         None => None,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::problem::Report;
 use crate::pipeline::{FieldPart, RedirectPart, RedirectTarget};
 use crate::plugin::schema::{JsonPath, nearest};
+use crate::router::Expression;
 
 /// What a route's path keeps.
 #[derive(Debug, Clone, Default)]
@@ -140,6 +141,28 @@ fn field_part(name: &str, parameters: Option<&Parameters>, at: &JsonPath, report
             FieldPart::Target(RedirectTarget(vec![part]))
         }
     })
+}
+
+/// What comes in place of what an expression matches, as the crate `regex` writes it; groups stand in braces here as everywhere.
+pub(super) fn replacement(text: &str, expression: &Expression, at: &JsonPath, report: &mut Report) -> Option<String> {
+    let mut replacement = String::new();
+    for piece in pieces(text, at, report)? {
+        match piece {
+            Piece::Literal(literal) => replacement.push_str(&literal.replace('$', "$$")),
+            Piece::Placeholder(group) => {
+                let numbered = group.parse::<usize>().is_ok_and(|number| number <= expression.groups());
+                if !numbered && !expression.names().any(|name| name == group) {
+                    let remedy = "write the number or the name of a group of it";
+                    report.add(at, format!("the expression has no group {{{group}}}"), remedy);
+                    return None;
+                }
+                replacement.push_str("${");
+                replacement.push_str(group);
+                replacement.push('}');
+            }
+        }
+    }
+    Some(replacement)
 }
 
 fn unknown<'k>(

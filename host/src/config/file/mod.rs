@@ -125,6 +125,31 @@ pub(super) struct Listener {
     pub(super) tls: Option<ListenerTls>,
     /// How HTTP/2 is spoken.
     pub(super) http2: Option<Http2>,
+    /// Send clients to the same site by TLS instead of serving them; only the validations of `acme` are answered.
+    #[schemars(extend("default" = false))]
+    pub(super) redirect_https: Option<RedirectHttps>,
+}
+
+/// A redirect to the same site by TLS.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum RedirectHttps {
+    /// On or off.
+    Switch(bool),
+    /// On, with changes.
+    Options(RedirectHttpsOptions),
+}
+
+/// How clients are sent to the same site by TLS.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RedirectHttpsOptions {
+    /// 301 and 308 are permanent; 307 and 308 keep the method.
+    #[schemars(extend("enum" = [301, 302, 303, 307, 308], "default" = 308))]
+    pub(super) status: Option<u16>,
+    /// The port.
+    #[schemars(range(min = 1, max = 65535), extend("default" = 443))]
+    pub(super) port: Option<u16>,
 }
 
 /// Load balancers in front of us that send the PROXY protocol.

@@ -73,8 +73,8 @@ pub(in crate::config) struct Rewrite {
     /// A regular expression for the whole path.
     #[schemars(extend("examples" = ["/old/(.*)"]))]
     pub(in crate::config) regex: Option<String>,
-    /// What comes in place of a path that `regex` matches. `${1}` and `${name}` are its groups.
-    #[schemars(extend("examples" = ["/new/$1"]))]
+    /// What comes in place of a path that `regex` matches. `{1}` and `{name}` are its groups.
+    #[schemars(extend("examples" = ["/new/{1}"]))]
     pub(in crate::config) to: Option<String>,
 }
 
