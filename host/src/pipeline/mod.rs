@@ -10,6 +10,7 @@ mod plan;
 mod admit;
 mod caching;
 mod challenge;
+mod files;
 mod handler;
 mod rescue;
 mod walk;
@@ -21,6 +22,7 @@ use http::{HeaderValue, Method, header};
 
 use crate::cache::Cache;
 use crate::exchange::{CacheStatus, Client, Failure, Reason, Response};
+use crate::files::Files;
 use crate::http::{Body, BodyOutcome, RequestIds, merged_slashes};
 use crate::names::Hook;
 use crate::plugin::{Lane, Summary, Visit};
@@ -39,6 +41,8 @@ pub struct Pipeline {
     plan: Arc<Plan>,
     /// One per plugin of the plan, with the same indices.
     lanes: Vec<Rc<Lane>>,
+    /// One per route of the plan that answers with files, with the same indices.
+    files: Vec<Option<Files>>,
     upstreams: Rc<Upstreams>,
     cache: Arc<Cache>,
     gate: Rc<Gate>,
@@ -67,7 +71,8 @@ impl Pipeline {
             same.map_or_else(|| Rc::new(Lane::new(Arc::clone(plugin))), Rc::clone)
         };
         let lanes = plan.plugins.iter().map(lane).collect();
-        Self { plan, lanes, upstreams, cache, gate, ids }
+        let files = files::of(&plan);
+        Self { plan, lanes, files, upstreams, cache, gate, ids }
     }
 
     /// Answers one request.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+use crate::files;
+
 /// What a route does.
 #[derive(Debug, Clone)]
 pub enum Handler {
@@ -24,6 +26,8 @@ pub enum Handler {
         /// The body.
         body: Bytes,
     },
+    /// Answers with files.
+    Files(Arc<files::Settings>),
     /// Sends the client elsewhere.
     Redirect {
         /// 301, 302, 303, 307 or 308.

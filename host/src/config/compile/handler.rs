@@ -1,7 +1,8 @@
-//! Reads what a route does: proxy, respond or redirect.
+//! Reads what a route does: proxy, respond or redirect; files have a room of their own.
 //!
 //! After this, fields and targets are valid HTTP: nothing that a client could be hurt by is left to check on the way.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::super::file::{self, File, HeaderValues};
 use super::super::problem::Report;
-use super::dangling;
+use super::{dangling, files};
 use crate::pipeline::{Handler, RedirectPart, RedirectTarget};
 use crate::plugin::schema::{JsonPath, nearest};
 use crate::router::{PathPattern, Segment};
@@ -23,11 +24,12 @@ const OURS: [&str; 8] =
 pub(super) fn compile(
     route: &file::Route,
     pattern: Option<&PathPattern>,
-    file: &File,
+    (file, folder): (&File, &Path),
     at: &JsonPath,
     report: &mut Report,
 ) -> Option<Handler> {
     let proxy = route.proxy.as_ref().and_then(|proxy| self::proxy(proxy, file, &at.key("proxy"), report));
+    let files = route.files.as_ref().and_then(|written| files::compile(written, folder, &at.key("files"), report));
     let respond = route.respond.as_ref().map(|respond| self::respond(respond, &at.key("respond"), report));
     let redirect = route.redirect.as_ref().and_then(|redirect| {
         let at = at.key("redirect").key("location");
@@ -35,7 +37,7 @@ pub(super) fn compile(
         let status = status(redirect.status.unwrap_or(file::Redirect::STATUS));
         Some(Handler::Redirect { status, location })
     });
-    proxy.or(respond).or(redirect)
+    proxy.or(files.map(Handler::Files)).or(respond).or(redirect)
 }
 
 fn proxy(proxy: &file::Proxy, file: &File, at: &JsonPath, report: &mut Report) -> Option<Handler> {
@@ -135,7 +137,7 @@ fn header_name(text: &str, at: &JsonPath, report: &mut Report) -> Option<HeaderN
 }
 
 /// RFC 9110 section 5.5. The value is not shown: it may hold a secret.
-fn header_value(text: &str, at: &JsonPath, report: &mut Report) -> Option<HeaderValue> {
+pub(super) fn header_value(text: &str, at: &JsonPath, report: &mut Report) -> Option<HeaderValue> {
     if text.trim_matches([' ', '\t']) != text {
         report.add(at, "starts or ends with a blank", "remove the blank (RFC 9110 section 5.5)");
         return None;

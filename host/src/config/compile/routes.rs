@@ -2,6 +2,8 @@
 //!
 //! A route with a mistake in its pattern is not compared with others: what it was meant to match is not known.
 
+use std::path::Path;
+
 use http::Method;
 
 use super::super::file::{self, File};
@@ -13,7 +15,7 @@ use crate::plugin::schema::JsonPath;
 use crate::router::{self, HostPattern, PathPattern, Segment};
 
 /// Compiles `routes`.
-pub(super) fn compile(file: &File, plugins: &Plugins<'_>, report: &mut Report) -> Vec<Route> {
+pub(super) fn compile((file, folder): (&File, &Path), plugins: &Plugins<'_>, report: &mut Report) -> Vec<Route> {
     let at = JsonPath::root().key("routes");
     let mut names = Unique::default();
     let mut matched: Vec<Matched> = Vec::new();
@@ -27,7 +29,7 @@ pub(super) fn compile(file: &File, plugins: &Plugins<'_>, report: &mut Report) -
         }
         let pattern = matches(written, &at, report);
         let path = pattern.as_ref().map(|pattern| &pattern.path);
-        let handler = handler::compile(written, path, file, &at, report);
+        let handler = handler::compile(written, path, (file, folder), &at, report);
         let chain = plugins.chain_of(written, &at.key("plugins"));
         let unlisted = plugins.unlisted_of(written, &at.key("plugins"), report);
         if let Some(pattern) = &pattern {

@@ -5,6 +5,7 @@
 //! are the descriptions in `config/portcullis.schema.json`; defaults are named here and applied in `compile`.
 
 mod acme;
+mod files;
 mod http2;
 mod listener_tls;
 mod plugins;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 use crate::{cache, traffic};
 
 pub(super) use acme::{Acme, AcmeChallenge};
+pub(super) use files::{Files, FilesCoding};
 pub(super) use http2::{Allowance, Http2};
 pub(super) use listener_tls::{ListenerTls, TlsClientMode, TlsVersion, UnknownHost};
 pub(super) use plugins::{Chain, FailurePolicy, InstanceMode, Limits, Plugins, Unlisted};
