@@ -171,7 +171,7 @@ mod tests {
         };
         let range = (RANGE, "bytes=0-1");
         check(&[], Decision::Whole);
-        check(&[range.clone()], Decision::Part);
+        check(std::slice::from_ref(&range), Decision::Part);
         check(&[(IF_MATCH, "\"x\", TAG")], Decision::Whole);
         check(&[(IF_MATCH, "*")], Decision::Whole);
         check(&[(IF_MATCH, "\"x\"")], Decision::Failed);

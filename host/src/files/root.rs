@@ -125,8 +125,10 @@ fn absent(path: &Path, error: &io::Error) -> Result<(), Failure> {
             Err(Failure::new(Reason::Overload, format!("{}: {error}", path.display())))
         }
         Some(Errno::IO) => Err(broken(path, error)),
+        Some(Errno::NOENT | Errno::NOTDIR) => Ok(()),
         _ => {
-            tracing::trace!(path = %path.display(), %error, "no file");
+            // A link that leads out of the folder, and what may not be read.
+            tracing::debug!(path = %path.display(), %error, "a file is not shown");
             Ok(())
         }
     }
