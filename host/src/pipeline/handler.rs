@@ -1,4 +1,4 @@
-//! The handlers: proxy, respond, redirect.
+//! The handlers: proxy, respond, redirect; files have a room of their own.
 
 use std::sync::Arc;
 
@@ -32,6 +32,7 @@ impl Pipeline {
             Handler::Respond { status, headers, body } => {
                 Response { status: *status, headers: headers.clone(), body: Body::from(body.clone()) }
             }
+            Handler::Files(_) => self.answer_with_file(walk)?,
             Handler::Redirect { status, location } => redirect(*status, location, &walk.exchange)?,
         };
         walk.exchange.response = Some(response);

@@ -12,6 +12,7 @@ mod caching;
 mod challenge;
 mod courtesy;
 mod edits;
+mod files;
 mod handler;
 mod mirror;
 mod rescue;
@@ -26,6 +27,7 @@ use http::{HeaderValue, Method, header};
 
 use crate::cache::Cache;
 use crate::exchange::{CacheStatus, Client, Failure, Reason, Response};
+use crate::files::Files;
 use crate::http::{Body, BodyOutcome, RequestIds, merged_slashes};
 use crate::names::Hook;
 use crate::plugin::{Lane, Summary, Visit};
@@ -48,6 +50,8 @@ pub struct Pipeline {
     plan: Arc<Plan>,
     /// One per plugin of the plan, with the same indices.
     lanes: Vec<Rc<Lane>>,
+    /// One per route of the plan that answers with files, with the same indices.
+    files: Vec<Option<Files>>,
     upstreams: Rc<Upstreams>,
     cache: Arc<Cache>,
     gate: Rc<Gate>,
@@ -79,7 +83,8 @@ impl Pipeline {
         };
         let lanes = plan.plugins.iter().map(lane).collect();
         let copies = before.map(|before| before.copies.clone()).unwrap_or_default();
-        Self { plan, lanes, upstreams, cache, gate, ids, dealer: Dealer::default(), copies }
+        let files = files::of(&plan);
+        Self { plan, lanes, files, upstreams, cache, gate, ids, dealer: Dealer::default(), copies }
     }
 
     /// Answers one request.

@@ -7,6 +7,8 @@ use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::router::{Expression, PathPattern};
 
+use crate::files;
+
 /// What a route does.
 #[derive(Debug, Clone)]
 pub enum Handler {
@@ -21,6 +23,8 @@ pub enum Handler {
         /// The body.
         body: Bytes,
     },
+    /// Answers with files.
+    Files(Arc<files::Settings>),
     /// Sends the client elsewhere.
     Redirect {
         /// 301, 302, 303, 307 or 308.

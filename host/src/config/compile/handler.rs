@@ -1,6 +1,8 @@
-//! Reads what a route does: proxy (see there), respond or redirect.
+//! Reads what a route does: proxy (see there), respond or redirect; files have a room of their own.
 //!
 //! After this, fields and targets are valid HTTP: nothing that a client could be hurt by is left to check on the way.
+
+use std::path::Path;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -8,8 +10,8 @@ use http::{HeaderMap, StatusCode};
 
 use super::super::file::{self, File, HeaderValues};
 use super::super::problem::Report;
-use super::proxy;
 use super::template::{self, Parameters};
+use super::{files, proxy};
 use crate::pipeline::{Handler, RedirectTarget};
 use crate::plugin::schema::JsonPath;
 
@@ -21,12 +23,13 @@ const OURS: [&str; 8] =
 pub(super) fn compile(
     route: &file::Route,
     parameters: Option<&Parameters>,
-    file: &File,
+    (file, folder): (&File, &Path),
     at: &JsonPath,
     report: &mut Report,
 ) -> Option<Handler> {
     let proxy =
         route.proxy.as_ref().and_then(|proxy| proxy::compile(proxy, parameters, file, &at.key("proxy"), report));
+    let files = route.files.as_ref().and_then(|written| files::compile(written, folder, &at.key("files"), report));
     let respond = route.respond.as_ref().map(|respond| self::respond(respond, &at.key("respond"), report));
     let redirect = route.redirect.as_ref().and_then(|redirect| {
         let at = at.key("redirect").key("location");
@@ -34,7 +37,7 @@ pub(super) fn compile(
         let status = status(redirect.status.unwrap_or(file::Redirect::STATUS));
         Some(Handler::Redirect { status, location })
     });
-    proxy.or(respond).or(redirect)
+    proxy.or(files.map(Handler::Files)).or(respond).or(redirect)
 }
 
 /// The schema lets only statuses through that exist.

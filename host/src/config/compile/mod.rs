@@ -7,6 +7,7 @@
 mod acme;
 mod address;
 mod edits;
+mod files;
 mod handler;
 mod http2;
 mod matches;
@@ -43,7 +44,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
     let admin = admin(file, &listeners, report);
     let upstreams = upstreams(file, report);
     let plugins = plugins::compile(file, folder, report);
-    let routes = routes::compile(file, &plugins, report);
+    let routes = routes::compile((file, folder), &plugins, report);
     let acme = acme::compile(file, folder, report);
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     Config {

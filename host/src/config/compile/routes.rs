@@ -2,6 +2,8 @@
 //!
 //! A route with a mistake in its pattern is not compared with others: what it was meant to match is not known.
 
+use std::path::Path;
+
 use http::Method;
 
 use super::super::file::File;
@@ -15,7 +17,7 @@ use crate::plugin::schema::JsonPath;
 use crate::router::{self, PathPattern, Segment, Tail};
 
 /// Compiles `routes`.
-pub(super) fn compile(file: &File, plugins: &Plugins<'_>, report: &mut Report) -> Vec<Route> {
+pub(super) fn compile((file, folder): (&File, &Path), plugins: &Plugins<'_>, report: &mut Report) -> Vec<Route> {
     let at = JsonPath::root().key("routes");
     let mut names = Unique::default();
     let mut matched: Vec<Matched> = Vec::new();
@@ -31,7 +33,7 @@ pub(super) fn compile(file: &File, plugins: &Plugins<'_>, report: &mut Report) -
         let priority = written.priority.unwrap_or(0);
         let found = matches.map(|matches| Matched { at: at.clone(), priority, matches });
         let parameters = found.as_ref().map(|found| found.matches.parameters());
-        let handler = handler::compile(written, parameters.as_ref(), file, &at, report);
+        let handler = handler::compile(written, parameters.as_ref(), (file, folder), &at, report);
         let of = |side| (side, parameters.as_ref());
         let (request, response) = (at.key("request_headers"), at.key("response_headers"));
         let request_edits = edits::compile(written.request_headers.as_ref(), of(Side::Request), &request, report);

@@ -6,6 +6,7 @@
 
 mod acme;
 mod edits;
+mod files;
 mod http2;
 mod listener_tls;
 mod matches;
@@ -23,6 +24,7 @@ use crate::{cache, traffic};
 
 pub(super) use acme::{Acme, AcmeChallenge};
 pub(super) use edits::HeaderEdits;
+pub(super) use files::{Files, FilesCoding};
 pub(super) use http2::{Allowance, Http2};
 pub(super) use listener_tls::{ListenerTls, TlsClientMode, TlsVersion, UnknownHost};
 pub(super) use matches::{Match, MatchScheme, ValueTest};

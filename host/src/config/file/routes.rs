@@ -11,12 +11,12 @@ use serde_json::{Map, Value};
 use super::edits::HeaderEdits;
 use super::matches::Match;
 use super::proxy::Proxy;
-use super::{FailurePolicy, Limits};
+use super::{FailurePolicy, Files, Limits};
 
-/// One route. It has exactly one of `proxy`, `respond` and `redirect`.
+/// One route. It has exactly one of `proxy`, `files`, `respond` and `redirect`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{"required": ["proxy"]}, {"required": ["respond"]}, {"required": ["redirect"]}]))]
+#[schemars(extend("oneOf" = [{"required": ["proxy"]}, {"required": ["files"]}, {"required": ["respond"]}, {"required": ["redirect"]}]))]
 pub(in crate::config) struct Route {
     /// Its name, in logs and metrics. Unique.
     #[schemars(required, extend("examples" = ["api"]))]
@@ -41,6 +41,8 @@ pub(in crate::config) struct Route {
     pub(in crate::config) plugins: Option<BTreeMap<String, Option<RoutePlugin>>>,
     /// Send the request to an upstream.
     pub(in crate::config) proxy: Option<Proxy>,
+    /// Answer with files.
+    pub(in crate::config) files: Option<Files>,
     /// Answer from here.
     pub(in crate::config) respond: Option<Respond>,
     /// Send the client elsewhere.
