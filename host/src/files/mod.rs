@@ -25,10 +25,10 @@ use cap_std::fs::Dir;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::exchange::{Failure, Reason, Request, Response};
-use crate::http::{Body, merged_slashes};
+use crate::http::{Body, accepted_codings, merged_slashes};
 use crate::time::Instant;
 
-pub use accept::Coding;
+pub use crate::http::Coding;
 use conditions::{Decision, Validators};
 use path::Asked;
 use range::Ranges;
@@ -233,7 +233,7 @@ impl Files {
         path: &Path,
         headers: &HeaderMap,
     ) -> Result<(OpenFile, Option<Coding>), Failure> {
-        for coding in accept::codings(headers, &self.settings.precompressed).into_iter().flatten() {
+        for coding in accepted_codings(headers, &self.settings.precompressed).into_iter().flatten() {
             let mut beside = path.as_os_str().to_owned();
             beside.push(coding.suffix());
             if let Some(Opened::File(file)) = root::open(root, Path::new(&beside))? {

@@ -12,6 +12,7 @@ mod caching;
 mod challenge;
 mod courtesy;
 mod edits;
+mod encode;
 mod files;
 mod handler;
 mod mirror;
@@ -38,6 +39,7 @@ use crate::upstream::Upstreams;
 
 use admit::Admitted;
 pub use edits::{Edits, FieldPart, FieldText};
+pub use encode::Compression;
 use mirror::Copies;
 pub use plan::{Chain, Plan, Route};
 pub use rewrite::{Subject, rewritten};
@@ -108,6 +110,9 @@ impl Pipeline {
         walk.post_handler();
         if let Some(route) = walk.route.and_then(|route| self.plan.routes.get(route)) {
             route.response_edits.edit_response(&mut walk.exchange);
+            if let Some(compression) = &route.compression {
+                encode::encode(compression, &mut walk.exchange);
+            }
         }
         self.finish(walk)
     }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::edits::Edits;
+use super::encode::Compression;
 use super::settings::Handler;
 use crate::http::Forwarding;
 use crate::names::{Hook, Name};
@@ -41,6 +42,8 @@ pub struct Route {
     pub request_edits: Edits,
     /// What is done to the fields of its responses.
     pub response_edits: Edits,
+    /// How its responses are encoded; none: not at all.
+    pub compression: Option<Arc<Compression>>,
     /// Its plugins.
     pub chain: Chain,
 }

@@ -18,11 +18,6 @@ pub(super) fn compile(
 ) -> Option<Arc<Settings>> {
     let root = root(folder, written.root.as_deref()?, &at.key("root"), report)?;
     let cache_control = written.cache_control.as_deref();
-    let coding = |coding: &FilesCoding| match coding {
-        FilesCoding::Brotli => Coding::Brotli,
-        FilesCoding::Zstd => Coding::Zstd,
-        FilesCoding::Gzip => Coding::Gzip,
-    };
     Some(Arc::new(Settings {
         index: index(written, &at.key("index"), report),
         listing: if written.listing.unwrap_or(false) { Listing::On } else { Listing::Off },
@@ -32,6 +27,15 @@ pub(super) fn compile(
         strip_prefix: written.strip_prefix.as_deref().map(|text| prefix(text, &at.key("strip_prefix"), report)),
         root,
     }))
+}
+
+/// A coding.
+pub(super) fn coding(written: &FilesCoding) -> Coding {
+    match written {
+        FilesCoding::Brotli => Coding::Brotli,
+        FilesCoding::Zstd => Coding::Zstd,
+        FilesCoding::Gzip => Coding::Gzip,
+    }
 }
 
 fn root(folder: &Path, text: &str, at: &JsonPath, report: &mut Report) -> Option<PathBuf> {

@@ -6,6 +6,7 @@
 
 mod acme;
 mod address;
+mod compression;
 mod edits;
 mod files;
 mod handler;
@@ -44,6 +45,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
     let admin = admin(file, &listeners, report);
     let upstreams = upstreams(file, report);
     let plugins = plugins::compile(file, folder, report);
+    compression::check(file.compression.as_ref(), report);
     let routes = routes::compile((file, folder), &plugins, report);
     let acme = acme::compile(file, folder, report);
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);

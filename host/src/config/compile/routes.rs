@@ -12,7 +12,7 @@ use super::super::{Route, RouteCache};
 use super::edits::{self, Side};
 use super::matches::{self, Matches};
 use super::plugins::Plugins;
-use super::{Unique, handler, name};
+use super::{Unique, compression, handler, name};
 use crate::plugin::schema::JsonPath;
 use crate::router::{self, PathPattern, Segment, Tail};
 
@@ -38,6 +38,8 @@ pub(super) fn compile((file, folder): (&File, &Path), plugins: &Plugins<'_>, rep
         let (request, response) = (at.key("request_headers"), at.key("response_headers"));
         let request_edits = edits::compile(written.request_headers.as_ref(), of(Side::Request), &request, report);
         let response_edits = edits::compile(written.response_headers.as_ref(), of(Side::Response), &response, report);
+        let (whole, own) = (file.compression.as_ref(), written.compression.as_ref());
+        let compression = compression::compile(whole, own, &at.key("compression"), report);
         let chain = plugins.chain_of(written, &at.key("plugins"));
         let unlisted = plugins.unlisted_of(written, &at.key("plugins"), report);
         if let Some(found) = &found {
@@ -55,6 +57,7 @@ pub(super) fn compile((file, folder): (&File, &Path), plugins: &Plugins<'_>, rep
             body_bytes_max: written.body_bytes_max,
             request_edits,
             response_edits,
+            compression,
         });
     }
     routes

@@ -5,6 +5,7 @@
 //! are the descriptions in `config/portcullis.schema.json`; defaults are named here and applied in `compile`.
 
 mod acme;
+mod compression;
 mod edits;
 mod files;
 mod http2;
@@ -23,6 +24,7 @@ use serde::Deserialize;
 use crate::{cache, traffic};
 
 pub(super) use acme::{Acme, AcmeChallenge};
+pub(super) use compression::{Compression, RouteCompression};
 pub(super) use edits::HeaderEdits;
 pub(super) use files::{Files, FilesCoding};
 pub(super) use http2::{Allowance, Http2};
@@ -70,6 +72,8 @@ pub(super) struct File {
     pub(super) log: Option<Log>,
     /// How upstreams are told who the client is.
     pub(super) forwarding: Option<Forwarding>,
+    /// Encode responses. Absent: only where a route says so.
+    pub(super) compression: Option<Compression>,
     /// The memory cache.
     pub(super) cache: Option<Cache>,
     /// The plugins and their order.

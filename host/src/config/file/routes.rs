@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::compression::RouteCompression;
 use super::edits::HeaderEdits;
 use super::matches::Match;
 use super::proxy::Proxy;
@@ -37,6 +38,8 @@ pub(in crate::config) struct Route {
     pub(in crate::config) request_headers: Option<HeaderEdits>,
     /// What is done to the fields of responses, after the `post-handler` hooks.
     pub(in crate::config) response_headers: Option<HeaderEdits>,
+    /// Whether and how responses are encoded. Absent: as the gateway says.
+    pub(in crate::config) compression: Option<RouteCompression>,
     /// What is different here for a plugin: `false` turns it off, `true` turns it on, an object turns it on with changes.
     pub(in crate::config) plugins: Option<BTreeMap<String, Option<RoutePlugin>>>,
     /// Send the request to an upstream.
