@@ -151,7 +151,7 @@ fn does(config: &Config, handler: &Handler) -> String {
             };
             format!("proxy to {}", shares.join(", "))
         }
-        Handler::Files(_) => "files".to_owned(),
+        Handler::Files(files) => format!("files from {}", files.root.display()),
         Handler::Respond { status, .. } => format!("respond {}", status.as_u16()),
         Handler::Redirect { status, .. } => format!("redirect {}", status.as_u16()),
     }

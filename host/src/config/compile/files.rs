@@ -79,6 +79,8 @@ fn fallback(root: &Path, text: &str, at: &JsonPath, report: &mut Report) -> Opti
 }
 
 fn prefix(text: &str, at: &JsonPath, report: &mut Report) -> Box<str> {
+    // As patterns of paths are written.
+    let text = text.strip_suffix("/*").unwrap_or(text);
     let mut segments = text.split('/').filter(|segment| !segment.is_empty());
     if !text.starts_with('/') {
         report.add(at, format!("{text:?} is not the beginning of a path"), format!("write {:?}", format!("/{text}")));
