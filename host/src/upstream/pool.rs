@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 use super::connection::{self, Connection};
+use super::guard::Queue;
 use super::health::Tally;
 use super::{Endpoint, Settings, UpstreamError};
 use crate::time;
@@ -52,11 +53,19 @@ pub(super) struct Pool {
     sweeping: Cell<bool>,
     /// Where operators look.
     tally: Arc<Tally>,
+    /// Who waits for a connection.
+    queue: Rc<Queue>,
 }
 
 impl Pool {
     /// `address`: where the endpoint's name leads, if it is one and that is known already.
-    pub(super) fn new(endpoint: &Endpoint, address: Option<SocketAddr>, limits: Limits, tally: Arc<Tally>) -> Rc<Self> {
+    pub(super) fn new(
+        endpoint: &Endpoint,
+        address: Option<SocketAddr>,
+        limits: Limits,
+        tally: Arc<Tally>,
+        queue: Rc<Queue>,
+    ) -> Rc<Self> {
         let host = endpoint.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&endpoint.host);
         let literal = address.or_else(|| host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, endpoint.port)));
         Rc::new(Self {
@@ -67,6 +76,7 @@ impl Pool {
             open: Cell::new(0),
             sweeping: Cell::new(false),
             tally,
+            queue,
         })
     }
 
@@ -144,6 +154,7 @@ impl Pool {
             }
             drop(idle);
             self.note();
+            self.queue.wake();
         }
         keep
     }
@@ -200,6 +211,7 @@ impl Drop for Place {
         if self.held {
             self.pool.open.set(self.pool.open.get() - 1);
             self.pool.note();
+            self.pool.queue.wake();
         }
     }
 }

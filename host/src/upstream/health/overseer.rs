@@ -22,7 +22,7 @@ use crate::http::Body;
 use crate::names::Name;
 use crate::time;
 use crate::upstream::balance::{Balance, Dice};
-use crate::upstream::{Ejection, Endpoint, Settings, Share, Upstreams};
+use crate::upstream::{Ejection, Endpoint, Guards, Settings, Share, Upstreams};
 
 /// Most of a body that is looked at.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -207,6 +207,7 @@ impl Probe {
             endpoints: vec![Share::of(site.endpoint.clone())],
             balance: Balance::default(),
             ejection: Ejection::NEVER,
+            guards: Guards::default(),
             health: None,
             resolve_interval: None,
             connect_timeout: check.timeout,
