@@ -80,7 +80,9 @@ impl Overseer {
 
 /// Keeps one upstream's names looked up and its endpoints checked.
 async fn watch(settings: Rc<Settings>, board: Arc<Board>) {
-    let whereabouts = board.whereabouts(&settings.name);
+    // Workers do not look there where names are looked up for each connection, nor must we.
+    let named = settings.resolve_interval.is_some();
+    let whereabouts = if named { board.whereabouts(&settings.name) } else { Arc::default() };
     let dice = Dice::new();
     let mut checked: Vec<(Site, Task)> = Vec::new();
     let mut failing = false;
