@@ -333,8 +333,8 @@ impl Upstream {
     pub(super) const EJECTION_FAILURES: u32 = 3;
     /// As in nginx (`fail_timeout`) and HAProxy's slow start: long enough to restart a server.
     pub(super) const EJECTION_MS: u64 = 10_000;
-    /// Longer than any restart; then one request a while finds out.
-    pub(super) const EJECTION_MS_MAX: u64 = 300_000;
+    /// Nobody should have to wait longer for an endpoint that is back; one request a minute does not hurt.
+    pub(super) const EJECTION_MS_MAX: u64 = 60_000;
     /// As long as most names of services may be cached.
     pub(super) const RESOLVE_INTERVAL_MS: u64 = 30_000;
     /// Who has waited longer would rather know.
