@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::http::Forwarding;
 use crate::names::Name;
-use crate::pipeline::Handler;
+use crate::pipeline::{Edits, Handler};
 use crate::telemetry::LogSettings;
 use crate::{acme, cache, listener, plugin, router, traffic, upstream};
 
@@ -73,6 +73,10 @@ pub struct Route {
     pub unlisted: RouteUnlisted,
     /// Longest request body in bytes; none: unlimited.
     pub body_bytes_max: Option<u64>,
+    /// What is done to the fields of requests.
+    pub request_edits: Edits,
+    /// What is done to the fields of responses.
+    pub response_edits: Edits,
 }
 
 /// Whether a route's responses are cached.

@@ -6,11 +6,15 @@
 
 mod acme;
 mod balance;
+mod edits;
+mod files;
 mod guards;
 mod health;
 mod http2;
 mod listener_tls;
+mod matches;
 mod plugins;
+mod proxy;
 mod routes;
 mod schema;
 
@@ -23,12 +27,16 @@ use crate::{cache, traffic};
 
 pub(super) use acme::{Acme, AcmeChallenge};
 pub(super) use balance::{Balance, Endpoint, Hash, HashBy, SameSite, Sticky};
+pub(super) use edits::HeaderEdits;
+pub(super) use files::{Files, FilesCoding};
 pub(super) use guards::{Breaker, Retries};
 pub(super) use health::{Health, Initially};
 pub(super) use http2::{Allowance, Http2};
 pub(super) use listener_tls::{ListenerTls, TlsClientMode, TlsVersion, UnknownHost};
+pub(super) use matches::{Match, MatchScheme, ValueTest};
 pub(super) use plugins::{Chain, FailurePolicy, InstanceMode, Limits, Plugins, Unlisted};
-pub(super) use routes::{HeaderValues, Proxy, Redirect, Respond, Route, RouteOverride, RoutePlugin};
+pub(super) use proxy::{Mirror, Proxy, Rewrite, SplitBy, SplitShare};
+pub(super) use routes::{HeaderValues, Redirect, Respond, Route, RouteOverride, RoutePlugin};
 pub use schema::schema;
 pub(super) use schema::strict_schema;
 
@@ -76,7 +84,7 @@ pub(super) struct File {
     pub(super) upstreams: Option<BTreeMap<String, Option<Upstream>>>,
     /// What is taken on before new requests are refused with 503.
     pub(super) overload: Option<Overload>,
-    /// The routes. Their order does not matter: the most specific match wins.
+    /// The routes. The most specific match wins; their order matters only where nothing else tells them apart.
     #[schemars(required, length(min = 1))]
     #[schemars(extend("examples" = [[{"name": "hello", "respond": {"body": "Hello"}}]]))]
     pub(super) routes: Option<Vec<Option<Route>>>,
@@ -125,6 +133,31 @@ pub(super) struct Listener {
     pub(super) tls: Option<ListenerTls>,
     /// How HTTP/2 is spoken.
     pub(super) http2: Option<Http2>,
+    /// Send clients to the same site by TLS instead of serving them; only the validations of `acme` are answered.
+    #[schemars(extend("default" = false))]
+    pub(super) redirect_https: Option<RedirectHttps>,
+}
+
+/// A redirect to the same site by TLS.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum RedirectHttps {
+    /// On or off.
+    Switch(bool),
+    /// On, with changes.
+    Options(RedirectHttpsOptions),
+}
+
+/// How clients are sent to the same site by TLS.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RedirectHttpsOptions {
+    /// 301 and 308 are permanent; 307 and 308 keep the method.
+    #[schemars(extend("enum" = [301, 302, 303, 307, 308], "default" = 308))]
+    pub(super) status: Option<u16>,
+    /// The port.
+    #[schemars(range(min = 1, max = 65535), extend("default" = 443))]
+    pub(super) port: Option<u16>,
 }
 
 /// Load balancers in front of us that send the PROXY protocol.
