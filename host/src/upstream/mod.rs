@@ -3,6 +3,13 @@
 //! Every worker has its own connections; nothing here is shared between workers. A connection is driven by the request
 //! that uses it, not by a task of its own. Must run on a `LocalSet` or a `LocalRuntime`.
 
+mod balance;
+mod health;
+
+mod fleet;
+
+mod deliver;
+
 mod connection;
 mod download;
 mod error;
@@ -19,27 +26,32 @@ mod origin;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 mod tests;
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
-
-use crate::time::{self, Instant};
 
 use crate::exchange::Response;
 use crate::names::Name;
 
+pub use balance::{Balance, Duty, Hash, HashBy, Policy, SameSite, Share, Sticky};
 pub use error::UpstreamError;
+pub use fleet::Ejection;
+pub use health::{Board, EndpointReport, UpstreamReport};
 
-use pool::{Limits, Pool};
+use fleet::Fleet;
+use health::{Reckoning, Site};
 
 /// One upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Its name.
     pub name: Name,
-    /// `host:port` of each endpoint; asked in turn.
-    pub endpoints: Vec<Endpoint>,
+    /// Its endpoints.
+    pub endpoints: Vec<Share>,
+    /// How requests are spread over them.
+    pub balance: Balance,
     /// Longest time for a connection to be established.
     pub connect_timeout: Duration,
     /// Longest time from the request being sent until the response head is complete. While the request body makes
@@ -57,16 +69,6 @@ pub struct Settings {
     pub idle_connection_timeout: Duration,
     /// Connections per worker and endpoint; requests over it are refused with 503.
     pub connections_max: usize,
-}
-
-/// When an endpoint that fails is not asked for a while. Where all are ejected they are asked all the same: nobody knows that
-/// they would fail again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ejection {
-    /// Requests that it must fail one after the other, counted per worker; 0: never.
-    pub failures: u32,
-    /// For how long.
-    pub duration: Duration,
 }
 
 /// Where an upstream can be reached.
@@ -121,85 +123,69 @@ pub struct Connections {
 }
 
 /// The upstreams as one worker sees them.
-pub struct Upstreams(Vec<Upstream>);
+pub struct Upstreams {
+    list: Vec<Upstream>,
+    board: Arc<Board>,
+}
 
 struct Upstream {
     name: Name,
     response_timeout: Duration,
     idle_timeout: Duration,
     tunnel_timeout: Duration,
-    ejection: Ejection,
-    /// One per endpoint, in the order of the settings.
-    pools: Vec<Rc<Pool>>,
-    /// Whose turn it is.
-    next: Cell<usize>,
+    /// Replaced when the addresses behind a name change.
+    fleet: RefCell<Rc<Fleet>>,
+    /// Where operators look.
+    reckoning: Arc<Reckoning>,
 }
 
 impl Upstreams {
     /// The upstreams, without connections yet. [`Upstreams::send`] takes positions in `settings`.
     pub fn new(settings: &[Settings]) -> Self {
-        Self(Vec::new()).rebuilt(settings)
+        Self::on(&Arc::default(), settings)
     }
 
-    /// The upstreams of another configuration. Where upstream and endpoint stay, their connections stay; the new limits
-    /// hold for them at once. Requests under way on the old ones finish undisturbed.
+    /// The same, with what is learned of their endpoints on a board that others read.
+    pub fn on(board: &Arc<Board>, settings: &[Settings]) -> Self {
+        Self { list: Vec::new(), board: Arc::clone(board) }.rebuilt(settings)
+    }
+
+    /// The upstreams of another configuration. Where upstream and endpoint stay, their connections stay, and what is known of them; the
+    /// new limits hold for them at once. Requests under way on the old ones finish undisturbed, and their connections end with them.
     pub fn rebuilt(&self, settings: &[Settings]) -> Self {
         let rebuild = |settings: &Settings| {
-            let limits = Limits::from(settings);
-            let old = self.0.iter().find(|old| old.name == settings.name);
-            let mut known: Vec<_> = old.map(|old| old.pools.clone()).unwrap_or_default();
-            let mut pool = |endpoint: &Endpoint| match known.iter().position(|pool| *pool.endpoint == *endpoint) {
-                Some(index) => {
-                    let pool = known.swap_remove(index);
-                    pool.limit(limits);
-                    pool
-                }
-                None => Pool::new(endpoint, limits),
-            };
+            let old = self.list.iter().find(|old| old.name == settings.name);
+            let settings = Rc::new(settings.clone());
+            let site = |(share, of): (usize, &Share)| (share, Site { endpoint: of.endpoint.clone(), address: None });
+            let sites: Vec<_> = settings.endpoints.iter().enumerate().map(site).collect();
+            let fleet = Fleet::new(&settings, &sites, &self.board, old.map(Upstream::fleet).as_deref());
             Upstream {
                 name: settings.name.clone(),
                 response_timeout: settings.response_timeout,
                 idle_timeout: settings.idle_timeout,
                 tunnel_timeout: settings.tunnel_timeout,
-                ejection: settings.ejection,
-                pools: settings.endpoints.iter().map(&mut pool).collect(),
-                next: Cell::new(0),
+                fleet: RefCell::new(Rc::new(fleet)),
+                reckoning: old.map_or_else(|| self.board.reckoning(&settings.name), |old| Arc::clone(&old.reckoning)),
             }
         };
-        Self(settings.iter().map(rebuild).collect())
+        Self { list: settings.iter().map(rebuild).collect(), board: Arc::clone(&self.board) }
     }
 
     /// The connections of each endpoint of an upstream, in the order of its settings.
     pub fn connections(&self, upstream: usize) -> Vec<Connections> {
-        let count = |pool: &Rc<Pool>| {
+        let Some(upstream) = self.list.get(upstream) else { return Vec::new() };
+        let fleet = upstream.fleet();
+        let pools = fleet.members().iter().map(|member| &member.standing.pool);
+        let count = pools.map(|pool| {
             let (open, idle) = pool.count();
             Connections { endpoint: Rc::clone(&pool.endpoint), open, idle }
-        };
-        self.0.get(upstream).map(|upstream| upstream.pools.iter().map(count).collect()).unwrap_or_default()
+        });
+        count.collect()
     }
 }
 
 impl Upstream {
-    /// Every endpoint once, beginning with the one whose turn it is; those that are ejected last.
-    fn turn(&self, now: Instant) -> impl Iterator<Item = &Rc<Pool>> {
-        let count = self.pools.len();
-        let first = self.next.get();
-        self.next.set(if first + 1 < count { first + 1 } else { 0 });
-        let all = self.pools.iter().cycle().skip(first).take(count);
-        all.clone().filter(move |pool| !pool.is_ejected(now)).chain(all.filter(move |pool| pool.is_ejected(now)))
-    }
-
-    /// Remembers how an endpoint did.
-    fn judge_endpoint(&self, pool: &Pool, error: Option<&UpstreamError>) {
-        match error {
-            None => pool.did_well(),
-            Some(error) if error.is_endpoints() => {
-                if pool.failed(time::now(), self.ejection) {
-                    let duration_ms = u64::try_from(self.ejection.duration.as_millis()).unwrap_or(u64::MAX);
-                    tracing::warn!(upstream = %self.name, endpoint = %pool.endpoint, duration_ms, "endpoint ejected: {error}");
-                }
-            }
-            Some(_) => {}
-        }
+    fn fleet(&self) -> Rc<Fleet> {
+        Rc::clone(&self.fleet.borrow())
     }
 }
