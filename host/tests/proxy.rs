@@ -73,6 +73,8 @@ fn through(parts: &'static [(&'static str, &'static str)]) -> Vec<String> {
             idle_timeout: Duration::from_secs(1),
             tunnel_timeout: Duration::from_secs(1),
             ejection: upstream::Ejection::NEVER,
+            health: None,
+            resolve_interval: None,
             idle_connections_max: 4,
             idle_connection_timeout: Duration::from_secs(5),
             connections_max: 4,

@@ -26,7 +26,7 @@ mod origin;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 mod tests;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,10 +38,10 @@ use crate::names::Name;
 pub use balance::{Balance, Duty, Hash, HashBy, Policy, SameSite, Share, Sticky};
 pub use error::UpstreamError;
 pub use fleet::Ejection;
-pub use health::{Board, EndpointReport, UpstreamReport};
+pub use health::{Board, Check, EndpointReport, Expected, Initially, Overseer, UpstreamReport, expose};
 
 use fleet::Fleet;
-use health::{Reckoning, Site};
+use health::{Reckoning, Site, Whereabouts, name_of};
 
 /// One upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,10 @@ pub struct Settings {
     pub tunnel_timeout: Duration,
     /// When an endpoint is not asked for a while.
     pub ejection: Ejection,
+    /// How endpoints are asked whether they are well; none: not at all.
+    pub health: Option<Check>,
+    /// How often the names of endpoints are looked up; none: for every new connection.
+    pub resolve_interval: Option<Duration>,
     /// Connections that are kept open per worker and endpoint while nobody uses them.
     pub idle_connections_max: usize,
     /// How long such a connection is kept. Below the 60 s after which many servers close.
@@ -129,12 +133,15 @@ pub struct Upstreams {
 }
 
 struct Upstream {
-    name: Name,
+    settings: Rc<Settings>,
     response_timeout: Duration,
     idle_timeout: Duration,
     tunnel_timeout: Duration,
     /// Replaced when the addresses behind a name change.
     fleet: RefCell<Rc<Fleet>>,
+    /// Where names lead, and which version of that `fleet` is of; none: there are no names.
+    whereabouts: Option<(Arc<Whereabouts>, Cell<u64>)>,
+    board: Arc<Board>,
     /// Where operators look.
     reckoning: Arc<Reckoning>,
 }
@@ -153,22 +160,18 @@ impl Upstreams {
     /// The upstreams of another configuration. Where upstream and endpoint stay, their connections stay, and what is known of them; the
     /// new limits hold for them at once. Requests under way on the old ones finish undisturbed, and their connections end with them.
     pub fn rebuilt(&self, settings: &[Settings]) -> Self {
-        let rebuild = |settings: &Settings| {
-            let old = self.list.iter().find(|old| old.name == settings.name);
-            let settings = Rc::new(settings.clone());
-            let site = |(share, of): (usize, &Share)| (share, Site { endpoint: of.endpoint.clone(), address: None });
-            let sites: Vec<_> = settings.endpoints.iter().enumerate().map(site).collect();
-            let fleet = Fleet::new(&settings, &sites, &self.board, old.map(Upstream::fleet).as_deref());
-            Upstream {
-                name: settings.name.clone(),
-                response_timeout: settings.response_timeout,
-                idle_timeout: settings.idle_timeout,
-                tunnel_timeout: settings.tunnel_timeout,
-                fleet: RefCell::new(Rc::new(fleet)),
-                reckoning: old.map_or_else(|| self.board.reckoning(&settings.name), |old| Arc::clone(&old.reckoning)),
-            }
-        };
+        let old = |settings: &Settings| self.list.iter().find(|old| old.settings.name == settings.name);
+        let rebuild = |settings: &Settings| Upstream::new(Rc::new(settings.clone()), &self.board, old(settings));
         Self { list: settings.iter().map(rebuild).collect(), board: Arc::clone(&self.board) }
+    }
+
+    /// An upstream of one endpoint at this place, known to nobody else.
+    fn only(settings: Settings, site: &Site) -> Self {
+        let board = Arc::default();
+        let upstream = Upstream::new(Rc::new(settings), &board, None);
+        let fleet = Fleet::new(&upstream.settings, &[(0, site.clone())], &board, None);
+        upstream.fleet.replace(Rc::new(fleet));
+        Self { list: vec![upstream], board }
     }
 
     /// The connections of each endpoint of an upstream, in the order of its settings.
@@ -185,7 +188,37 @@ impl Upstreams {
 }
 
 impl Upstream {
+    fn new(settings: Rc<Settings>, board: &Arc<Board>, old: Option<&Self>) -> Self {
+        let names = settings.endpoints.iter().any(|share| name_of(&share.endpoint).is_some());
+        let named = names && settings.resolve_interval.is_some();
+        let whereabouts = named.then(|| board.whereabouts(&settings.name));
+        // Read before the addresses are: a change in between is then noticed at the next request.
+        let version = whereabouts.as_ref().map_or(0, |whereabouts| whereabouts.version());
+        let sites = whereabouts.as_deref().unwrap_or(&Whereabouts::default()).sites(&settings.endpoints);
+        let fleet = Fleet::new(&settings, &sites, board, old.map(|old| Rc::clone(&old.fleet.borrow())).as_deref());
+        Self {
+            response_timeout: settings.response_timeout,
+            idle_timeout: settings.idle_timeout,
+            tunnel_timeout: settings.tunnel_timeout,
+            fleet: RefCell::new(Rc::new(fleet)),
+            whereabouts: whereabouts.map(|whereabouts| (whereabouts, Cell::new(version))),
+            board: Arc::clone(board),
+            reckoning: old.map_or_else(|| board.reckoning(&settings.name), |old| Arc::clone(&old.reckoning)),
+            settings,
+        }
+    }
+
+    /// The endpoints as they are now.
+    #[inline]
     fn fleet(&self) -> Rc<Fleet> {
+        if let Some((whereabouts, seen)) = &self.whereabouts
+            && seen.get() != whereabouts.version()
+        {
+            seen.set(whereabouts.version());
+            let before = Rc::clone(&self.fleet.borrow());
+            let sites = whereabouts.sites(&self.settings.endpoints);
+            self.fleet.replace(Rc::new(Fleet::new(&self.settings, &sites, &self.board, Some(&before))));
+        }
         Rc::clone(&self.fleet.borrow())
     }
 }

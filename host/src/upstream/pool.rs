@@ -91,6 +91,7 @@ impl Pool {
         let (open, idle) = self.count();
         self.tally.open.set(open as u64);
         self.tally.idle.set(idle as u64);
+        self.tally.busy.set((open - idle) as u64);
     }
 
     /// An idle connection that is still good.

@@ -31,6 +31,8 @@ fn settings(endpoints: &[&Endpoint]) -> Settings {
         idle_timeout: Duration::from_secs(5),
         tunnel_timeout: Duration::from_secs(5),
         ejection: Ejection::NEVER,
+        health: None,
+        resolve_interval: None,
         idle_connections_max: 8,
         idle_connection_timeout: Duration::from_secs(30),
         connections_max: 8,

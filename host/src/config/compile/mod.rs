@@ -8,6 +8,7 @@ mod acme;
 mod address;
 mod balance;
 mod handler;
+mod health;
 mod http2;
 mod pattern;
 mod plugins;
@@ -171,6 +172,9 @@ fn upstreams(file: &File, report: &mut Report) -> Vec<upstream::Settings> {
             response_timeout: millis(written.response_timeout_ms, file::Upstream::RESPONSE_TIMEOUT_MS),
             idle_timeout: millis(written.idle_timeout_ms, file::Upstream::IDLE_TIMEOUT_MS),
             ejection: balance::ejection(written),
+            health: written.health.as_ref().map(|health| health::compile(health, &at.key("health"), report)),
+            resolve_interval: Some(millis(written.resolve_interval_ms, file::Upstream::RESOLVE_INTERVAL_MS))
+                .filter(|interval| !interval.is_zero()),
             tunnel_timeout: millis(written.tunnel_timeout_ms, file::Upstream::TUNNEL_TIMEOUT_MS),
             idle_connections_max: size(written.idle_connections_max.unwrap_or(file::Upstream::IDLE_CONNECTIONS_MAX)),
             idle_connection_timeout: millis(

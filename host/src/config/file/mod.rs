@@ -6,6 +6,7 @@
 
 mod acme;
 mod balance;
+mod health;
 mod http2;
 mod listener_tls;
 mod plugins;
@@ -21,6 +22,7 @@ use crate::{cache, traffic};
 
 pub(super) use acme::{Acme, AcmeChallenge};
 pub(super) use balance::{Balance, Endpoint, Hash, HashBy, SameSite, Sticky};
+pub(super) use health::{Health, Initially};
 pub(super) use http2::{Allowance, Http2};
 pub(super) use listener_tls::{ListenerTls, TlsClientMode, TlsVersion, UnknownHost};
 pub(super) use plugins::{Chain, FailurePolicy, InstanceMode, Limits, Plugins, Unlisted};
@@ -288,6 +290,11 @@ pub(super) struct Upstream {
     /// Of all endpoints, how many percent may be ejected at once. Where all are, they are asked all the same.
     #[schemars(range(max = 100), extend("default" = 100))]
     pub(super) ejection_percent_max: Option<u64>,
+    /// How endpoints are asked whether they are well. Absent: not at all.
+    pub(super) health: Option<Health>,
+    /// How often the names of endpoints are looked up, in milliseconds. Each address counts as an endpoint. 0: for every new connection.
+    #[schemars(range(max = TIMEOUT_MS_MAX), extend("default" = Upstream::RESOLVE_INTERVAL_MS))]
+    pub(super) resolve_interval_ms: Option<u64>,
     /// Idle connections that are kept per worker and endpoint.
     #[schemars(range(max = 100_000), extend("default" = Upstream::IDLE_CONNECTIONS_MAX))]
     pub(super) idle_connections_max: Option<u64>,
@@ -312,6 +319,8 @@ impl Upstream {
     pub(super) const EJECTION_MS: u64 = 10_000;
     /// Longer than any restart; then one request a while finds out.
     pub(super) const EJECTION_MS_MAX: u64 = 300_000;
+    /// As long as most names of services may be cached.
+    pub(super) const RESOLVE_INTERVAL_MS: u64 = 30_000;
     /// Chat and push connections ping every minute or so; as in Envoy.
     pub(super) const TUNNEL_TIMEOUT_MS: u64 = 300_000;
     /// Enough that a burst does not close what the next one opens.

@@ -16,7 +16,7 @@ use ::http::{HeaderValue, StatusCode};
 use super::balance::{
     Candidate, Dice, Digest, Duty, HashBy, Key, Policy, cheaper, cookie, least_busy, random, rendezvous, smooth, two,
 };
-use super::health::{Board, Site, Up};
+use super::health::{Board, Site, initially};
 use super::pool::{Limits, Pool};
 use super::{Settings, UpstreamError};
 use crate::exchange::{Client, Request};
@@ -207,7 +207,7 @@ impl Member {
 fn join(settings: &Settings, site: &Site, limits: Limits, board: &Board, risen: Option<Instant>) -> Standing {
     let address = site.address.map(|address| address.to_string()).unwrap_or_default();
     let digest = Digest::of(&[settings.name.as_str(), &site.endpoint.to_string(), &address]);
-    let vital = board.vital(&settings.name, site, Up::Yes);
+    let vital = board.vital(&settings.name, site, initially(settings));
     let tally = vital.tally();
     let pool = Pool::new(&site.endpoint, site.address, limits, Arc::clone(&tally));
     Standing::new(site.clone(), digest, pool, vital, tally, risen)

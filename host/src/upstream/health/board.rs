@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::super::Endpoint;
+use super::report::{self, UpstreamReport};
+use super::whereabouts::Whereabouts;
 use crate::names::Name;
 use crate::time::{self, Instant};
 
@@ -56,6 +58,8 @@ pub(in crate::upstream) struct Tally {
     pub(in crate::upstream) open: Gauge,
     /// Those that wait for a request.
     pub(in crate::upstream) idle: Gauge,
+    /// Requests under way.
+    pub(in crate::upstream) busy: Gauge,
     /// Requests sent, repeated ones included.
     pub(in crate::upstream) requests: Gauge,
     /// Requests that it failed: no connection, no response, or a response with a status of 500 and above.
@@ -90,8 +94,10 @@ pub(in crate::upstream) struct Vital {
     /// When it recovered last, in milliseconds since `base`; 0: it has always been well.
     risen_ms: AtomicU64,
     pub(in crate::upstream) base: Instant,
+    /// Whether it has been checked.
+    known: AtomicBool,
     /// How often it became healthy, and unhealthy.
-    turns: [AtomicU64; 2],
+    pub(super) turns: [AtomicU64; 2],
     tallies: Mutex<Vec<Weak<Tally>>>,
 }
 
@@ -121,9 +127,25 @@ impl Vital {
         (if up { risen } else { fallen }).fetch_add(1, Ordering::Relaxed);
     }
 
+    /// It has been checked.
+    pub(super) fn learn(&self) {
+        self.known.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has been checked.
+    pub(super) fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
+    }
+
     /// Nobody checks it any more.
     pub(super) fn release(&self) {
+        self.known.store(false, Ordering::Relaxed);
         self.up.store(true, Ordering::Relaxed);
+    }
+
+    /// What its workers tell.
+    pub(super) fn tallies(&self) -> Vec<Arc<Tally>> {
+        self.tallies.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect()
     }
 
     /// A moment in milliseconds since `base`.
@@ -150,9 +172,10 @@ pub(in crate::upstream) enum Up {
 
 /// What is known of one upstream.
 #[derive(Debug, Default)]
-struct Entry {
-    vitals: Vec<(Site, Weak<Vital>)>,
-    reckonings: Vec<Weak<Reckoning>>,
+pub(super) struct Entry {
+    pub(super) vitals: Vec<(Site, Weak<Vital>)>,
+    pub(super) reckonings: Vec<Weak<Reckoning>>,
+    whereabouts: Weak<Whereabouts>,
 }
 
 /// What the process knows of its endpoints.
@@ -168,44 +191,6 @@ impl Default for Board {
     }
 }
 
-/// What operators are told of one upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamReport {
-    /// Its name.
-    pub name: Name,
-    /// Its endpoints.
-    pub endpoints: Vec<EndpointReport>,
-    /// Requests that were sent once more, and those that the retry budget did not allow.
-    pub retries: [u64; 2],
-    /// Requests that wait for a connection, and those that were refused instead.
-    pub pending: [u64; 2],
-    /// Workers whose breaker is open or half open.
-    pub breakers_open: u64,
-    /// How often a worker's breaker opened, and the requests that were refused meanwhile.
-    pub breaker: [u64; 2],
-}
-
-/// What operators are told of one endpoint: of all workers together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndpointReport {
-    /// Which.
-    pub endpoint: String,
-    /// Whether active checks find it well. Without checks it is.
-    pub healthy: bool,
-    /// How often it became healthy, and unhealthy.
-    pub turns: [u64; 2],
-    /// Workers that have ejected it.
-    pub ejected: u64,
-    /// Connections.
-    pub open: u64,
-    /// Those that wait for a request.
-    pub idle: u64,
-    /// Requests sent.
-    pub requests: u64,
-    /// Requests that it failed.
-    pub failures: u64,
-}
-
 impl Board {
     /// The note on an endpoint, made where there is none.
     pub(in crate::upstream) fn vital(&self, upstream: &Name, site: &Site, initially: Up) -> Arc<Vital> {
@@ -217,6 +202,7 @@ impl Board {
             let vital = Arc::new(Vital {
                 up: AtomicBool::new(initially == Up::Yes),
                 risen_ms: AtomicU64::new(0),
+                known: AtomicBool::new(false),
                 base: self.base,
                 turns: Default::default(),
                 tallies: Mutex::default(),
@@ -236,6 +222,17 @@ impl Board {
         reckoning
     }
 
+    /// Where the names of an upstream's endpoints lead.
+    pub(in crate::upstream) fn whereabouts(&self, upstream: &Name) -> Arc<Whereabouts> {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = entries.entry(upstream.clone()).or_default();
+        entry.whereabouts.upgrade().unwrap_or_else(|| {
+            let whereabouts = Arc::default();
+            entry.whereabouts = Arc::downgrade(&whereabouts);
+            whereabouts
+        })
+    }
+
     /// What operators are told, `now`: upstreams and endpoints that somebody uses.
     pub fn report(&self, now: Instant) -> Vec<UpstreamReport> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -244,37 +241,6 @@ impl Board {
             entry.reckonings.retain(|known| known.strong_count() > 0);
             !entry.vitals.is_empty() || !entry.reckonings.is_empty()
         });
-        entries.iter().map(|(name, entry)| report(name, entry, now)).collect()
-    }
-}
-
-fn report(name: &Name, entry: &Entry, now: Instant) -> UpstreamReport {
-    let reckonings: Vec<_> = entry.reckonings.iter().filter_map(Weak::upgrade).collect();
-    let sum = |gauge: fn(&Reckoning) -> &Gauge| reckonings.iter().map(|reckoning| gauge(reckoning).value()).sum();
-    let endpoint = |(site, vital): &(Site, Weak<Vital>)| {
-        let vital = vital.upgrade()?;
-        let tallies = vital.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        let tallies: Vec<_> = tallies.iter().filter_map(Weak::upgrade).collect();
-        let sum = |gauge: fn(&Tally) -> &Gauge| tallies.iter().map(|tally| gauge(tally).value()).sum();
-        let now_ms = vital.millis(now);
-        let ejected = tallies.iter().filter(|tally| tally.ejected_until_ms.value() > now_ms).count() as u64;
-        Some(EndpointReport {
-            endpoint: site.to_string(),
-            healthy: vital.is_up(),
-            turns: vital.turns.each_ref().map(|turns| turns.load(Ordering::Relaxed)),
-            ejected,
-            open: sum(|tally| &tally.open),
-            idle: sum(|tally| &tally.idle),
-            requests: sum(|tally| &tally.requests),
-            failures: sum(|tally| &tally.failures),
-        })
-    };
-    UpstreamReport {
-        name: name.clone(),
-        endpoints: entry.vitals.iter().filter_map(endpoint).collect(),
-        retries: [sum(|known| &known.retries), sum(|known| &known.retries_refused)],
-        pending: [sum(|known| &known.pending), sum(|known| &known.pending_refused)],
-        breakers_open: reckonings.iter().filter(|known| known.breaker.value() > 0).count() as u64,
-        breaker: [sum(|known| &known.breaker_opened), sum(|known| &known.breaker_refused)],
+        entries.iter().map(|(name, entry)| report::of(name, entry, now)).collect()
     }
 }
