@@ -8,6 +8,7 @@ mod acme;
 mod balance;
 mod edits;
 mod files;
+mod forwarding;
 mod guards;
 mod health;
 mod http2;
@@ -29,6 +30,7 @@ pub(super) use acme::{Acme, AcmeChallenge};
 pub(super) use balance::{Balance, Endpoint, Hash, HashBy, SameSite, Sticky};
 pub(super) use edits::HeaderEdits;
 pub(super) use files::{Files, FilesCoding};
+pub(super) use forwarding::{Forwarding, ForwardingFields, IncomingForwarding};
 pub(super) use guards::{Breaker, Retries};
 pub(super) use health::{Health, Initially};
 pub(super) use http2::{Allowance, Http2};
@@ -219,42 +221,6 @@ pub(super) enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
-}
-
-/// How upstreams are told who the client is.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Forwarding {
-    /// Which header fields are sent.
-    #[schemars(extend("default" = "x"))]
-    pub(super) fields: Option<ForwardingFields>,
-    /// What becomes of forwarding fields and request ids that came with the request.
-    #[schemars(extend("default" = "replace"))]
-    pub(super) incoming: Option<IncomingForwarding>,
-}
-
-/// Which header fields are sent.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum ForwardingFields {
-    /// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`.
-    X,
-    /// `Forwarded` (RFC 7239).
-    Standard,
-    /// All of them.
-    Both,
-    /// None of them.
-    None,
-}
-
-/// What becomes of forwarding fields that came with the request.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum IncomingForwarding {
-    /// They are removed: anyone could have written them.
-    Replace,
-    /// They are kept and added to: only for clients that are proxies of yours.
-    Append,
 }
 
 /// The memory cache.
