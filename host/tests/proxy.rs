@@ -10,7 +10,7 @@ use portcullis::exchange::{self, Client, Failure};
 use portcullis::http::{Body, Forwarding, strip_request};
 use portcullis::listener::{self, Handle, Listener};
 use portcullis::shutdown::Drain;
-use portcullis::upstream::{self, Endpoint, Upstreams};
+use portcullis::upstream::{self, Endpoint, Share, Upstreams};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -36,7 +36,7 @@ impl Handle for Proxy {
             client.scheme.as_str(),
             &request.authority,
         );
-        match self.0.send(0, &request, body).await {
+        match self.0.send(0, client, &request, body).await {
             Ok(sent) => {
                 let mut response = http::Response::new(sent.response.body);
                 *response.status_mut() = sent.response.status;
@@ -66,12 +66,16 @@ fn through(parts: &'static [(&'static str, &'static str)]) -> Vec<String> {
         tokio::task::spawn_local(echo(origin));
         let upstreams = Upstreams::new(&[upstream::Settings {
             name: "origin".parse().unwrap(),
-            endpoints: vec![Endpoint { host: "127.0.0.1".to_owned(), port }],
+            endpoints: vec![Share::of(Endpoint { host: "127.0.0.1".to_owned(), port })],
+            balance: upstream::Balance::default(),
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(1),
             tunnel_timeout: Duration::from_secs(1),
-            ejection: upstream::Ejection { failures: 0, duration: Duration::ZERO },
+            ejection: upstream::Ejection::NEVER,
+            guards: upstream::Guards::default(),
+            health: None,
+            resolve_interval: None,
             idle_connections_max: 4,
             idle_connection_timeout: Duration::from_secs(5),
             connections_max: 4,

@@ -15,6 +15,7 @@ mod config_reload;
 mod demo;
 mod drain;
 mod files;
+mod health;
 mod http2_strict;
 mod kit;
 mod lifecycle;

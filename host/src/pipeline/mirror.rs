@@ -94,10 +94,10 @@ struct Parcel {
 
 impl Parcel {
     fn send(self, body: Body) {
-        let Self { copy, upstreams, upstream, client: _client, request } = self;
+        let Self { copy, upstreams, upstream, client, request } = self;
         tokio::task::spawn_local(async move {
             let _copy = copy;
-            match upstreams.send(upstream, &request, body).await {
+            match upstreams.send(upstream, &client, &request, body).await {
                 Ok(sent) => read(sent.response.body).await,
                 Err(error) => tracing::debug!(%error, "a mirrored request has no answer"),
             }

@@ -1,4 +1,4 @@
-//! One request to an upstream: which endpoint, which connection, when to try again.
+//! One request to one endpoint: which connection, and when to take another.
 //!
 //! A request is sent a second time only when the first cannot have been acted upon, or when acting twice does no harm
 //! (RFC 9110 section 9.2.2); and then on a new connection.
@@ -11,60 +11,83 @@ use std::time::{Duration, Instant};
 
 use ::http::header::{self, HeaderMap, HeaderValue};
 use ::http::{StatusCode, Uri};
+use bytes::Bytes;
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::task::unconstrained;
 
 use super::download;
+use super::fleet::Fleet;
+use super::guard::{Replay, Retries};
 use super::pool::{Lease, Pool};
 use super::upload::{Progress, Upload};
-use super::{Connected, Sent, Upstream, UpstreamError, Upstreams};
-use crate::exchange::{Request, Response};
+use super::{Connected, Sent, Upstream, UpstreamError};
+use crate::exchange::{Client, Request, Response};
 use crate::http::{Body, is_plainly_framed, parse_length, strip_response};
 use crate::time;
 
-impl Upstreams {
-    /// Sends a request and waits for the response head. `upstream` is a position in the settings.
-    ///
-    /// The request's fields are those without hop-by-hop ones; `Host` and the framing are written from `authority` and
-    /// `body`. Endpoints are asked in turn; where one cannot be reached the next is tried.
-    pub async fn send(&self, upstream: usize, request: &Request, body: Body) -> Result<Sent, UpstreamError> {
-        let started = time::now();
-        let upstream = self.0.get(upstream).ok_or(UpstreamError::NoEndpoint)?;
-        // Without a body, sending anew loses nothing; with an idempotent method, it changes nothing.
-        let repeatable = body.is_end_stream() && request.method.is_idempotent();
-        let (upload, body) = Upload::watch(body);
-        let mut parcel = Parcel { request, body, upload, repeatable };
-        let mut failed = UpstreamError::NoEndpoint;
-        let mut repeats = 0;
-        for pool in upstream.turn(started) {
-            let asked = upstream.ask(pool, &mut parcel, started).await;
-            upstream.judge_endpoint(pool, asked.as_ref().err());
-            match asked {
-                Err(error) if error.is_unsent() => failed = error,
-                // It broke off before it said anything. Another endpoint may answer what may be asked twice.
-                Err(error @ UpstreamError::Protocol { .. }) if parcel.repeatable && repeats < REPEATS_MAX => {
-                    repeats += 1;
-                    failed = error;
-                }
-                decided => return decided,
-            }
-        }
-        Err(failed)
-    }
-}
-
-/// How often a request is sent to another endpoint because one broke off. More would multiply the load of an upstream that is
-/// failing already.
-const REPEATS_MAX: usize = 2;
-
 /// A request on its way, and what is needed to send it once more.
-struct Parcel<'a> {
-    request: &'a Request,
+pub(super) struct Parcel<'a> {
+    /// Who sends it.
+    pub(super) client: &'a Client,
+    pub(super) request: &'a Request,
     /// Taken when it is sent, back here when it came back.
     body: Body,
     upload: Option<Rc<Upload>>,
-    repeatable: bool,
+    /// What is needed to send it once more.
+    kept: Kept,
+    /// Who is asked just now, since when; only where somebody must know who was too slow.
+    pub(super) asking: Option<(Rc<Fleet>, usize, Instant)>,
+}
+
+/// What is kept of a body to send it once more.
+enum Kept {
+    /// It cannot be sent once more.
+    Nothing,
+    /// There is none.
+    Empty,
+    /// All of it, which was at hand.
+    Whole(Bytes),
+    /// What has been sent of it.
+    Sent(Rc<Replay>),
+}
+
+impl<'a> Parcel<'a> {
+    pub(super) fn new(client: &'a Client, request: &'a Request, body: Body, retries: &Retries) -> Self {
+        let fits =
+            |body: &Body| body.size_hint().lower() <= retries.body_bytes_max as u64 && retries.body_bytes_max > 0;
+        // Without a body, sending anew loses nothing; with an idempotent method, it changes nothing.
+        let (kept, body) = match body {
+            body if !retries.methods.allow(&request.method) => (Kept::Nothing, body),
+            body if body.is_end_stream() => (Kept::Empty, body),
+            Body::Full(bytes) if fits(&Body::Full(bytes.clone())) => (Kept::Whole(bytes.clone()), Body::Full(bytes)),
+            body if fits(&body) => {
+                let replay = Replay::new(body, retries.body_bytes_max);
+                // Nothing has been read yet.
+                let body = replay.body().unwrap_or_default();
+                (Kept::Sent(replay), body)
+            }
+            body => (Kept::Nothing, body),
+        };
+        let (upload, body) = Upload::watch(body);
+        Self { client, request, body, upload, kept, asking: None }
+    }
+
+    /// Makes the parcel whole again, so that it can be sent once more. Whether it is.
+    pub(super) fn rewind(&mut self) -> bool {
+        self.body = match &self.kept {
+            Kept::Nothing => return false,
+            Kept::Empty => Body::Empty,
+            Kept::Whole(bytes) => Body::Full(bytes.clone()),
+            Kept::Sent(replay) => {
+                let Some(body) = replay.body() else { return false };
+                let (upload, body) = Upload::watch(body);
+                self.upload = upload;
+                body
+            }
+        };
+        true
+    }
 }
 
 /// Why there was no response on one connection.
@@ -79,7 +102,12 @@ enum Trouble {
 
 impl Upstream {
     /// Asks one endpoint, on a kept-alive connection if there is one.
-    async fn ask(&self, pool: &Rc<Pool>, parcel: &mut Parcel<'_>, started: Instant) -> Result<Sent, UpstreamError> {
+    pub(super) async fn ask(
+        &self,
+        pool: &Rc<Pool>,
+        parcel: &mut Parcel<'_>,
+        started: Instant,
+    ) -> Result<Sent, UpstreamError> {
         let (mut lease, mut connected, mut sent_at) = match pool.reuse(started) {
             Some(lease) => (lease, Connected::Reused, started),
             None => (pool.connect().await?, Connected::New, time::now()),
@@ -94,7 +122,9 @@ impl Upstream {
             let reused = connected == Connected::Reused;
             parcel.body = match trouble {
                 Trouble::Returned(body, _) if reused => body,
-                Trouble::Failed(ref error) if reused && parcel.repeatable && is_gone(error) => Body::Empty,
+                Trouble::Failed(ref error) if reused && is_gone(error) && parcel.rewind() => {
+                    std::mem::take(&mut parcel.body)
+                }
                 trouble => return Err(self.judge(trouble, &lease, parcel)),
             };
             drop(lease);

@@ -24,10 +24,11 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::AbortHandle;
 
 use super::connection::Patience;
+use super::fleet::{Asking, Member};
 use super::pool::{Place, Pool};
 use super::send::outgoing;
 use super::{Connected, Sent, Upstream, UpstreamError, Upstreams};
-use crate::exchange::{Request, Response};
+use crate::exchange::{Client, Request, Response};
 use crate::http::{Body, BodyError, Transport, Upgrade, UpgradeForm, strip_response};
 use crate::time;
 
@@ -46,24 +47,49 @@ impl Upstreams {
     pub async fn tunnel(
         &self,
         upstream: usize,
+        client: &Client,
         request: &Request,
         upgrade: &Upgrade,
         said: Body,
     ) -> Result<Sent, UpstreamError> {
         let started = time::now();
-        let upstream = self.0.get(upstream).ok_or(UpstreamError::NoEndpoint)?;
-        let mut failed = UpstreamError::NoEndpoint;
-        for pool in upstream.turn(started) {
+        let upstream = self.list.get(upstream).ok_or(UpstreamError::NoEndpoint)?;
+        let admission = upstream.admit(started)?;
+        let (fleet, asking) = (upstream.fleet(), Asking { client, request });
+        let (mut failed, mut tried) = (UpstreamError::NoEndpoint, Vec::new());
+        while let Some(index) = fleet.choose(asking, &tried, started) {
+            let Some(Member { standing, .. }) = fleet.members().get(index) else { break };
+            standing.tally.requests.increment();
+            let pool = &standing.pool;
             match pool.stream().await {
                 Ok((place, stream)) => {
-                    let asked = ask(upstream, pool, (place, stream), (request, upgrade), said).await?;
-                    let took = time::now().saturating_duration_since(started);
+                    let asked = ask(upstream, pool, (place, stream), (request, upgrade), said).await;
+                    let now = time::now();
+                    let took = now.saturating_duration_since(started);
+                    if let Some(admission) = admission {
+                        admission.settle(asked.as_ref().map(|response| response.status), started);
+                    }
+                    let mut response = asked.inspect_err(|error| fleet.failed(index, error, took, now))?;
+                    fleet.answered(index, response.status, took, now);
+                    if let Some(cookie) = fleet.cookie(index, asking) {
+                        response.headers.append(header::SET_COOKIE, cookie.clone());
+                    }
                     let endpoint = Rc::clone(&pool.endpoint);
-                    return Ok(Sent { response: asked, endpoint, took, connection: Connected::New });
+                    return Ok(Sent { response, endpoint, took, connection: Connected::New });
                 }
-                Err(error) if error.is_unsent() => failed = error,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    let now = time::now();
+                    fleet.failed(index, &error, now.saturating_duration_since(started), now);
+                    if !error.is_unsent() {
+                        return Err(error);
+                    }
+                    failed = error;
+                }
             }
+            tried.push(index);
+        }
+        if let Some(admission) = admission {
+            admission.settle(Err(&failed), started);
         }
         Err(failed)
     }

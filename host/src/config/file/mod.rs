@@ -5,9 +5,13 @@
 //! are the descriptions in `config/portcullis.schema.json`; defaults are named here and applied in `compile`.
 
 mod acme;
+mod balance;
 mod compression;
 mod edits;
 mod files;
+mod forwarding;
+mod guards;
+mod health;
 mod http2;
 mod listener_tls;
 mod matches;
@@ -24,9 +28,13 @@ use serde::Deserialize;
 use crate::{cache, traffic};
 
 pub(super) use acme::{Acme, AcmeChallenge};
+pub(super) use balance::{Balance, Endpoint, Hash, HashBy, SameSite, Sticky};
 pub(super) use compression::{Compression, RouteCompression};
 pub(super) use edits::HeaderEdits;
 pub(super) use files::{Files, FilesCoding};
+pub(super) use forwarding::{Forwarding, ForwardingFields, IncomingForwarding};
+pub(super) use guards::{Breaker, Retries};
+pub(super) use health::{Health, Initially};
 pub(super) use http2::{Allowance, Http2};
 pub(super) use listener_tls::{ListenerTls, TlsClientMode, TlsVersion, UnknownHost};
 pub(super) use matches::{Match, MatchScheme, ValueTest};
@@ -219,42 +227,6 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// How upstreams are told who the client is.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Forwarding {
-    /// Which header fields are sent.
-    #[schemars(extend("default" = "x"))]
-    pub(super) fields: Option<ForwardingFields>,
-    /// What becomes of forwarding fields and request ids that came with the request.
-    #[schemars(extend("default" = "replace"))]
-    pub(super) incoming: Option<IncomingForwarding>,
-}
-
-/// Which header fields are sent.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum ForwardingFields {
-    /// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`.
-    X,
-    /// `Forwarded` (RFC 7239).
-    Standard,
-    /// All of them.
-    Both,
-    /// None of them.
-    None,
-}
-
-/// What becomes of forwarding fields that came with the request.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum IncomingForwarding {
-    /// They are removed: anyone could have written them.
-    Replace,
-    /// They are kept and added to: only for clients that are proxies of yours.
-    Append,
-}
-
 /// The memory cache.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -283,9 +255,19 @@ pub(super) struct Overload {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Upstream {
-    /// Host and port of each server. They are asked in turn.
-    #[schemars(required, length(min = 1), extend("examples" = [["127.0.0.1:9000"], ["app-1.internal:8080", "[::1]:9000"]]))]
-    pub(super) endpoints: Option<Vec<Option<String>>>,
+    /// Host and port of each server, or an object with `address`, `weight` and `drain`.
+    #[schemars(required, length(min = 1), extend("examples" = [["127.0.0.1:9000"], ["app-1.internal:8080", {"address": "[::1]:9000", "weight": 5}]]))]
+    pub(super) endpoints: Option<Vec<Option<Endpoint>>>,
+    /// How one of them is chosen for a request.
+    #[schemars(extend("default" = "round_robin"))]
+    pub(super) balance: Option<Balance>,
+    /// Which requests are alike, for `"balance": "hash"`.
+    pub(super) hash: Option<Hash>,
+    /// A cookie by which a client stays with its endpoint. Absent: none.
+    pub(super) sticky: Option<Sticky>,
+    /// How long the weight of an endpoint grows that is new or has recovered, in milliseconds. 0: it has all of it at once.
+    #[schemars(range(max = TIMEOUT_MS_MAX), extend("default" = 0))]
+    pub(super) slow_start_ms: Option<u64>,
     /// Longest time for a connection to be established, in milliseconds.
     #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::CONNECT_TIMEOUT_MS))]
     pub(super) connect_timeout_ms: Option<u64>,
@@ -295,24 +277,52 @@ pub(super) struct Upstream {
     /// Longest time between two pieces of a response body, in milliseconds.
     #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::IDLE_TIMEOUT_MS))]
     pub(super) idle_timeout_ms: Option<u64>,
+    /// Longest time from a request coming until its response is complete, all retries and waits included, in milliseconds. Absent: no
+    /// limit.
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX))]
+    pub(super) total_timeout_ms: Option<u64>,
     /// Longest time for which neither side of a tunnel, such as a WebSocket, says anything, in milliseconds.
     #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::TUNNEL_TIMEOUT_MS))]
     pub(super) tunnel_timeout_ms: Option<u64>,
     /// Requests that an endpoint must fail one after the other until it is not asked for a while. 0: never.
     #[schemars(range(max = 1_000_000), extend("default" = Upstream::EJECTION_FAILURES))]
     pub(super) ejection_failures: Option<u64>,
-    /// How long an endpoint that fails is not asked, in milliseconds.
+    /// Responses with a status of 500 and above that an endpoint must give one after the other until it is not asked for a while. 0: never.
+    #[schemars(range(max = 1_000_000), extend("default" = 0))]
+    pub(super) ejection_errors: Option<u64>,
+    /// How long an endpoint that fails is not asked the first time, in milliseconds. Each time that it fails again it is twice as long.
     #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::EJECTION_MS))]
     pub(super) ejection_ms: Option<u64>,
+    /// How long it is not asked at most, in milliseconds.
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::EJECTION_MS_MAX))]
+    pub(super) ejection_ms_max: Option<u64>,
+    /// Of all endpoints, how many percent may be ejected at once. Where all are, they are asked all the same.
+    #[schemars(range(max = 100), extend("default" = 100))]
+    pub(super) ejection_percent_max: Option<u64>,
+    /// When a request is sent once more.
+    pub(super) retries: Option<Retries>,
+    /// When the upstream is not asked at all for a while. Absent: never.
+    pub(super) breaker: Option<Breaker>,
+    /// How endpoints are asked whether they are well. Absent: not at all.
+    pub(super) health: Option<Health>,
+    /// How often the names of endpoints are looked up, in milliseconds. Each address counts as an endpoint. 0: for every new connection.
+    #[schemars(range(max = TIMEOUT_MS_MAX), extend("default" = Upstream::RESOLVE_INTERVAL_MS))]
+    pub(super) resolve_interval_ms: Option<u64>,
     /// Idle connections that are kept per worker and endpoint.
     #[schemars(range(max = 100_000), extend("default" = Upstream::IDLE_CONNECTIONS_MAX))]
     pub(super) idle_connections_max: Option<u64>,
     /// How long an idle connection is kept, in milliseconds. It should be shorter than the time after which the servers close.
     #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::IDLE_CONNECTION_TIMEOUT_MS))]
     pub(super) idle_connection_timeout_ms: Option<u64>,
-    /// Most connections per worker and endpoint. Requests over it are answered with 503.
+    /// Most connections per worker and endpoint. Requests over it wait as `pending_max` allows, or are answered with 503.
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = Upstream::CONNECTIONS_MAX))]
     pub(super) connections_max: Option<u64>,
+    /// Most requests per worker that wait for a connection, first come, first served. Those over it are answered with 503. 0: none waits.
+    #[schemars(range(max = 1_000_000), extend("default" = 0))]
+    pub(super) pending_max: Option<u64>,
+    /// Longest time that a request waits for a connection, in milliseconds. Then it is answered with 503.
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::PENDING_TIMEOUT_MS))]
+    pub(super) pending_timeout_ms: Option<u64>,
 }
 
 impl Upstream {
@@ -326,6 +336,12 @@ impl Upstream {
     pub(super) const EJECTION_FAILURES: u32 = 3;
     /// As in nginx (`fail_timeout`) and HAProxy's slow start: long enough to restart a server.
     pub(super) const EJECTION_MS: u64 = 10_000;
+    /// Nobody should have to wait longer for an endpoint that is back; one request a minute does not hurt.
+    pub(super) const EJECTION_MS_MAX: u64 = 60_000;
+    /// As long as most names of services may be cached.
+    pub(super) const RESOLVE_INTERVAL_MS: u64 = 30_000;
+    /// Who has waited longer would rather know.
+    pub(super) const PENDING_TIMEOUT_MS: u64 = 5_000;
     /// Chat and push connections ping every minute or so; as in Envoy.
     pub(super) const TUNNEL_TIMEOUT_MS: u64 = 300_000;
     /// Enough that a burst does not close what the next one opens.
