@@ -36,7 +36,7 @@ impl Handle for Proxy {
             client.scheme.as_str(),
             &request.authority,
         );
-        match self.0.send(0, &request, body).await {
+        match self.0.send(0, client, &request, body).await {
             Ok(sent) => {
                 let mut response = http::Response::new(sent.response.body);
                 *response.status_mut() = sent.response.status;
@@ -66,7 +66,8 @@ fn through(parts: &'static [(&'static str, &'static str)]) -> Vec<String> {
         tokio::task::spawn_local(echo(origin));
         let upstreams = Upstreams::new(&[upstream::Settings {
             name: "origin".parse().unwrap(),
-            endpoints: vec![Endpoint { host: "127.0.0.1".to_owned(), port }],
+            endpoints: vec![Endpoint::Tcp { host: "127.0.0.1".to_owned(), port }],
+            wire: upstream::Wire::default(),
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(1),

@@ -63,7 +63,7 @@ impl Pipeline {
         said: Body,
     ) -> Result<Response, Failure> {
         let exchange = &mut *walk.exchange;
-        let sent = self.upstreams.tunnel(upstream, &exchange.request, upgrade, said).await;
+        let sent = self.upstreams.tunnel(upstream, &exchange.client, &exchange.request, upgrade, said).await;
         exchange.timings.upstream = exchange.lap(time::now());
         Ok(sent.map_err(|error| Failure::new(error.reason(), error.to_string()))?.response)
     }
@@ -82,7 +82,7 @@ impl Pipeline {
             None => body,
         };
         let exchange = &mut *walk.exchange;
-        let sent = self.upstreams.send(upstream, &exchange.request, body).await;
+        let sent = self.upstreams.send(upstream, &exchange.client, &exchange.request, body).await;
         exchange.timings.upstream = exchange.lap(time::now());
         let sent = sent.map_err(|error| Failure::new(error.reason(), error.to_string()))?;
         Ok(sent.response)

@@ -32,6 +32,14 @@ pub enum UpstreamError {
         #[source]
         error: io::Error,
     },
+    /// It accepted the connection, but not TLS, or we not its certificate.
+    #[error("{endpoint}: no TLS: {what}")]
+    Tls {
+        /// The endpoint asked last.
+        endpoint: Rc<Endpoint>,
+        /// Why.
+        what: String,
+    },
     /// No address accepted a connection in time.
     #[error("{endpoint}: no connection within {} ms", .timeout.as_millis())]
     ConnectTimeout {
@@ -41,7 +49,7 @@ pub enum UpstreamError {
         timeout: Duration,
     },
     /// The connection broke, or what came was not HTTP, before the response head was complete.
-    #[error("{endpoint}: no response: {error}")]
+    #[error("{endpoint}: no response: {}", whole(.error))]
     Protocol {
         /// The endpoint.
         endpoint: Rc<Endpoint>,
@@ -83,13 +91,28 @@ pub enum UpstreamError {
     RequestTooLarge,
 }
 
+/// What hyper says and what is behind it, which alone tells a refused certificate from a closed connection.
+fn whole(error: &hyper::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let told = error.to_string();
+        if !text.contains(&told) {
+            text.push_str(": ");
+            text.push_str(&told);
+        }
+        cause = error.source();
+    }
+    text
+}
+
 impl UpstreamError {
     /// What to tell the client.
     pub const fn reason(&self) -> Reason {
         match self {
             Self::NoEndpoint => Reason::NoEndpoint,
             Self::Overload { .. } => Reason::Overload,
-            Self::Connect { .. } => Reason::UpstreamConnect,
+            Self::Connect { .. } | Self::Tls { .. } => Reason::UpstreamConnect,
             Self::Protocol { .. } | Self::Coding { .. } | Self::Switched { .. } => Reason::UpstreamProtocol,
             Self::ConnectTimeout { .. } | Self::ResponseTimeout { .. } => Reason::UpstreamTimeout,
             Self::RequestBroken | Self::RequestStalled { .. } => Reason::BadRequest,
@@ -107,6 +130,6 @@ impl UpstreamError {
 
     /// Whether another endpoint may be asked: nothing of the request has been sent.
     pub(super) const fn is_unsent(&self) -> bool {
-        matches!(self, Self::Overload { .. } | Self::Connect { .. } | Self::ConnectTimeout { .. })
+        matches!(self, Self::Overload { .. } | Self::Connect { .. } | Self::Tls { .. } | Self::ConnectTimeout { .. })
     }
 }

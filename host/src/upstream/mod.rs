@@ -7,10 +7,13 @@ mod connection;
 mod download;
 mod error;
 mod pool;
+mod proxy_header;
 mod relay;
 mod send;
+mod stream;
 mod tunnel;
 mod upload;
+mod wire;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
@@ -18,9 +21,13 @@ mod origin;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 mod tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+mod wire_tests;
 
 use std::cell::Cell;
 use std::fmt;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -30,6 +37,7 @@ use crate::exchange::Response;
 use crate::names::Name;
 
 pub use error::UpstreamError;
+pub use wire::{Protocol, ProxyProtocol, Tls, Wire};
 
 use pool::{Limits, Pool};
 
@@ -40,6 +48,8 @@ pub struct Settings {
     pub name: Name,
     /// `host:port` of each endpoint; asked in turn.
     pub endpoints: Vec<Endpoint>,
+    /// How they are spoken to.
+    pub wire: Wire,
     /// Longest time for a connection to be established.
     pub connect_timeout: Duration,
     /// Longest time from the request being sent until the response head is complete. While the request body makes
@@ -71,18 +81,24 @@ pub struct Ejection {
 
 /// Where an upstream can be reached.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Endpoint {
-    /// A DNS name or an IP address.
-    pub host: String,
-    /// The TCP port.
-    pub port: u16,
+pub enum Endpoint {
+    /// By TCP.
+    Tcp {
+        /// A DNS name or an IP address.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// By a socket in the file system.
+    Unix(PathBuf),
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') && !self.host.starts_with('[') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
+        match self {
+            Self::Tcp { host, port } if host.contains(':') && !host.starts_with('[') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -148,13 +164,16 @@ impl Upstreams {
             let limits = Limits::from(settings);
             let old = self.0.iter().find(|old| old.name == settings.name);
             let mut known: Vec<_> = old.map(|old| old.pools.clone()).unwrap_or_default();
-            let mut pool = |endpoint: &Endpoint| match known.iter().position(|pool| *pool.endpoint == *endpoint) {
-                Some(index) => {
-                    let pool = known.swap_remove(index);
-                    pool.limit(limits);
-                    pool
+            let mut pool = |endpoint: &Endpoint| {
+                let same = |pool: &Rc<Pool>| *pool.endpoint == *endpoint && pool.wire == settings.wire;
+                match known.iter().position(same) {
+                    Some(index) => {
+                        let pool = known.swap_remove(index);
+                        pool.limit(limits);
+                        pool
+                    }
+                    None => Pool::new(endpoint, &settings.wire, limits),
                 }
-                None => Pool::new(endpoint, limits),
             };
             Upstream {
                 name: settings.name.clone(),

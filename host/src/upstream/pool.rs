@@ -8,10 +8,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
-
-use super::connection::{self, Connection};
+use super::connection::Connection;
+use super::stream::{self, OpenError, Purpose, Stream};
+use super::wire::Wire;
 use super::{Ejection, Endpoint, Settings, UpstreamError};
+use crate::exchange::Client;
 use crate::time;
 
 /// How often idle connections are looked through for old and closed ones, while there are any.
@@ -42,6 +43,7 @@ pub(super) struct Pool {
     pub(super) endpoint: Rc<Endpoint>,
     /// The endpoint's address where it is not a name.
     literal: Option<SocketAddr>,
+    pub(super) wire: Wire,
     limits: Cell<Limits>,
     #[allow(clippy::vec_box, reason = "a connection is large, and is moved on every request")]
     idle: RefCell<Vec<Box<Connection>>>,
@@ -54,12 +56,18 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(endpoint: &Endpoint, limits: Limits) -> Rc<Self> {
-        let host = endpoint.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&endpoint.host);
-        let literal = host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, endpoint.port));
+    pub(super) fn new(endpoint: &Endpoint, wire: &Wire, limits: Limits) -> Rc<Self> {
+        let literal = match endpoint {
+            Endpoint::Tcp { host, port } => {
+                let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+                host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, *port))
+            }
+            Endpoint::Unix(_) => None,
+        };
         Rc::new(Self {
             endpoint: Rc::new(endpoint.clone()),
             literal,
+            wire: wire.clone(),
             limits: Cell::new(limits),
             idle: RefCell::default(),
             open: Cell::new(0),
@@ -101,11 +109,19 @@ impl Pool {
         (self.open.get(), self.idle.borrow().len())
     }
 
-    /// An idle connection that is still good.
-    pub(super) fn reuse(self: &Rc<Self>, now: Instant) -> Option<Lease> {
+    /// An idle connection that is still good, made for this client where it matters.
+    pub(super) fn reuse(self: &Rc<Self>, now: Instant, client: &Client) -> Option<Lease> {
         let timeout = self.limits.get().idle_connection_timeout;
+        let ends = self.wire.ends(client);
         loop {
-            let mut connection = self.idle.borrow_mut().pop()?;
+            let mut connection = match ends {
+                None => self.idle.borrow_mut().pop()?,
+                Some(_) => {
+                    let mut idle = self.idle.borrow_mut();
+                    let index = idle.iter().rposition(|connection| connection.ends == ends)?;
+                    idle.remove(index)
+                }
+            };
             if now.saturating_duration_since(connection.idle_since) < timeout && connection.is_alive() {
                 return Some(Lease { connection, place: Place { pool: Rc::clone(self), held: true } });
             }
@@ -114,26 +130,31 @@ impl Pool {
     }
 
     /// A new connection.
-    pub(super) async fn connect(self: &Rc<Self>) -> Result<Lease, UpstreamError> {
-        let (place, stream) = self.stream().await?;
-        match Connection::on(stream).await {
+    pub(super) async fn connect(self: &Rc<Self>, client: &Client) -> Result<Lease, UpstreamError> {
+        let (place, stream) = self.stream(client, Purpose::Requests).await?;
+        match Connection::on(stream, self.wire.ends(client)).await {
             Ok(connection) => Ok(Lease { connection, place }),
             Err(error) => Err(UpstreamError::Connect { endpoint: Rc::clone(&self.endpoint), error }),
         }
     }
 
-    /// A new connection that nothing has been said on.
-    pub(super) async fn stream(self: &Rc<Self>) -> Result<(Place, TcpStream), UpstreamError> {
+    /// A new connection on which nothing has been asked.
+    pub(super) async fn stream(
+        self: &Rc<Self>,
+        client: &Client,
+        purpose: Purpose,
+    ) -> Result<(Place, Stream), UpstreamError> {
         let Limits { connect_timeout: timeout, connections_max: max, .. } = self.limits.get();
         let endpoint = || Rc::clone(&self.endpoint);
         if self.open.get() >= max {
             return Err(UpstreamError::Overload { endpoint: endpoint(), max });
         }
         let place = Place::take(self);
-        let opened = connection::open(&self.endpoint.host, self.endpoint.port, self.literal);
+        let opened = stream::open(&self.endpoint, self.literal, (&self.wire, purpose), self.wire.ends(client));
         match tokio::time::timeout(timeout, opened).await {
             Ok(Ok(stream)) => Ok((place, stream)),
-            Ok(Err(error)) => Err(UpstreamError::Connect { endpoint: endpoint(), error }),
+            Ok(Err(OpenError::Connect(error))) => Err(UpstreamError::Connect { endpoint: endpoint(), error }),
+            Ok(Err(OpenError::Tls(what))) => Err(UpstreamError::Tls { endpoint: endpoint(), what }),
             Err(_) => Err(UpstreamError::ConnectTimeout { endpoint: endpoint(), timeout }),
         }
     }
@@ -141,7 +162,13 @@ impl Pool {
     /// Keeps an idle connection, unless there are enough. Whether it did.
     fn keep(self: &Rc<Self>, mut connection: Box<Connection>, now: Instant) -> bool {
         let mut idle = self.idle.borrow_mut();
-        let keep = idle.len() < self.limits.get().idle_connections_max;
+        let max = self.limits.get().idle_connections_max;
+        if connection.ends.is_some() && max > 0 && idle.len() >= max {
+            // The oldest is of a client that may be gone, and of use to no other.
+            idle.remove(0);
+            self.open.set(self.open.get() - 1);
+        }
+        let keep = idle.len() < max;
         if keep {
             connection.idle_since = now;
             idle.push(connection);

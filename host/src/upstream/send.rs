@@ -19,7 +19,7 @@ use super::download;
 use super::pool::{Lease, Pool};
 use super::upload::{Progress, Upload};
 use super::{Connected, Sent, Upstream, UpstreamError, Upstreams};
-use crate::exchange::{Request, Response};
+use crate::exchange::{Client, Request, Response};
 use crate::http::{Body, is_plainly_framed, parse_length, strip_response};
 use crate::time;
 
@@ -27,14 +27,20 @@ impl Upstreams {
     /// Sends a request and waits for the response head. `upstream` is a position in the settings.
     ///
     /// The request's fields are those without hop-by-hop ones; `Host` and the framing are written from `authority` and
-    /// `body`. Endpoints are asked in turn; where one cannot be reached the next is tried.
-    pub async fn send(&self, upstream: usize, request: &Request, body: Body) -> Result<Sent, UpstreamError> {
+    /// `body`. Endpoints are asked in turn; where one cannot be reached the next is tried. `client` is who sends it.
+    pub async fn send(
+        &self,
+        upstream: usize,
+        client: &Client,
+        request: &Request,
+        body: Body,
+    ) -> Result<Sent, UpstreamError> {
         let started = time::now();
         let upstream = self.0.get(upstream).ok_or(UpstreamError::NoEndpoint)?;
         // Without a body, sending anew loses nothing; with an idempotent method, it changes nothing.
         let repeatable = body.is_end_stream() && request.method.is_idempotent();
         let (upload, body) = Upload::watch(body);
-        let mut parcel = Parcel { request, body, upload, repeatable };
+        let mut parcel = Parcel { client, request, body, upload, repeatable };
         let mut failed = UpstreamError::NoEndpoint;
         let mut repeats = 0;
         for pool in upstream.turn(started) {
@@ -60,6 +66,8 @@ const REPEATS_MAX: usize = 2;
 
 /// A request on its way, and what is needed to send it once more.
 struct Parcel<'a> {
+    /// Who sends it.
+    client: &'a Client,
     request: &'a Request,
     /// Taken when it is sent, back here when it came back.
     body: Body,
@@ -80,9 +88,9 @@ enum Trouble {
 impl Upstream {
     /// Asks one endpoint, on a kept-alive connection if there is one.
     async fn ask(&self, pool: &Rc<Pool>, parcel: &mut Parcel<'_>, started: Instant) -> Result<Sent, UpstreamError> {
-        let (mut lease, mut connected, mut sent_at) = match pool.reuse(started) {
+        let (mut lease, mut connected, mut sent_at) = match pool.reuse(started, parcel.client) {
             Some(lease) => (lease, Connected::Reused, started),
-            None => (pool.connect().await?, Connected::New, time::now()),
+            None => (pool.connect(parcel.client).await?, Connected::New, time::now()),
         };
         loop {
             let outgoing = outgoing(parcel.request, std::mem::take(&mut parcel.body));
@@ -98,7 +106,7 @@ impl Upstream {
                 trouble => return Err(self.judge(trouble, &lease, parcel)),
             };
             drop(lease);
-            lease = pool.connect().await?;
+            lease = pool.connect(parcel.client).await?;
             (connected, sent_at) = (Connected::New, time::now());
         }
     }

@@ -15,16 +15,17 @@ use tokio::sync::{Notify, mpsc};
 use super::origin::Step::{Await, Close, Read, Send, Tell};
 use super::origin::{HEAD, Origin, run};
 use super::*;
-use crate::exchange::{Reason, Request};
+use crate::exchange::{Client, Reason, Request};
 use crate::http::test_bodies::{chunks, chunks_then, failing};
 use crate::http::{Body, BodyError};
 
 const OK: super::origin::Step = Send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
 
-fn settings(endpoints: &[&Endpoint]) -> Settings {
+pub(super) fn settings(endpoints: &[&Endpoint]) -> Settings {
     Settings {
         name: "api".parse().unwrap(),
         endpoints: endpoints.iter().map(|endpoint| (*endpoint).clone()).collect(),
+        wire: Wire::default(),
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(5),
@@ -46,7 +47,7 @@ fn to(origins: &[&Origin]) -> Upstreams {
     Upstreams::new(&[settings(&endpoints)])
 }
 
-fn request(method: Method, target: &str, fields: &[(&'static str, &str)]) -> Request {
+pub(super) fn request(method: Method, target: &str, fields: &[(&'static str, &str)]) -> Request {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         headers.append(*name, value.parse().unwrap());
@@ -61,7 +62,11 @@ fn request(method: Method, target: &str, fields: &[(&'static str, &str)]) -> Req
     }
 }
 
-fn get(target: &str) -> Request {
+pub(super) fn alice() -> Client {
+    Client::new("192.0.2.1:4000".parse().unwrap(), "192.0.2.2:443".parse().unwrap(), None)
+}
+
+pub(super) fn get(target: &str) -> Request {
     request(Method::GET, target, &[])
 }
 
@@ -71,7 +76,7 @@ async fn text(body: Body) -> Result<String, BodyError> {
 
 /// Sends a GET and reads all of the answer.
 async fn fetch(upstreams: &Upstreams) -> (StatusCode, String, Connected) {
-    let sent = upstreams.send(0, &get("/"), Body::Empty).await.unwrap();
+    let sent = upstreams.send(0, &alice(), &get("/"), Body::Empty).await.unwrap();
     (sent.response.status, text(sent.response.body).await.unwrap(), sent.connection)
 }
 
@@ -82,7 +87,7 @@ fn counts(upstreams: &Upstreams) -> Vec<(usize, usize)> {
 /// A port that refuses connections.
 fn refused() -> Endpoint {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    Endpoint { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() }
+    Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() }
 }
 
 /// A body that the test feeds; dropping the sender ends it.
@@ -108,7 +113,7 @@ fn a_connection_is_used_again_and_again() {
         let origin = Origin::start(vec![answers(3)]).await;
         let upstreams = to(&[&origin]);
         for connected in [Connected::New, Connected::Reused, Connected::Reused] {
-            let sent = upstreams.send(0, &get("/a?b=%20"), Body::Empty).await.unwrap();
+            let sent = upstreams.send(0, &alice(), &get("/a?b=%20"), Body::Empty).await.unwrap();
             assert_eq!((sent.connection, &*sent.endpoint), (connected, &origin.endpoint));
             // All of it came with the head, so that nothing is left to be driven.
             assert!(matches!(&sent.response.body, Body::Full(body) if *body == "hi"));
@@ -134,7 +139,7 @@ fn every_framing_ends_where_it_should() {
                 let close = if kept == 0 { vec![Close] } else { vec![] };
                 let origin = Origin::start(vec![[script, close].concat()]).await;
                 let upstreams = to(&[&origin]);
-                let sent = upstreams.send(0, &request(method.clone(), "/", &[]), Body::Empty).await.unwrap();
+                let sent = upstreams.send(0, &alice(), &request(method.clone(), "/", &[]), Body::Empty).await.unwrap();
                 rest.notify_one();
                 assert_eq!(text(sent.response.body).await.unwrap(), expected, "{answer}");
                 assert_eq!(counts(&upstreams), [(kept, kept)], "{answer}");
@@ -171,7 +176,7 @@ fn response_fields_are_passed_without_those_of_the_connection() {
                       trailer: x-sum\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-sum: 7\r\n\r\n";
         let origin = Origin::start(vec![vec![HEAD, Send(answer)]]).await;
         let upstreams = to(&[&origin]);
-        let response = upstreams.send(0, &get("/"), Body::Empty).await.unwrap().response;
+        let response = upstreams.send(0, &alice(), &get("/"), Body::Empty).await.unwrap().response;
         let expected = HeaderMap::from_iter([
             ("x-end".parse().unwrap(), "2".parse().unwrap()),
             (::http::header::TRAILER, "x-sum".parse().unwrap()),
@@ -188,7 +193,7 @@ fn a_body_that_nobody_wants_closes_the_connection() {
     run(async {
         let origin = Origin::start(vec![vec![HEAD, Send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n123")]]).await;
         let upstreams = to(&[&origin]);
-        let sent = upstreams.send(0, &get("/"), Body::Empty).await.unwrap();
+        let sent = upstreams.send(0, &alice(), &get("/"), Body::Empty).await.unwrap();
         assert_eq!(counts(&upstreams), [(1, 0)]);
         drop(sent);
         assert_eq!(counts(&upstreams), [(0, 0)]);
@@ -203,7 +208,7 @@ fn a_response_that_breaks_off_is_an_error() {
         for answer in [cut, chunk] {
             let origin = Origin::start(vec![vec![HEAD, Send(answer), Close]]).await;
             let upstreams = to(&[&origin]);
-            let sent = upstreams.send(0, &get("/"), Body::Empty).await.unwrap();
+            let sent = upstreams.send(0, &alice(), &get("/"), Body::Empty).await.unwrap();
             assert!(matches!(text(sent.response.body).await, Err(BodyError::Transport(_))), "{answer}");
             assert_eq!(counts(&upstreams), [(0, 0)]);
         }
@@ -212,13 +217,13 @@ fn a_response_that_breaks_off_is_an_error() {
         {
             let origin = Origin::start(vec![vec![HEAD, Send(head), Close]]).await;
             let upstreams = to(&[&origin]);
-            let error = upstreams.send(0, &get("/"), Body::Empty).await.unwrap_err();
+            let error = upstreams.send(0, &alice(), &get("/"), Body::Empty).await.unwrap_err();
             assert_eq!(error.reason(), Reason::UpstreamProtocol, "{error}");
             // A new connection is not tried again, whatever the method.
             assert_eq!((origin.accepted(), counts(&upstreams)), (1, vec![(0, 0)]), "{head}");
         }
         let origin = Origin::start(vec![vec![HEAD, Send("HTTP/1.1 101 Go\r\nupgrade: x\r\n\r\n")]]).await;
-        let error = to(&[&origin]).send(0, &get("/"), Body::Empty).await.unwrap_err();
+        let error = to(&[&origin]).send(0, &alice(), &get("/"), Body::Empty).await.unwrap_err();
         assert!(matches!(error, UpstreamError::Switched { .. }), "{error}");
     });
 }
@@ -237,7 +242,7 @@ fn a_connection_closed_while_idle_is_not_used() {
         fetch(&to(&[&other])).await;
         // A POST could not be repeated, so that this succeeds only if the closed connection was not even tried.
         let post = request(Method::POST, "/", &[]);
-        let sent = upstreams.send(0, &post, Body::from(Bytes::from_static(b"body"))).await.unwrap();
+        let sent = upstreams.send(0, &alice(), &post, Body::from(Bytes::from_static(b"body"))).await.unwrap();
         assert_eq!((sent.connection, origin.accepted()), (Connected::New, 2));
     });
 }
@@ -250,7 +255,7 @@ fn a_request_is_repeated_only_where_that_is_safe() {
             let origin = Origin::start(vec![vec![HEAD, OK, HEAD, Close], vec![HEAD, OK]]).await;
             let upstreams = to(&[&origin]);
             fetch(&upstreams).await;
-            let result = upstreams.send(0, &request(method.clone(), "/", &[]), body()).await;
+            let result = upstreams.send(0, &alice(), &request(method.clone(), "/", &[]), body()).await;
             match repeated {
                 true => assert_eq!(result.unwrap().connection, Connected::New),
                 false => assert_eq!(result.unwrap_err().reason(), Reason::UpstreamProtocol, "{method}"),
@@ -289,16 +294,16 @@ fn endpoints_take_turns_and_an_unreachable_one_is_passed_over() {
         let upstreams = to(&[&one, &two]);
         let mut asked = Vec::new();
         for _ in 0..4 {
-            asked.push(upstreams.send(0, &get("/"), Body::Empty).await.unwrap().endpoint.port);
+            asked.push(upstreams.send(0, &alice(), &get("/"), Body::Empty).await.unwrap().endpoint);
         }
-        let (first, second) = (one.endpoint.port, two.endpoint.port);
-        assert_eq!(asked, [first, second, first, second]);
+        let asked: Vec<&Endpoint> = asked.iter().map(|endpoint| &**endpoint).collect();
+        assert_eq!(asked, [&one.endpoint, &two.endpoint, &one.endpoint, &two.endpoint]);
 
         let nobody = refused();
         let upstreams = Upstreams::new(&[settings(&[&nobody, &one.endpoint])]);
         for _ in 0..3 {
             let post = request(Method::POST, "/", &[]);
-            let sent = upstreams.send(0, &post, chunks(&["x"])).await.unwrap();
+            let sent = upstreams.send(0, &alice(), &post, chunks(&["x"])).await.unwrap();
             assert_eq!(*sent.endpoint, one.endpoint);
             drop(text(sent.response.body).await);
         }
@@ -329,17 +334,19 @@ fn an_endpoint_that_fails_is_passed_over_for_a_while() {
 #[test]
 fn errors_tell_what_happened() {
     run(async {
-        let error = Upstreams::new(&[settings(&[])]).send(0, &get("/"), Body::Empty).await.unwrap_err();
+        let error = Upstreams::new(&[settings(&[])]).send(0, &alice(), &get("/"), Body::Empty).await.unwrap_err();
         assert_eq!(error.reason(), Reason::NoEndpoint);
-        assert_eq!(to(&[]).send(9, &get("/"), Body::Empty).await.unwrap_err().reason(), Reason::NoEndpoint);
+        assert_eq!(to(&[]).send(9, &alice(), &get("/"), Body::Empty).await.unwrap_err().reason(), Reason::NoEndpoint);
 
         let nobody = refused();
-        let error = Upstreams::new(&[settings(&[&nobody])]).send(0, &get("/"), Body::Empty).await.unwrap_err();
+        let error =
+            Upstreams::new(&[settings(&[&nobody])]).send(0, &alice(), &get("/"), Body::Empty).await.unwrap_err();
         assert_eq!(error.reason(), Reason::UpstreamConnect);
         assert!(error.to_string().contains(&nobody.to_string()), "{error}");
 
-        let unknown = Endpoint { host: "nobody.invalid".to_owned(), port: 80 };
-        let error = Upstreams::new(&[settings(&[&unknown])]).send(0, &get("/"), Body::Empty).await.unwrap_err();
+        let unknown = Endpoint::Tcp { host: "nobody.invalid".to_owned(), port: 80 };
+        let error =
+            Upstreams::new(&[settings(&[&unknown])]).send(0, &alice(), &get("/"), Body::Empty).await.unwrap_err();
         assert_eq!(error.reason(), Reason::UpstreamConnect, "{error}");
     });
 }
@@ -350,18 +357,18 @@ fn timeouts_are_told_apart() {
         let short = Duration::from_millis(30);
         let silent = Origin::start(vec![vec![HEAD]]).await;
         let upstreams = Upstreams::new(&[Settings { response_timeout: short, ..settings(&[&silent.endpoint]) }]);
-        let error = upstreams.send(0, &get("/"), Body::Empty).await.unwrap_err();
+        let error = upstreams.send(0, &alice(), &get("/"), Body::Empty).await.unwrap_err();
         assert!(matches!(error, UpstreamError::ResponseTimeout { .. }), "{error}");
         assert_eq!((error.reason(), counts(&upstreams)), (Reason::UpstreamTimeout, vec![(0, 0)]));
 
         // The client sends nothing more: not the upstream's fault.
         let (_sender, body) = fed();
-        let error = upstreams.send(0, &request(Method::POST, "/", &[]), body).await.unwrap_err();
+        let error = upstreams.send(0, &alice(), &request(Method::POST, "/", &[]), body).await.unwrap_err();
         assert!(matches!(error, UpstreamError::RequestStalled { .. }), "{error}");
 
         let half = Origin::start(vec![vec![HEAD, Send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n123")]]).await;
         let upstreams = Upstreams::new(&[Settings { idle_timeout: short, ..settings(&[&half.endpoint]) }]);
-        let sent = upstreams.send(0, &get("/"), Body::Empty).await.unwrap();
+        let sent = upstreams.send(0, &alice(), &get("/"), Body::Empty).await.unwrap();
         assert!(matches!(text(sent.response.body).await, Err(BodyError::Idle(_))));
         assert_eq!(counts(&upstreams), [(0, 0)]);
     });
@@ -380,9 +387,9 @@ fn an_endpoint_that_does_not_accept_times_out() {
         while let Ok(stream) = tokio::time::timeout(short, tokio::net::TcpStream::connect(address)).await {
             waiting.push(stream.unwrap());
         }
-        let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: address.port() };
+        let endpoint = Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: address.port() };
         let upstreams = Upstreams::new(&[Settings { connect_timeout: short, ..settings(&[&endpoint]) }]);
-        let error = upstreams.send(0, &get("/"), Body::Empty).await.unwrap_err();
+        let error = upstreams.send(0, &alice(), &get("/"), Body::Empty).await.unwrap_err();
         assert!(matches!(error, UpstreamError::ConnectTimeout { .. }), "{error}");
         assert_eq!((error.reason(), counts(&upstreams)), (Reason::UpstreamTimeout, vec![(0, 0)]));
     });
@@ -395,8 +402,9 @@ fn connections_are_limited() {
         let origin = Origin::start(vec![vec![HEAD, Await(Rc::clone(&go)), OK]]).await;
         let upstreams = Upstreams::new(&[Settings { connections_max: 1, ..settings(&[&origin.endpoint]) }]);
         let request = get("/");
-        let (first, second) = tokio::join!(upstreams.send(0, &request, Body::Empty), async {
-            let refused = upstreams.send(0, &request, Body::Empty).await;
+        let client = alice();
+        let (first, second) = tokio::join!(upstreams.send(0, &client, &request, Body::Empty), async {
+            let refused = upstreams.send(0, &alice(), &request, Body::Empty).await;
             go.notify_one();
             refused
         });
@@ -423,7 +431,7 @@ fn uploads_are_framed_by_what_is_known() {
         run(async move {
             let origin = Origin::start(vec![vec![HEAD, Read(until), OK]]).await;
             let upstreams = to(&[&origin]);
-            upstreams.send(0, &request, body()).await.unwrap();
+            upstreams.send(0, &alice(), &request, body()).await.unwrap();
             let received = origin.received().concat();
             let lines = received.strip_prefix(&format!("{} / HTTP/1.1\r\n", request.method)).unwrap();
             assert_eq!(lines, expected);
@@ -458,10 +466,10 @@ fn a_clients_broken_body_is_the_clients_fault() {
         let origin = Origin::start(vec![vec![HEAD, Read("never")]]).await;
         let upstreams = to(&[&origin]);
         let post = request(Method::POST, "/", &[]);
-        let error = upstreams.send(0, &post, failing()).await.unwrap_err();
+        let error = upstreams.send(0, &alice(), &post, failing()).await.unwrap_err();
         assert!(matches!(error, UpstreamError::RequestBroken), "{error}");
         let long = chunks(&["12", "345"]).limited(3).unwrap();
-        let error = upstreams.send(0, &post, long).await.unwrap_err();
+        let error = upstreams.send(0, &alice(), &post, long).await.unwrap_err();
         assert_eq!(error.reason(), Reason::RequestTooLarge);
         assert_eq!(counts(&upstreams), [(0, 0)]);
     });
@@ -476,7 +484,7 @@ fn an_early_response_and_the_rest_of_the_upload_go_on_together() {
         let upstreams = to(&[&origin]);
         let (sender, body) = fed();
         sender.send("first").unwrap();
-        let sent = upstreams.send(0, &request(Method::POST, "/", &[]), body).await.unwrap();
+        let sent = upstreams.send(0, &alice(), &request(Method::POST, "/", &[]), body).await.unwrap();
         // The origin gives the rest only when it has the rest of the request, which nobody here waits for.
         sender.send("second").unwrap();
         drop(sender);

@@ -12,6 +12,7 @@ mod pattern;
 mod plugins;
 mod routes;
 mod tls;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -35,7 +36,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
     let mut included = Vec::new();
     let listeners = listeners(file, (folder, &mut included), report);
     let admin = admin(file, &listeners, report);
-    let upstreams = upstreams(file, report);
+    let upstreams = upstreams(file, (folder, &mut included), report);
     let plugins = plugins::compile(file, folder, report);
     let routes = routes::compile(file, &plugins, report);
     let acme = acme::compile(file, folder, report);
@@ -147,7 +148,11 @@ fn taken(listeners: &[(JsonPath, listener::Settings)], address: SocketAddr) -> O
     listeners.iter().find(|(_, settings)| same(settings)).map(|(path, _)| path)
 }
 
-fn upstreams(file: &File, report: &mut Report) -> Vec<upstream::Settings> {
+fn upstreams(
+    file: &File,
+    (folder, included): (&Path, &mut Vec<PathBuf>),
+    report: &mut Report,
+) -> Vec<upstream::Settings> {
     let at = JsonPath::root().key("upstreams");
     let mut upstreams = Vec::new();
     for (key, written) in file.upstreams.iter().flatten() {
@@ -159,10 +164,12 @@ fn upstreams(file: &File, report: &mut Report) -> Vec<upstream::Settings> {
             let at = at.key("endpoints").index(index);
             endpoints.extend(text.as_deref().and_then(|text| address::endpoint(text, &at, report)));
         }
+        let wire = wire::compile(written, &endpoints, (folder, &mut *included), &at, report);
         let Some(name) = name else { continue };
         upstreams.push(upstream::Settings {
             name,
             endpoints,
+            wire,
             connect_timeout: millis(written.connect_timeout_ms, file::Upstream::CONNECT_TIMEOUT_MS),
             response_timeout: millis(written.response_timeout_ms, file::Upstream::RESPONSE_TIMEOUT_MS),
             idle_timeout: millis(written.idle_timeout_ms, file::Upstream::IDLE_TIMEOUT_MS),

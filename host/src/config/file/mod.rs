@@ -10,6 +10,7 @@ mod listener_tls;
 mod plugins;
 mod routes;
 mod schema;
+mod wire;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +26,7 @@ pub(super) use plugins::{Chain, FailurePolicy, InstanceMode, Limits, Plugins, Un
 pub(super) use routes::{HeaderValues, Proxy, Redirect, Respond, Route, RouteOverride, RoutePlugin};
 pub use schema::schema;
 pub(super) use schema::strict_schema;
+pub(super) use wire::{UpstreamProtocol, UpstreamProxyProtocol, UpstreamTls, UpstreamTlsSettings};
 
 /// Longest timeout, in milliseconds: a day. What is longer was meant in another unit.
 pub(super) const TIMEOUT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
@@ -246,9 +248,18 @@ pub(super) struct Overload {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Upstream {
-    /// Host and port of each server. They are asked in turn.
-    #[schemars(required, length(min = 1), extend("examples" = [["127.0.0.1:9000"], ["app-1.internal:8080", "[::1]:9000"]]))]
+    /// Host and port of each server, or `unix:` and the path of its socket. They are asked in turn.
+    #[schemars(required, length(min = 1), extend("examples" = [["127.0.0.1:9000"], ["app-1.internal:8080", "[::1]:9000"], ["unix:/run/app.sock"]]))]
     pub(super) endpoints: Option<Vec<Option<String>>>,
+    /// Whether and how TLS is spoken.
+    #[schemars(extend("default" = false))]
+    pub(super) tls: Option<UpstreamTls>,
+    /// The version of HTTP. `http2` is agreed on in TLS and spoken in cleartext with prior knowledge; `auto` leaves the choice in TLS
+    /// to the upstream.
+    #[schemars(extend("default" = "http1"))]
+    pub(super) protocol: Option<UpstreamProtocol>,
+    /// Begin each connection with a header that names the client; such a connection is for that client only.
+    pub(super) proxy_protocol: Option<UpstreamProxyProtocol>,
     /// Longest time for a connection to be established, in milliseconds.
     #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::CONNECT_TIMEOUT_MS))]
     pub(super) connect_timeout_ms: Option<u64>,
