@@ -26,12 +26,16 @@ use crate::plugin::metrics::Registry;
 use crate::plugin::{Cost, HookCost, Loaded};
 use crate::shutdown::Draining;
 use crate::telemetry::metrics::{Exposition, Kind};
+use crate::time;
+use crate::upstream::{Board, EndpointReport, UpstreamReport, expose};
 
 /// What the gateway is at the moment.
 #[derive(Debug, Default)]
 pub(crate) struct Status {
     pub(crate) generation: Option<Arc<Generation>>,
     pub(crate) metrics: Option<Arc<Registry>>,
+    /// What is known of endpoints.
+    pub(crate) board: Option<Arc<Board>>,
     /// What is wrong with plugin files although the gateway serves.
     pub(crate) problems: Vec<String>,
     /// The last change that was refused, until one is taken over: of what, and why.
@@ -171,8 +175,35 @@ fn status(status: &Status) -> Value {
         "generation": generation.map(|generation| generation.number),
         "serving": status.adopted,
         "plugins": chain,
+        "upstreams": upstreams(status).iter().map(upstream).collect::<Vec<_>>(),
         "problems": status.problems,
         "refused": status.refused.as_ref().map(|(of, what)| json!({ "change": of, "why": what })),
+    })
+}
+
+fn upstreams(status: &Status) -> Vec<UpstreamReport> {
+    status.board.as_ref().map(|board| board.report(time::now())).unwrap_or_default()
+}
+
+fn upstream(report: &UpstreamReport) -> Value {
+    let endpoint = |endpoint: &EndpointReport| {
+        json!({
+            "endpoint": endpoint.endpoint,
+            "healthy": endpoint.healthy,
+            "ejected_by_workers": endpoint.ejected,
+            "in_flight": endpoint.busy,
+            "open_connections": endpoint.open,
+            "idle_connections": endpoint.idle,
+            "requests": endpoint.requests,
+            "failures": endpoint.failures,
+        })
+    };
+    json!({
+        "upstream": report.name.as_str(),
+        "endpoints": report.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
+        "breakers_open": report.breakers_open,
+        "pending": report.pending[0],
+        "retries": report.retries[0],
     })
 }
 
@@ -243,6 +274,7 @@ fn metrics(status: &Status) -> String {
         let labels = [("plugin", plugin.as_str()), ("variant", origin.as_str())];
         out.count("portcullis_plugin_memory_bytes", &labels, cost.memory_bytes);
     }
+    expose(&upstreams(status), &mut out);
     if let Some(metrics) = &status.metrics {
         metrics.expose(&mut out);
     }

@@ -21,7 +21,7 @@ use crate::listener::{Handle, Listener};
 use crate::pipeline::Pipeline;
 use crate::shutdown::Draining;
 use crate::traffic::{Gate, Pressure};
-use crate::upstream::Upstreams;
+use crate::upstream::{Board, Upstreams};
 
 /// Native stack of a worker. Wasm frames may use 512 KiB of it, the rest is for hyper and us.
 const STACK_BYTES: usize = 4 * 1024 * 1024;
@@ -32,6 +32,8 @@ pub(crate) struct Equipment {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) generations: watch::Receiver<Arc<Generation>>,
     pub(crate) cache: Arc<Cache>,
+    /// What is known of endpoints, shared with whoever checks them.
+    pub(crate) board: Arc<Board>,
     pub(crate) pressure: Arc<Pressure>,
     pub(crate) draining: Draining,
     /// Told the number of a generation when the worker has taken it over.
@@ -52,13 +54,13 @@ pub(crate) fn start(equipment: Equipment) -> io::Result<JoinHandle<()>> {
 }
 
 async fn run(equipment: Equipment) {
-    let Equipment { number, listeners, mut generations, cache, pressure, draining, adopted } = equipment;
+    let Equipment { number, listeners, mut generations, cache, board, pressure, draining, adopted } = equipment;
     let first = Arc::clone(&generations.borrow_and_update());
     let worker = Rc::new(Worker {
         cache,
         gate: Gate::new(pressure, &first.config.overload),
         ids: Rc::new(RequestIds::new()),
-        upstreams: RefCell::new(Rc::new(Upstreams::new(&first.config.upstreams))),
+        upstreams: RefCell::new(Rc::new(Upstreams::on(&board, &first.config.upstreams))),
         pipeline: RefCell::new(None),
     });
     worker.adopt(&first);

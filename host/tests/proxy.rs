@@ -10,7 +10,7 @@ use portcullis::exchange::{self, Client, Failure};
 use portcullis::http::{Body, Forwarding, strip_request};
 use portcullis::listener::{self, Handle, Listener};
 use portcullis::shutdown::Drain;
-use portcullis::upstream::{self, Endpoint, Upstreams};
+use portcullis::upstream::{self, Endpoint, Share, Upstreams};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -66,13 +66,16 @@ fn through(parts: &'static [(&'static str, &'static str)]) -> Vec<String> {
         tokio::task::spawn_local(echo(origin));
         let upstreams = Upstreams::new(&[upstream::Settings {
             name: "origin".parse().unwrap(),
-            endpoints: vec![Endpoint::Tcp { host: "127.0.0.1".to_owned(), port }],
+            endpoints: vec![Share::of(Endpoint::Tcp { host: "127.0.0.1".to_owned(), port })],
             wire: upstream::Wire::default(),
+            balance: upstream::Balance::default(),
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(1),
             tunnel_timeout: Duration::from_secs(1),
-            ejection: upstream::Ejection { failures: 0, duration: Duration::ZERO },
+            ejection: upstream::Ejection::NEVER,
+            health: None,
+            resolve_interval: None,
             idle_connections_max: 4,
             idle_connection_timeout: Duration::from_secs(5),
             connections_max: 4,

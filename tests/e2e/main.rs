@@ -13,6 +13,7 @@ mod cli;
 mod config_reload;
 mod demo;
 mod drain;
+mod health;
 mod http2_strict;
 mod kit;
 mod lifecycle;

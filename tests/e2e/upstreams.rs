@@ -1,10 +1,11 @@
-//! Endpoints that go away and come back under load: no client notices where a request may be sent again.
+//! How requests are spread over endpoints, and endpoints that go away and come back under load: no client notices where a request
+//! may be sent again.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use portcullis_tests::{Load, Request, Setup, json};
+use portcullis_tests::{Gateway, Load, Origin, Request, Setup, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -84,4 +85,93 @@ async fn endpoints_die_and_are_revived_and_no_client_notices() {
         .await;
     }
     load.stop().await.expect_clean(1000);
+}
+
+/// A gateway before origins that say their names, with an upstream like this.
+async fn spread(names: &[&'static str], patch: &Value) -> (Vec<Origin>, Vec<String>, Gateway) {
+    let mut origins = Vec::new();
+    for name in names {
+        origins.push(Origin::saying(name).await);
+    }
+    let endpoints: Vec<String> = origins.iter().map(|origin| origin.address().to_string()).collect();
+    let setup = Setup::new().patch(&json!({ "upstreams": { "origin": { "endpoints": endpoints } } }));
+    let gateway = setup.patch(&json!({ "upstreams": { "origin": patch } })).start().await;
+    (origins, endpoints, gateway)
+}
+
+#[tokio::test]
+async fn weights_are_heeded_and_a_draining_endpoint_gets_nothing_new() {
+    let (origins, endpoints, gateway) = spread(&["one", "two", "three"], &json!({})).await;
+    let weighted = |drain: bool| {
+        json!({ "upstreams": { "origin": { "endpoints": [
+            { "address": endpoints[0], "weight": 3 }, endpoints[1], { "address": endpoints[2], "drain": drain },
+        ] } } })
+    };
+    let counts = || origins.iter().map(|origin| origin.seen().len()).collect::<Vec<_>>();
+    for (number, (drain, expected)) in [(true, [6, 2, 0]), (false, [12, 4, 4])].into_iter().enumerate() {
+        gateway.patch_config(&weighted(drain));
+        let generation = format!("\"generation\":{}", number + 2);
+        gateway.logs().wait_for_words(0, &["generation serves", &generation]).await;
+        let before = counts();
+        let all: usize = expected.iter().sum();
+        let mut client = gateway.connect().await;
+        for _ in 0..all {
+            client.send(&Request::get("/")).await;
+        }
+        let asked: Vec<usize> = counts().iter().zip(before).map(|(now, before)| now - before).collect();
+        assert_eq!(asked, expected, "drain: {drain}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_stays_with_its_endpoint_while_that_is_there() {
+    let sticky = json!({ "sticky": { "cookie": "at", "ttl_s": 60, "secure": true } });
+    let (origins, _, gateway) = spread(&["one", "two", "three"], &sticky).await;
+    let first = gateway.get("/").await;
+    let field = first.value("set-cookie").unwrap().to_owned();
+    let cookie = field.split(';').next().unwrap().to_owned();
+    assert_eq!(field, format!("{cookie}; Path=/; Max-Age=60; Secure; HttpOnly; SameSite=Lax"));
+    let with_cookie = Request::get("/").field("Cookie", format!("theme=dark; {cookie}"));
+    for _ in 0..6 {
+        let again = gateway.send(with_cookie.clone()).await;
+        assert_eq!((again.text(), again.value("set-cookie")), (first.text(), None));
+    }
+    // Who does not say where it was is spread as ever.
+    let mut others: Vec<String> = Vec::new();
+    for _ in 0..3 {
+        others.push(gateway.get("/").await.text().to_owned());
+    }
+    others.sort();
+    assert_eq!(others, ["one", "three", "two"]);
+    // An endpoint that is gone makes room for another, and the client learns which.
+    let gone = ["one", "two", "three"].iter().position(|name| *name == first.text()).unwrap();
+    origins[gone].stop();
+    let moved = gateway.send(with_cookie.clone()).await;
+    assert_ne!(moved.text(), first.text());
+    assert_ne!(moved.value("set-cookie"), Some(&*field));
+}
+
+#[tokio::test]
+async fn requests_that_are_alike_go_to_one_endpoint_before_and_after_a_reload() {
+    let by_user = json!({ "balance": "hash", "hash": { "by": "header", "name": "x-user" } });
+    let (_origins, endpoints, gateway) = spread(&["one", "two", "three", "four"], &by_user).await;
+    let homes = || async {
+        let mut homes = Vec::new();
+        for user in 0..24 {
+            homes.push(gateway.send(Request::get("/").field("X-User", user.to_string())).await.text().to_owned());
+        }
+        homes
+    };
+    let before = homes().await;
+    assert_eq!(homes().await, before);
+    let mut names = before.clone();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 4, "{before:?}");
+    // One leaves: only who was there moves.
+    gateway.patch_config(&json!({ "upstreams": { "origin": { "endpoints": endpoints[..3] } } }));
+    gateway.logs().wait_for_words(0, &["generation serves", "\"generation\":2"]).await;
+    for (before, after) in before.iter().zip(homes().await) {
+        assert!(*before == after || before == "four", "{before} became {after}");
+    }
 }

@@ -5,6 +5,7 @@
 
 mod change;
 mod control;
+mod health;
 mod inherited;
 mod source;
 mod upgrade;
@@ -26,6 +27,7 @@ use crate::plugin::metrics::Registry;
 use crate::plugin::{Change, Folder, Problem, Roster, Services, Watch};
 use crate::shutdown::Draining;
 use crate::traffic::Pressure;
+use crate::upstream::Board;
 use crate::{acme, time, tls, worker};
 
 use change::{Followed, Refused};
@@ -60,6 +62,8 @@ pub struct Gateway {
     refused: Option<Refused>,
     addresses: Vec<std::net::SocketAddr>,
     problems: Vec<Problem>,
+    /// What is known of endpoints.
+    board: Arc<Board>,
     /// Obtains certificates, once a configuration wants that.
     acme: Option<JoinHandle<()>>,
 }
@@ -142,6 +146,7 @@ impl Gateway {
             refused: None,
             addresses: Vec::new(),
             problems,
+            board: Arc::default(),
             acme: None,
         };
         // Before anybody learns that the gateway listens, so that no change from then on is missed.
@@ -185,12 +190,14 @@ impl Gateway {
                 listeners,
                 generations: self.generations.subscribe(),
                 cache: Arc::clone(&cache),
+                board: Arc::clone(&self.board),
                 pressure: Arc::clone(&pressure),
                 draining: self.draining.clone(),
                 adopted: adopted.clone(),
             };
             self.workers.push(worker::start(equipment).map_err(system)?);
         }
+        health::start(Arc::clone(&self.board), self.generations.subscribe(), self.draining.clone()).map_err(system)?;
         admin::log_adoptions(adoptions, config.workers, &self.status).map_err(system)?;
         if let Some(address) = config.admin {
             let failed = |error| StartError::Listen { address, error };

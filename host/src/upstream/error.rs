@@ -124,7 +124,11 @@ impl UpstreamError {
     pub(super) const fn is_endpoints(&self) -> bool {
         matches!(
             self,
-            Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Protocol { .. } | Self::ResponseTimeout { .. }
+            Self::Connect { .. }
+                | Self::Tls { .. }
+                | Self::ConnectTimeout { .. }
+                | Self::Protocol { .. }
+                | Self::ResponseTimeout { .. }
         )
     }
 

@@ -3,6 +3,13 @@
 //! Every worker has its own connections; nothing here is shared between workers. A connection is driven by the request
 //! that uses it, not by a task of its own. Must run on a `LocalSet` or a `LocalRuntime`.
 
+mod balance;
+mod health;
+
+mod fleet;
+
+mod deliver;
+
 mod connection;
 mod download;
 mod error;
@@ -25,31 +32,36 @@ mod tests;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 mod wire_tests;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
-
-use crate::time::{self, Instant};
 
 use crate::exchange::Response;
 use crate::names::Name;
 
+pub use balance::{Balance, Duty, Hash, HashBy, Policy, SameSite, Share, Sticky};
 pub use error::UpstreamError;
+pub use fleet::Ejection;
+pub use health::{Board, Check, EndpointReport, Expected, Initially, Overseer, UpstreamReport, expose};
 pub use wire::{Protocol, ProxyProtocol, Tls, Wire};
 
-use pool::{Limits, Pool};
+use fleet::Fleet;
+use health::{Reckoning, Site, Whereabouts, name_of};
 
 /// One upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Its name.
     pub name: Name,
-    /// `host:port` of each endpoint; asked in turn.
-    pub endpoints: Vec<Endpoint>,
+    /// Its endpoints.
+    pub endpoints: Vec<Share>,
     /// How they are spoken to.
     pub wire: Wire,
+    /// How requests are spread over them.
+    pub balance: Balance,
     /// Longest time for a connection to be established.
     pub connect_timeout: Duration,
     /// Longest time from the request being sent until the response head is complete. While the request body makes
@@ -61,22 +73,16 @@ pub struct Settings {
     pub tunnel_timeout: Duration,
     /// When an endpoint is not asked for a while.
     pub ejection: Ejection,
+    /// How endpoints are asked whether they are well; none: not at all.
+    pub health: Option<Check>,
+    /// How often the names of endpoints are looked up; none: for every new connection.
+    pub resolve_interval: Option<Duration>,
     /// Connections that are kept open per worker and endpoint while nobody uses them.
     pub idle_connections_max: usize,
     /// How long such a connection is kept. Below the 60 s after which many servers close.
     pub idle_connection_timeout: Duration,
     /// Connections per worker and endpoint; requests over it are refused with 503.
     pub connections_max: usize,
-}
-
-/// When an endpoint that fails is not asked for a while. Where all are ejected they are asked all the same: nobody knows that
-/// they would fail again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ejection {
-    /// Requests that it must fail one after the other, counted per worker; 0: never.
-    pub failures: u32,
-    /// For how long.
-    pub duration: Duration,
 }
 
 /// Where an upstream can be reached.
@@ -137,88 +143,98 @@ pub struct Connections {
 }
 
 /// The upstreams as one worker sees them.
-pub struct Upstreams(Vec<Upstream>);
+pub struct Upstreams {
+    list: Vec<Upstream>,
+    board: Arc<Board>,
+}
 
 struct Upstream {
-    name: Name,
+    settings: Rc<Settings>,
     response_timeout: Duration,
     idle_timeout: Duration,
     tunnel_timeout: Duration,
-    ejection: Ejection,
-    /// One per endpoint, in the order of the settings.
-    pools: Vec<Rc<Pool>>,
-    /// Whose turn it is.
-    next: Cell<usize>,
+    /// Replaced when the addresses behind a name change.
+    fleet: RefCell<Rc<Fleet>>,
+    /// Where names lead, and which version of that `fleet` is of; none: there are no names.
+    whereabouts: Option<(Arc<Whereabouts>, Cell<u64>)>,
+    board: Arc<Board>,
+    /// Where operators look.
+    reckoning: Arc<Reckoning>,
 }
 
 impl Upstreams {
     /// The upstreams, without connections yet. [`Upstreams::send`] takes positions in `settings`.
     pub fn new(settings: &[Settings]) -> Self {
-        Self(Vec::new()).rebuilt(settings)
+        Self::on(&Arc::default(), settings)
     }
 
-    /// The upstreams of another configuration. Where upstream and endpoint stay, their connections stay; the new limits
-    /// hold for them at once. Requests under way on the old ones finish undisturbed.
+    /// The same, with what is learned of their endpoints on a board that others read.
+    pub fn on(board: &Arc<Board>, settings: &[Settings]) -> Self {
+        Self { list: Vec::new(), board: Arc::clone(board) }.rebuilt(settings)
+    }
+
+    /// The upstreams of another configuration. Where upstream and endpoint stay, their connections stay, and what is known of them; the
+    /// new limits hold for them at once. Requests under way on the old ones finish undisturbed, and their connections end with them.
     pub fn rebuilt(&self, settings: &[Settings]) -> Self {
-        let rebuild = |settings: &Settings| {
-            let limits = Limits::from(settings);
-            let old = self.0.iter().find(|old| old.name == settings.name);
-            let mut known: Vec<_> = old.map(|old| old.pools.clone()).unwrap_or_default();
-            let mut pool = |endpoint: &Endpoint| {
-                let same = |pool: &Rc<Pool>| *pool.endpoint == *endpoint && pool.wire == settings.wire;
-                match known.iter().position(same) {
-                    Some(index) => {
-                        let pool = known.swap_remove(index);
-                        pool.limit(limits);
-                        pool
-                    }
-                    None => Pool::new(endpoint, &settings.wire, limits),
-                }
-            };
-            Upstream {
-                name: settings.name.clone(),
-                response_timeout: settings.response_timeout,
-                idle_timeout: settings.idle_timeout,
-                tunnel_timeout: settings.tunnel_timeout,
-                ejection: settings.ejection,
-                pools: settings.endpoints.iter().map(&mut pool).collect(),
-                next: Cell::new(0),
-            }
-        };
-        Self(settings.iter().map(rebuild).collect())
+        let old = |settings: &Settings| self.list.iter().find(|old| old.settings.name == settings.name);
+        let rebuild = |settings: &Settings| Upstream::new(Rc::new(settings.clone()), &self.board, old(settings));
+        Self { list: settings.iter().map(rebuild).collect(), board: Arc::clone(&self.board) }
+    }
+
+    /// An upstream of one endpoint at this place, known to nobody else.
+    fn only(settings: Settings, site: &Site) -> Self {
+        let board = Arc::default();
+        let upstream = Upstream::new(Rc::new(settings), &board, None);
+        let fleet = Fleet::new(&upstream.settings, &[(0, site.clone())], &board, None);
+        upstream.fleet.replace(Rc::new(fleet));
+        Self { list: vec![upstream], board }
     }
 
     /// The connections of each endpoint of an upstream, in the order of its settings.
     pub fn connections(&self, upstream: usize) -> Vec<Connections> {
-        let count = |pool: &Rc<Pool>| {
+        let Some(upstream) = self.list.get(upstream) else { return Vec::new() };
+        let fleet = upstream.fleet();
+        let pools = fleet.members().iter().map(|member| &member.standing.pool);
+        let count = pools.map(|pool| {
             let (open, idle) = pool.count();
             Connections { endpoint: Rc::clone(&pool.endpoint), open, idle }
-        };
-        self.0.get(upstream).map(|upstream| upstream.pools.iter().map(count).collect()).unwrap_or_default()
+        });
+        count.collect()
     }
 }
 
 impl Upstream {
-    /// Every endpoint once, beginning with the one whose turn it is; those that are ejected last.
-    fn turn(&self, now: Instant) -> impl Iterator<Item = &Rc<Pool>> {
-        let count = self.pools.len();
-        let first = self.next.get();
-        self.next.set(if first + 1 < count { first + 1 } else { 0 });
-        let all = self.pools.iter().cycle().skip(first).take(count);
-        all.clone().filter(move |pool| !pool.is_ejected(now)).chain(all.filter(move |pool| pool.is_ejected(now)))
+    fn new(settings: Rc<Settings>, board: &Arc<Board>, old: Option<&Self>) -> Self {
+        let names = settings.endpoints.iter().any(|share| name_of(&share.endpoint).is_some());
+        let named = names && settings.resolve_interval.is_some();
+        let whereabouts = named.then(|| board.whereabouts(&settings.name));
+        // Read before the addresses are: a change in between is then noticed at the next request.
+        let version = whereabouts.as_ref().map_or(0, |whereabouts| whereabouts.version());
+        let sites = whereabouts.as_deref().unwrap_or(&Whereabouts::default()).sites(&settings.endpoints);
+        let fleet = Fleet::new(&settings, &sites, board, old.map(|old| Rc::clone(&old.fleet.borrow())).as_deref());
+        Self {
+            response_timeout: settings.response_timeout,
+            idle_timeout: settings.idle_timeout,
+            tunnel_timeout: settings.tunnel_timeout,
+            fleet: RefCell::new(Rc::new(fleet)),
+            whereabouts: whereabouts.map(|whereabouts| (whereabouts, Cell::new(version))),
+            board: Arc::clone(board),
+            reckoning: old.map_or_else(|| board.reckoning(&settings.name), |old| Arc::clone(&old.reckoning)),
+            settings,
+        }
     }
 
-    /// Remembers how an endpoint did.
-    fn judge_endpoint(&self, pool: &Pool, error: Option<&UpstreamError>) {
-        match error {
-            None => pool.did_well(),
-            Some(error) if error.is_endpoints() => {
-                if pool.failed(time::now(), self.ejection) {
-                    let duration_ms = u64::try_from(self.ejection.duration.as_millis()).unwrap_or(u64::MAX);
-                    tracing::warn!(upstream = %self.name, endpoint = %pool.endpoint, duration_ms, "endpoint ejected: {error}");
-                }
-            }
-            Some(_) => {}
+    /// The endpoints as they are now.
+    #[inline]
+    fn fleet(&self) -> Rc<Fleet> {
+        if let Some((whereabouts, seen)) = &self.whereabouts
+            && seen.get() != whereabouts.version()
+        {
+            seen.set(whereabouts.version());
+            let before = Rc::clone(&self.fleet.borrow());
+            let sites = whereabouts.sites(&self.settings.endpoints);
+            self.fleet.replace(Rc::new(Fleet::new(&self.settings, &sites, &self.board, Some(&before))));
         }
+        Rc::clone(&self.fleet.borrow())
     }
 }

@@ -6,12 +6,14 @@
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
+use super::health::Tally;
 use super::stream::{self, OpenError, Purpose, Stream};
 use super::wire::Wire;
-use super::{Ejection, Endpoint, Settings, UpstreamError};
+use super::{Endpoint, Settings, UpstreamError};
 use crate::exchange::Client;
 use crate::time;
 
@@ -50,17 +52,23 @@ pub(super) struct Pool {
     /// All connections, idle ones included.
     open: Cell<usize>,
     sweeping: Cell<bool>,
-    /// Requests failed one after the other.
-    failures: Cell<u32>,
-    ejected_until: Cell<Option<Instant>>,
+    /// Where operators look.
+    tally: Arc<Tally>,
 }
 
 impl Pool {
-    pub(super) fn new(endpoint: &Endpoint, wire: &Wire, limits: Limits) -> Rc<Self> {
+    /// `address`: where the endpoint's name leads, if it is one and that is known already.
+    pub(super) fn new(
+        endpoint: &Endpoint,
+        wire: &Wire,
+        address: Option<SocketAddr>,
+        limits: Limits,
+        tally: Arc<Tally>,
+    ) -> Rc<Self> {
         let literal = match endpoint {
             Endpoint::Tcp { host, port } => {
                 let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-                host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, *port))
+                address.or_else(|| host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, *port)))
             }
             Endpoint::Unix(_) => None,
         };
@@ -72,8 +80,7 @@ impl Pool {
             idle: RefCell::default(),
             open: Cell::new(0),
             sweeping: Cell::new(false),
-            failures: Cell::new(0),
-            ejected_until: Cell::new(None),
+            tally,
         })
     }
 
@@ -82,31 +89,23 @@ impl Pool {
         self.limits.set(limits);
     }
 
-    /// Whether it is not asked at the moment.
-    pub(super) fn is_ejected(&self, now: Instant) -> bool {
-        self.ejected_until.get().is_some_and(|until| now < until)
-    }
-
-    /// It has answered.
-    pub(super) fn did_well(&self) {
-        self.failures.set(0);
-        self.ejected_until.set(None);
-    }
-
-    /// It has failed once more. Whether it is ejected for that.
-    pub(super) fn failed(&self, now: Instant, ejection: Ejection) -> bool {
-        let failures = self.failures.get().saturating_add(1);
-        self.failures.set(failures);
-        let ejects = ejection.failures > 0 && failures >= ejection.failures && !self.is_ejected(now);
-        if ejects {
-            self.ejected_until.set(now.checked_add(ejection.duration));
-        }
-        ejects
-    }
-
     /// How many connections there are, and how many of them are idle.
     pub(super) fn count(&self) -> (usize, usize) {
         (self.open.get(), self.idle.borrow().len())
+    }
+
+    /// How many requests are under way.
+    pub(super) fn busy(&self) -> usize {
+        let (open, idle) = self.count();
+        open - idle
+    }
+
+    /// Tells operators how many connections there are.
+    fn note(&self) {
+        let (open, idle) = self.count();
+        self.tally.open.set(open as u64);
+        self.tally.idle.set(idle as u64);
+        self.tally.busy.set((open - idle) as u64);
     }
 
     /// An idle connection that is still good, made for this client where it matters.
@@ -123,6 +122,7 @@ impl Pool {
                 }
             };
             if now.saturating_duration_since(connection.idle_since) < timeout && connection.is_alive() {
+                self.note();
                 return Some(Lease { connection, place: Place { pool: Rc::clone(self), held: true } });
             }
             self.open.set(self.open.get() - 1);
@@ -175,6 +175,8 @@ impl Pool {
             if !self.sweeping.replace(true) {
                 tokio::task::spawn_local(sweep(Rc::downgrade(self)));
             }
+            drop(idle);
+            self.note();
         }
         keep
     }
@@ -188,7 +190,10 @@ impl Pool {
             now.saturating_duration_since(connection.idle_since) < timeout && connection.is_alive()
         });
         self.open.set(self.open.get() - (before - idle.len()));
-        idle.len()
+        let left = idle.len();
+        drop(idle);
+        self.note();
+        left
     }
 }
 
@@ -218,6 +223,7 @@ pub(super) struct Place {
 impl Place {
     fn take(pool: &Rc<Pool>) -> Self {
         pool.open.set(pool.open.get() + 1);
+        pool.note();
         Self { pool: Rc::clone(pool), held: true }
     }
 }
@@ -226,6 +232,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         if self.held {
             self.pool.open.set(self.pool.open.get() - 1);
+            self.pool.note();
         }
     }
 }

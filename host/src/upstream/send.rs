@@ -1,4 +1,4 @@
-//! One request to an upstream: which endpoint, which connection, when to try again.
+//! One request to one endpoint: which connection, and when to take another.
 //!
 //! A request is sent a second time only when the first cannot have been acted upon, or when acting twice does no harm
 //! (RFC 9110 section 9.2.2); and then on a new connection.
@@ -18,61 +18,29 @@ use tokio::task::unconstrained;
 use super::download;
 use super::pool::{Lease, Pool};
 use super::upload::{Progress, Upload};
-use super::{Connected, Sent, Upstream, UpstreamError, Upstreams};
+use super::{Connected, Sent, Upstream, UpstreamError};
 use crate::exchange::{Client, Request, Response};
 use crate::http::{Body, is_plainly_framed, parse_length, strip_response};
 use crate::time;
 
-impl Upstreams {
-    /// Sends a request and waits for the response head. `upstream` is a position in the settings.
-    ///
-    /// The request's fields are those without hop-by-hop ones; `Host` and the framing are written from `authority` and
-    /// `body`. Endpoints are asked in turn; where one cannot be reached the next is tried. `client` is who sends it.
-    pub async fn send(
-        &self,
-        upstream: usize,
-        client: &Client,
-        request: &Request,
-        body: Body,
-    ) -> Result<Sent, UpstreamError> {
-        let started = time::now();
-        let upstream = self.0.get(upstream).ok_or(UpstreamError::NoEndpoint)?;
-        // Without a body, sending anew loses nothing; with an idempotent method, it changes nothing.
-        let repeatable = body.is_end_stream() && request.method.is_idempotent();
-        let (upload, body) = Upload::watch(body);
-        let mut parcel = Parcel { client, request, body, upload, repeatable };
-        let mut failed = UpstreamError::NoEndpoint;
-        let mut repeats = 0;
-        for pool in upstream.turn(started) {
-            let asked = upstream.ask(pool, &mut parcel, started).await;
-            upstream.judge_endpoint(pool, asked.as_ref().err());
-            match asked {
-                Err(error) if error.is_unsent() => failed = error,
-                // It broke off before it said anything. Another endpoint may answer what may be asked twice.
-                Err(error @ UpstreamError::Protocol { .. }) if parcel.repeatable && repeats < REPEATS_MAX => {
-                    repeats += 1;
-                    failed = error;
-                }
-                decided => return decided,
-            }
-        }
-        Err(failed)
-    }
-}
-
-/// How often a request is sent to another endpoint because one broke off. More would multiply the load of an upstream that is
-/// failing already.
-const REPEATS_MAX: usize = 2;
-
 /// A request on its way, and what is needed to send it once more.
-struct Parcel<'a> {
+pub(super) struct Parcel<'a> {
     /// Who sends it.
-    client: &'a Client,
-    request: &'a Request,
+    pub(super) client: &'a Client,
+    pub(super) request: &'a Request,
     /// Taken when it is sent, back here when it came back.
     body: Body,
     upload: Option<Rc<Upload>>,
-    repeatable: bool,
+    pub(super) repeatable: bool,
+}
+
+impl<'a> Parcel<'a> {
+    pub(super) fn new(client: &'a Client, request: &'a Request, body: Body) -> Self {
+        // Without a body, sending anew loses nothing; with an idempotent method, it changes nothing.
+        let repeatable = body.is_end_stream() && request.method.is_idempotent();
+        let (upload, body) = Upload::watch(body);
+        Self { client, request, body, upload, repeatable }
+    }
 }
 
 /// Why there was no response on one connection.
@@ -87,7 +55,12 @@ enum Trouble {
 
 impl Upstream {
     /// Asks one endpoint, on a kept-alive connection if there is one.
-    async fn ask(&self, pool: &Rc<Pool>, parcel: &mut Parcel<'_>, started: Instant) -> Result<Sent, UpstreamError> {
+    pub(super) async fn ask(
+        &self,
+        pool: &Rc<Pool>,
+        parcel: &mut Parcel<'_>,
+        started: Instant,
+    ) -> Result<Sent, UpstreamError> {
         let (mut lease, mut connected, mut sent_at) = match pool.reuse(started, parcel.client) {
             Some(lease) => (lease, Connected::Reused, started),
             None => (pool.connect(parcel.client).await?, Connected::New, time::now()),

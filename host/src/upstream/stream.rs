@@ -106,12 +106,18 @@ fn told(error: &io::Error, wanted: &str) -> String {
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match cause {
         Some(rustls::Error::InvalidCertificate(error)) => match error {
-            CertificateError::UnknownIssuer => "its certificate is of an authority that is not trusted".to_owned(),
+            // The second where an authority has the name of one that is trusted, but not its key.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "its certificate is of an authority that is not trusted".to_owned()
+            }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 format!("its certificate is not for {wanted:?}")
             }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 "its certificate has ended".to_owned()
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "its certificate is not valid yet".to_owned()
             }
             other => format!("its certificate is not good: {other}"),
         },

@@ -24,13 +24,16 @@ const OK: super::origin::Step = Send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r
 pub(super) fn settings(endpoints: &[&Endpoint]) -> Settings {
     Settings {
         name: "api".parse().unwrap(),
-        endpoints: endpoints.iter().map(|endpoint| (*endpoint).clone()).collect(),
+        endpoints: endpoints.iter().map(|endpoint| Share::of((*endpoint).clone())).collect(),
         wire: Wire::default(),
+        balance: Balance::default(),
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(5),
         tunnel_timeout: Duration::from_secs(5),
-        ejection: Ejection { failures: 0, duration: Duration::ZERO },
+        ejection: Ejection::NEVER,
+        health: None,
+        resolve_interval: None,
         idle_connections_max: 8,
         idle_connection_timeout: Duration::from_secs(30),
         connections_max: 8,
@@ -314,18 +317,18 @@ fn endpoints_take_turns_and_an_unreachable_one_is_passed_over() {
 fn an_endpoint_that_fails_is_passed_over_for_a_while() {
     run(async {
         let one = Origin::start(vec![answers(20)]).await;
-        let ejection = Ejection { failures: 2, duration: Duration::from_secs(3600) };
+        let ejection = Ejection { failures: 2, duration: Duration::from_secs(3600), ..Ejection::NEVER };
         let upstreams = Upstreams::new(&[Settings { ejection, ..settings(&[&refused(), &one.endpoint]) }]);
         let now = crate::time::now();
-        let ejected = || upstreams.0[0].pools[0].is_ejected(now + Duration::from_secs(1));
+        let ejected = || upstreams.list[0].fleet().members()[0].standing.is_ejected(now + Duration::from_secs(1));
         for asked in 0..6 {
             assert_eq!(ejected(), asked > 2, "{asked}");
-            assert_eq!(*upstreams.send(0, &get("/"), Body::Empty).await.unwrap().endpoint, one.endpoint);
+            assert_eq!(*upstreams.send(0, &alice(), &get("/"), Body::Empty).await.unwrap().endpoint, one.endpoint);
         }
         // Where nobody else is left it is asked all the same.
         let alone = Upstreams::new(&[Settings { ejection, ..settings(&[&refused()]) }]);
         for _ in 0..4 {
-            let error = alone.send(0, &get("/"), Body::Empty).await.unwrap_err();
+            let error = alone.send(0, &alice(), &get("/"), Body::Empty).await.unwrap_err();
             assert!(matches!(error, UpstreamError::Connect { .. }), "{error}");
         }
     });
@@ -401,10 +404,9 @@ fn connections_are_limited() {
         let go = Rc::new(Notify::new());
         let origin = Origin::start(vec![vec![HEAD, Await(Rc::clone(&go)), OK]]).await;
         let upstreams = Upstreams::new(&[Settings { connections_max: 1, ..settings(&[&origin.endpoint]) }]);
-        let request = get("/");
-        let client = alice();
-        let (first, second) = tokio::join!(upstreams.send(0, &client, &request, Body::Empty), async {
-            let refused = upstreams.send(0, &alice(), &request, Body::Empty).await;
+        let (alice, request) = (alice(), get("/"));
+        let (first, second) = tokio::join!(upstreams.send(0, &alice, &request, Body::Empty), async {
+            let refused = upstreams.send(0, &alice, &request, Body::Empty).await;
             go.notify_one();
             refused
         });

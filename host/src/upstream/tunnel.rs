@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf};
 use tokio::task::AbortHandle;
 
 use super::connection::Patience;
+use super::fleet::{Asking, Member};
 use super::pool::{Place, Pool};
 use super::send::outgoing;
 use super::stream::{Purpose, Stream};
@@ -51,19 +52,36 @@ impl Upstreams {
         said: Body,
     ) -> Result<Sent, UpstreamError> {
         let started = time::now();
-        let upstream = self.0.get(upstream).ok_or(UpstreamError::NoEndpoint)?;
-        let mut failed = UpstreamError::NoEndpoint;
-        for pool in upstream.turn(started) {
+        let upstream = self.list.get(upstream).ok_or(UpstreamError::NoEndpoint)?;
+        let (fleet, asking) = (upstream.fleet(), Asking { client, request });
+        let (mut failed, mut tried) = (UpstreamError::NoEndpoint, Vec::new());
+        while let Some(index) = fleet.choose(asking, &tried, started) {
+            let Some(Member { standing, .. }) = fleet.members().get(index) else { break };
+            standing.tally.requests.increment();
+            let pool = &standing.pool;
             match pool.stream(client, Purpose::Tunnel).await {
                 Ok((place, stream)) => {
-                    let asked = ask(upstream, pool, (place, stream), (request, upgrade), said).await?;
-                    let took = time::now().saturating_duration_since(started);
+                    let asked = ask(upstream, pool, (place, stream), (request, upgrade), said).await;
+                    let now = time::now();
+                    let took = now.saturating_duration_since(started);
+                    let mut response = asked.inspect_err(|error| fleet.failed(index, error, took, now))?;
+                    fleet.answered(index, response.status, took, now);
+                    if let Some(cookie) = fleet.cookie(index, asking) {
+                        response.headers.append(header::SET_COOKIE, cookie.clone());
+                    }
                     let endpoint = Rc::clone(&pool.endpoint);
-                    return Ok(Sent { response: asked, endpoint, took, connection: Connected::New });
+                    return Ok(Sent { response, endpoint, took, connection: Connected::New });
                 }
-                Err(error) if error.is_unsent() => failed = error,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    let now = time::now();
+                    fleet.failed(index, &error, now.saturating_duration_since(started), now);
+                    if !error.is_unsent() {
+                        return Err(error);
+                    }
+                    failed = error;
+                }
             }
+            tried.push(index);
         }
         Err(failed)
     }

@@ -42,8 +42,14 @@ impl Authority {
     }
 
     fn issue(&self, host: &str) -> (CertificateDer<'static>, KeyPair) {
+        self.issue_until(host, 4096)
+    }
+
+    /// A certificate that is good until the first day of a year.
+    fn issue_until(&self, host: &str, year: i32) -> (CertificateDer<'static>, KeyPair) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         (params.signed_by(&key, &self.issuer).unwrap().der().clone(), key)
     }
 
@@ -171,6 +177,11 @@ fn an_upstream_is_trusted_by_issuer_name_and_pin() {
         check(mispinned, name, "its public key is none of the pinned ones").await;
         let mispinned = ClientSettings { pins: vec![[0; 32]], verification: Verification::Off, ..Default::default() };
         check(mispinned, name, "its public key is none of the pinned ones").await;
+
+        let (certificate, key) = ours.issue_until("app.internal", 2001);
+        let (expired, _) = origin(Some(server(certificate, &key, None))).await;
+        let error = ask(&upstreams(&expired, by_tls(&ours.ca(), name)), &alice()).await.unwrap_err().to_string();
+        assert_eq!(error, format!("{expired}: no TLS: its certificate has ended"));
     });
 }
 

@@ -32,7 +32,20 @@ fn is_port(text: &str) -> bool {
 /// Longest path of a Unix socket, in bytes (`sun_path` in unix(7), with its end).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
-/// An endpoint: a DNS name or an IP address, and a port; or the path of a Unix socket.
+const HTTPS: &str = "https://";
+
+/// Whether an endpoint is written as one that speaks TLS.
+pub(super) fn is_https(text: &str) -> bool {
+    text.starts_with(HTTPS)
+}
+
+/// Whether a host is followed by a port. Of an IPv6 address without one, the colons are its own.
+fn has_port(text: &str) -> bool {
+    text.rsplit_once(':')
+        .is_some_and(|(host, port)| !port.ends_with(']') && (!host.contains(':') || host.starts_with('[')))
+}
+
+/// An endpoint: a DNS name or an IP address, and a port, after `https://` or not; or the path of a Unix socket.
 pub(super) fn endpoint(text: &str, at: &JsonPath, report: &mut Report) -> Option<Endpoint> {
     let mut refuse = |what: String, remedy: String| {
         report.add(at, what, remedy);
@@ -48,6 +61,9 @@ pub(super) fn endpoint(text: &str, at: &JsonPath, report: &mut Report) -> Option
         }
         return Some(Endpoint::Unix(path.into()));
     }
+    let origin = text.strip_prefix(HTTPS).filter(|rest| !rest.contains(['/', '?', '#', '@']));
+    let completed = origin.map(|rest| if has_port(rest) { rest.to_owned() } else { format!("{rest}:443") });
+    let text = completed.as_deref().unwrap_or(text);
     if let Some((scheme, rest)) = text.split_once("://") {
         let port = if scheme == "https" { 443 } else { 80 };
         // Not shown whole: a URL may hold a password.
@@ -55,10 +71,7 @@ pub(super) fn endpoint(text: &str, at: &JsonPath, report: &mut Report) -> Option
         let host = if host.contains(':') { host.to_owned() } else { format!("{host}:{port}") };
         return refuse("is a URL".to_owned(), format!("write host and port only: {host:?}"));
     }
-    let Some((host, port)) = text.rsplit_once(':').filter(|(host, port)| {
-        // Of an IPv6 address without port, the colons are its own.
-        !port.ends_with(']') && (!host.contains(':') || host.starts_with('['))
-    }) else {
+    let Some((host, port)) = text.rsplit_once(':').filter(|_| has_port(text)) else {
         let remedy = match text.parse::<Ipv6Addr>() {
             Ok(_) => format!("write \"[{text}]:80\""),
             Err(_) => format!("write \"{text}:80\""),
@@ -112,6 +125,8 @@ mod tests {
         check("127.0.0.1:80", Ok(("127.0.0.1", 80)));
         check("[::1]:80", Ok(("::1", 80)));
         check("App_1.internal:65535", Ok(("app_1.internal", 65535)));
+        check("https://app.internal", Ok(("app.internal", 443)));
+        check("https://[::1]:8443", Ok(("::1", 8443)));
         check("localhost", Err(r#""localhost" has no port; write "localhost:80""#));
         check("[::1]", Err(r#""[::1]" has no port; write "[::1]:80""#));
         check("::1", Err(r#""::1" has no port; write "[::1]:80""#));

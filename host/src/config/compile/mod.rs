@@ -6,7 +6,9 @@
 
 mod acme;
 mod address;
+mod balance;
 mod handler;
+mod health;
 mod http2;
 mod pattern;
 mod plugins;
@@ -160,25 +162,26 @@ fn upstreams(
         let name = name(key, &at, report);
         let Some(written) = written else { continue };
         let mut endpoints = Vec::new();
-        for (index, text) in written.endpoints.iter().flatten().enumerate() {
+        for (index, endpoint) in written.endpoints.iter().flatten().enumerate() {
             let at = at.key("endpoints").index(index);
-            endpoints.extend(text.as_deref().and_then(|text| address::endpoint(text, &at, report)));
+            endpoints.extend(endpoint.as_ref().and_then(|endpoint| balance::endpoint(endpoint, &at, report)));
         }
+        balance::check_endpoints(&endpoints, &at.key("endpoints"), report);
+        let balance = balance::compile(written, &at, report);
         let wire = wire::compile(written, &endpoints, (folder, &mut *included), &at, report);
         let Some(name) = name else { continue };
         upstreams.push(upstream::Settings {
             name,
             endpoints,
             wire,
+            balance,
             connect_timeout: millis(written.connect_timeout_ms, file::Upstream::CONNECT_TIMEOUT_MS),
             response_timeout: millis(written.response_timeout_ms, file::Upstream::RESPONSE_TIMEOUT_MS),
             idle_timeout: millis(written.idle_timeout_ms, file::Upstream::IDLE_TIMEOUT_MS),
-            ejection: upstream::Ejection {
-                failures: written
-                    .ejection_failures
-                    .map_or(file::Upstream::EJECTION_FAILURES, |failures| u32::try_from(failures).unwrap_or(u32::MAX)),
-                duration: millis(written.ejection_ms, file::Upstream::EJECTION_MS),
-            },
+            ejection: balance::ejection(written),
+            health: written.health.as_ref().map(|health| health::compile(health, &at.key("health"), report)),
+            resolve_interval: Some(millis(written.resolve_interval_ms, file::Upstream::RESOLVE_INTERVAL_MS))
+                .filter(|interval| !interval.is_zero()),
             tunnel_timeout: millis(written.tunnel_timeout_ms, file::Upstream::TUNNEL_TIMEOUT_MS),
             idle_connections_max: size(written.idle_connections_max.unwrap_or(file::Upstream::IDLE_CONNECTIONS_MAX)),
             idle_connection_timeout: millis(

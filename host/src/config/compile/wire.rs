@@ -8,16 +8,17 @@ use rustls::pki_types::ServerName;
 
 use super::super::file;
 use super::super::problem::Report;
+use super::address::is_https;
 use super::tls::tell;
 use crate::plugin::schema::JsonPath;
 use crate::tls::{self, ClientSettings, IdentityFiles, Verification};
-use crate::upstream::{Endpoint, Protocol, ProxyProtocol, Tls, Wire};
+use crate::upstream::{Endpoint, Protocol, ProxyProtocol, Share, Tls, Wire};
 
 /// Compiles `tls`, `protocol` and `proxy_protocol` of an upstream. Relative paths are relative to `folder`; the files are
 /// added to those that are watched.
 pub(super) fn compile(
     written: &file::Upstream,
-    endpoints: &[Endpoint],
+    endpoints: &[Share],
     (folder, included): (&Path, &mut Vec<PathBuf>),
     at: &JsonPath,
     report: &mut Report,
@@ -32,7 +33,9 @@ pub(super) fn compile(
         file::UpstreamProxyProtocol::V2 => ProxyProtocol::V2,
     });
     let defaults = file::UpstreamTlsSettings::default();
+    let https = https(written, at, report);
     let settings = match &written.tls {
+        None if https => Some(&defaults),
         None | Some(file::UpstreamTls::Switch(false)) => None,
         Some(file::UpstreamTls::Switch(true)) => Some(&defaults),
         Some(file::UpstreamTls::Settings(settings)) => Some(&**settings),
@@ -47,7 +50,7 @@ pub(super) fn compile(
     }
     let tls = settings.and_then(|written| {
         let at = at.key("tls");
-        let nameless = endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Unix(_)));
+        let nameless = endpoints.iter().any(|share| matches!(share.endpoint, Endpoint::Unix(_)));
         if nameless && written.server_name.is_none() && !report.is_gone(&at.key("server_name")) {
             let remedy = "add \"server_name\"";
             report.add(&at, "an endpoint that is a socket in the file system has no name to verify", remedy);
@@ -55,6 +58,29 @@ pub(super) fn compile(
         tls(written, protocol, (folder, included), &at, report)
     });
     Wire { tls, protocol, proxy_protocol }
+}
+
+/// Whether the endpoints are written as such that speak TLS, be it that `tls` says how or not.
+fn https(written: &file::Upstream, at: &JsonPath, report: &mut Report) -> bool {
+    let entries = || written.endpoints.iter().flatten().enumerate();
+    let text = |endpoint: &Option<file::Endpoint>| match endpoint {
+        Some(file::Endpoint::Address(text)) => is_https(text),
+        Some(file::Endpoint::Weighted(written)) => written.address.as_deref().is_some_and(is_https),
+        None => false,
+    };
+    let Some((first, _)) = entries().find(|(_, endpoint)| text(endpoint)) else { return false };
+    let at = at.key("endpoints");
+    match (&written.tls, entries().find(|(_, endpoint)| endpoint.is_some() && !text(endpoint))) {
+        (Some(file::UpstreamTls::Switch(false)), _) => {
+            report.add(&at.index(first), "speaks TLS, but \"tls\" is false", "remove one of the two");
+        }
+        (None, Some((other, _))) => {
+            let remedy = "write \"https://\" before all of them or none, or make them two upstreams";
+            report.add(&at.index(other), "does not speak TLS, though others do", remedy);
+        }
+        _ => {}
+    }
+    true
 }
 
 fn tls(

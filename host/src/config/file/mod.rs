@@ -5,6 +5,8 @@
 //! are the descriptions in `config/portcullis.schema.json`; defaults are named here and applied in `compile`.
 
 mod acme;
+mod balance;
+mod health;
 mod http2;
 mod listener_tls;
 mod plugins;
@@ -20,6 +22,8 @@ use serde::Deserialize;
 use crate::{cache, traffic};
 
 pub(super) use acme::{Acme, AcmeChallenge};
+pub(super) use balance::{Balance, Endpoint, Hash, HashBy, SameSite, Sticky};
+pub(super) use health::{Health, Initially};
 pub(super) use http2::{Allowance, Http2};
 pub(super) use listener_tls::{ListenerTls, TlsClientMode, TlsVersion, UnknownHost};
 pub(super) use plugins::{Chain, FailurePolicy, InstanceMode, Limits, Plugins, Unlisted};
@@ -248,11 +252,10 @@ pub(super) struct Overload {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Upstream {
-    /// Host and port of each server, or `unix:` and the path of its socket. They are asked in turn.
-    #[schemars(required, length(min = 1), extend("examples" = [["127.0.0.1:9000"], ["app-1.internal:8080", "[::1]:9000"], ["unix:/run/app.sock"]]))]
-    pub(super) endpoints: Option<Vec<Option<String>>>,
-    /// Whether and how TLS is spoken.
-    #[schemars(extend("default" = false))]
+    /// Host and port of each server, `https://` before them for TLS, or `unix:` and the path of its socket; or an object with `address`, `weight` and `drain`.
+    #[schemars(required, length(min = 1), extend("examples" = [["127.0.0.1:9000"], ["app-1.internal:8080", {"address": "[::1]:9000", "weight": 5}], ["unix:/run/app.sock"]]))]
+    pub(super) endpoints: Option<Vec<Option<Endpoint>>>,
+    /// Whether and how TLS is spoken. Absent: where the endpoints are written with `https://`, with its defaults.
     pub(super) tls: Option<UpstreamTls>,
     /// The version of HTTP. `http2` is agreed on in TLS and spoken in cleartext with prior knowledge; `auto` leaves the choice in TLS
     /// to the upstream.
@@ -260,6 +263,16 @@ pub(super) struct Upstream {
     pub(super) protocol: Option<UpstreamProtocol>,
     /// Begin each connection with a header that names the client; such a connection is for that client only.
     pub(super) proxy_protocol: Option<UpstreamProxyProtocol>,
+    /// How one of them is chosen for a request.
+    #[schemars(extend("default" = "round_robin"))]
+    pub(super) balance: Option<Balance>,
+    /// Which requests are alike, for `"balance": "hash"`.
+    pub(super) hash: Option<Hash>,
+    /// A cookie by which a client stays with its endpoint. Absent: none.
+    pub(super) sticky: Option<Sticky>,
+    /// How long the weight of an endpoint grows that is new or has recovered, in milliseconds. 0: it has all of it at once.
+    #[schemars(range(max = TIMEOUT_MS_MAX), extend("default" = 0))]
+    pub(super) slow_start_ms: Option<u64>,
     /// Longest time for a connection to be established, in milliseconds.
     #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::CONNECT_TIMEOUT_MS))]
     pub(super) connect_timeout_ms: Option<u64>,
@@ -275,9 +288,23 @@ pub(super) struct Upstream {
     /// Requests that an endpoint must fail one after the other until it is not asked for a while. 0: never.
     #[schemars(range(max = 1_000_000), extend("default" = Upstream::EJECTION_FAILURES))]
     pub(super) ejection_failures: Option<u64>,
-    /// How long an endpoint that fails is not asked, in milliseconds.
+    /// Responses with a status of 500 and above that an endpoint must give one after the other until it is not asked for a while. 0: never.
+    #[schemars(range(max = 1_000_000), extend("default" = 0))]
+    pub(super) ejection_errors: Option<u64>,
+    /// How long an endpoint that fails is not asked the first time, in milliseconds. Each time that it fails again it is twice as long.
     #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::EJECTION_MS))]
     pub(super) ejection_ms: Option<u64>,
+    /// How long it is not asked at most, in milliseconds.
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::EJECTION_MS_MAX))]
+    pub(super) ejection_ms_max: Option<u64>,
+    /// Of all endpoints, how many percent may be ejected at once. Where all are, they are asked all the same.
+    #[schemars(range(max = 100), extend("default" = 100))]
+    pub(super) ejection_percent_max: Option<u64>,
+    /// How endpoints are asked whether they are well. Absent: not at all.
+    pub(super) health: Option<Health>,
+    /// How often the names of endpoints are looked up, in milliseconds. Each address counts as an endpoint. 0: for every new connection.
+    #[schemars(range(max = TIMEOUT_MS_MAX), extend("default" = Upstream::RESOLVE_INTERVAL_MS))]
+    pub(super) resolve_interval_ms: Option<u64>,
     /// Idle connections that are kept per worker and endpoint.
     #[schemars(range(max = 100_000), extend("default" = Upstream::IDLE_CONNECTIONS_MAX))]
     pub(super) idle_connections_max: Option<u64>,
@@ -300,6 +327,10 @@ impl Upstream {
     pub(super) const EJECTION_FAILURES: u32 = 3;
     /// As in nginx (`fail_timeout`) and HAProxy's slow start: long enough to restart a server.
     pub(super) const EJECTION_MS: u64 = 10_000;
+    /// Longer than any restart; then one request a while finds out.
+    pub(super) const EJECTION_MS_MAX: u64 = 300_000;
+    /// As long as most names of services may be cached.
+    pub(super) const RESOLVE_INTERVAL_MS: u64 = 30_000;
     /// Chat and push connections ping every minute or so; as in Envoy.
     pub(super) const TUNNEL_TIMEOUT_MS: u64 = 300_000;
     /// Enough that a burst does not close what the next one opens.
