@@ -74,6 +74,7 @@ fn through(parts: &'static [(&'static str, &'static str)]) -> Vec<String> {
             idle_timeout: Duration::from_secs(1),
             tunnel_timeout: Duration::from_secs(1),
             ejection: upstream::Ejection::NEVER,
+            guards: upstream::Guards::default(),
             health: None,
             resolve_interval: None,
             idle_connections_max: 4,

@@ -3,9 +3,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use portcullis_tests::{Gateway, Load, Origin, Request, Setup, Value, json};
+use portcullis_tests::{Gateway, Load, Origin, Reply, Request, Setup, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -64,11 +64,25 @@ async fn answer(mut stream: TcpStream, answered: Arc<AtomicUsize>) {
 
 #[tokio::test]
 async fn endpoints_die_and_are_revived_and_no_client_notices() {
+    let upstream = json!({ "ejection_failures": 2, "ejection_ms": 100 });
+    die_under_load(&Request::get("/"), upstream).await;
+}
+
+#[tokio::test]
+async fn requests_with_bodies_survive_the_death_of_their_endpoint_where_they_may_be_sent_again() {
+    let retries = json!({ "on": ["connect", "reset", "503"], "methods": ["POST"], "budget_percent": 100 });
+    let health = json!({ "interval_ms": 50, "unhealthy_after": 1 });
+    let upstream = json!({ "balance": "p2c", "retries": retries, "health": health, "slow_start_ms": 50 });
+    die_under_load(&Request::post("/", "a body"), upstream).await;
+}
+
+/// Sends requests while one endpoint after the other dies and is revived; all must be answered.
+async fn die_under_load(request: &Request, upstream: Value) {
     let mut mortals = [Mortal::born().await, Mortal::born().await, Mortal::born().await];
     let endpoints: Vec<String> = mortals.iter().map(|mortal| mortal.address.to_string()).collect();
-    let upstream = json!({ "endpoints": endpoints, "ejection_failures": 2, "ejection_ms": 100 });
-    let gateway = Setup::new().patch(&json!({ "upstreams": { "origin": upstream }, "workers": 2 })).start().await;
-    let load = Load::start(&gateway, 8, &Request::get("/"), |response| match response.status {
+    let setup = Setup::new().patch(&json!({ "upstreams": { "origin": { "endpoints": endpoints } }, "workers": 2 }));
+    let gateway = setup.patch(&json!({ "upstreams": { "origin": upstream } })).start().await;
+    let load = Load::start(&gateway, 8, request, |response| match response.status {
         200 => Ok(()),
         other => Err(other.to_string()),
     });
@@ -85,6 +99,37 @@ async fn endpoints_die_and_are_revived_and_no_client_notices() {
         .await;
     }
     load.stop().await.expect_clean(1000);
+}
+
+#[tokio::test]
+async fn an_upstream_that_fails_is_left_alone_and_asked_again_when_it_has_recovered() {
+    let (ill, asked) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let (state, count) = (Arc::clone(&ill), Arc::clone(&asked));
+    let origin = Origin::start(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        if state.load(Ordering::SeqCst) { Reply::new(500, "ill") } else { Reply::ok("well") }
+    })
+    .await;
+    let breaker = json!({ "failure_percent": 50, "requests_min": 5, "open_ms": 1500, "probes": 2 });
+    let patch = json!({ "upstreams": { "origin": { "breaker": breaker } } });
+    let gateway = Setup::to(&origin).patch(&patch).start().await;
+    let mut client = gateway.connect().await;
+    for _ in 0..5 {
+        assert_eq!(client.send(&Request::get("/")).await.text(), "ill");
+    }
+    gateway.logs().wait_for_words(0, &["breaker opens", "origin"]).await;
+    let refused = client.send(&Request::get("/")).await;
+    assert_eq!((refused.status, refused.value("retry-after")), (503, Some("2")));
+    assert_eq!(refused.json()["reason"], "circuit_open");
+    assert_eq!(asked.load(Ordering::SeqCst), 5);
+    let metric = |name: &str| format!("portcullis_upstream_{name}{{upstream=\"origin\"}}");
+    assert_eq!(gateway.metric(&metric("breakers_open")).await, Some(1.0));
+    ill.store(false, Ordering::SeqCst);
+    gateway.until("the breaker closes", Request::get("/"), |response| response.status == 200).await;
+    client.send(&Request::get("/")).await;
+    gateway.logs().wait_for_words(0, &["breaker closes"]).await;
+    assert_eq!(gateway.metric(&metric("breakers_open")).await, Some(0.0));
+    assert!(gateway.metric(&metric("breaker_refused_total")).await >= Some(1.0));
 }
 
 /// A gateway before origins that say their names, with an upstream like this.

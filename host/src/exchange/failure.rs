@@ -56,6 +56,8 @@ pub enum Reason {
     UpstreamProtocol,
     /// The upstream did not accept a connection or answer in time.
     UpstreamTimeout,
+    /// The upstream failed so often that it is not asked for a while.
+    CircuitOpen,
     /// A plugin failed.
     PluginFailed,
     /// A plugin failed so often that it is not asked for a while.
@@ -87,6 +89,7 @@ impl Reason {
             Self::UpstreamConnect => "upstream_connect",
             Self::UpstreamProtocol => "upstream_protocol",
             Self::UpstreamTimeout => "upstream_timeout",
+            Self::CircuitOpen => "circuit_open",
             Self::PluginFailed => "plugin_failed",
             Self::PluginQuarantined => "plugin_quarantined",
             Self::Overload => "overload",
@@ -110,9 +113,11 @@ impl Reason {
             | Self::NoFile
             | Self::RangeNotSatisfiable
             | Self::Misdirected => Fault::Downstream,
-            Self::NoEndpoint | Self::UpstreamConnect | Self::UpstreamProtocol | Self::UpstreamTimeout => {
-                Fault::Upstream
-            }
+            Self::NoEndpoint
+            | Self::UpstreamConnect
+            | Self::UpstreamProtocol
+            | Self::UpstreamTimeout
+            | Self::CircuitOpen => Fault::Upstream,
             Self::PluginFailed | Self::PluginQuarantined => Fault::Plugin,
             Self::Overload | Self::Internal => Fault::Internal,
         }
@@ -135,7 +140,9 @@ impl Reason {
             Self::NoFile => StatusCode::NOT_FOUND,
             Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Self::NoEndpoint | Self::PluginQuarantined | Self::Overload => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoEndpoint | Self::CircuitOpen | Self::PluginQuarantined | Self::Overload => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::UpstreamConnect | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::PluginFailed | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -21,6 +21,9 @@ pub enum BodyError {
     /// Nothing came for as long as the idle timeout allows.
     #[error("no data for {} s", .0.as_secs())]
     Idle(std::time::Duration),
+    /// It was not complete in time, whatever came of it.
+    #[error("not complete within {} ms", .0.as_millis())]
+    Late(std::time::Duration),
     /// The sender's connection ended before the body did.
     #[error("the connection ended before the body")]
     Closed,

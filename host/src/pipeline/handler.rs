@@ -9,6 +9,7 @@ use super::walk::Walk;
 use crate::exchange::{Exchange, Failure, Reason, Response};
 use crate::http::{Body, Upgrade, UpgradeForm};
 use crate::time;
+use crate::upstream::UpstreamError;
 
 /// What becomes of a client's wish for another protocol.
 enum Wish {
@@ -65,7 +66,7 @@ impl Pipeline {
         let exchange = &mut *walk.exchange;
         let sent = self.upstreams.tunnel(upstream, &exchange.client, &exchange.request, upgrade, said).await;
         exchange.timings.upstream = exchange.lap(time::now());
-        Ok(sent.map_err(|error| Failure::new(error.reason(), error.to_string()))?.response)
+        Ok(sent.map_err(|error| failure(&error))?.response)
     }
 
     async fn proxy(
@@ -84,8 +85,18 @@ impl Pipeline {
         let exchange = &mut *walk.exchange;
         let sent = self.upstreams.send(upstream, &exchange.client, &exchange.request, body).await;
         exchange.timings.upstream = exchange.lap(time::now());
-        let sent = sent.map_err(|error| Failure::new(error.reason(), error.to_string()))?;
+        let sent = sent.map_err(|error| failure(&error))?;
         Ok(sent.response)
+    }
+}
+
+/// What the client is told of an upstream's failure, and when it may try again.
+fn failure(error: &UpstreamError) -> Failure {
+    let failure = Failure::new(error.reason(), error.to_string());
+    match error.retry_after() {
+        // Whole seconds, and none that are not over yet.
+        Some(after) => failure.with(header::RETRY_AFTER, HeaderValue::from(after.as_secs_f64().ceil() as u64)),
+        None => failure,
     }
 }
 

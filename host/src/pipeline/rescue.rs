@@ -27,7 +27,7 @@ pub(super) fn response(failure: &Failure, exchange: &Exchange) -> Response {
     response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers.extend(failure.fields.iter().cloned());
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        response.headers.entry(header::RETRY_AFTER).or_insert(RETRY_AFTER);
     }
     response
 }

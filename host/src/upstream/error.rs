@@ -77,6 +77,30 @@ pub enum UpstreamError {
         /// How long it had.
         timeout: Duration,
     },
+    /// As many requests wait for a connection as may.
+    #[error("all connections are busy, and {max} requests wait already")]
+    QueueFull {
+        /// The limit, per worker.
+        max: usize,
+    },
+    /// No connection became free in time.
+    #[error("all connections were busy for {} ms", .timeout.as_millis())]
+    QueueTimeout {
+        /// How long it waited.
+        timeout: Duration,
+    },
+    /// The upstream failed too often and is left alone for a while.
+    #[error("the breaker is open for another {} ms", .retry_after.as_millis())]
+    Open {
+        /// When it may be asked again.
+        retry_after: Duration,
+    },
+    /// All tries and waits together took too long.
+    #[error("no response within {} ms in all", .timeout.as_millis())]
+    TotalTimeout {
+        /// How long there was.
+        timeout: Duration,
+    },
     /// The client's body broke off.
     #[error("the request body broke off")]
     RequestBroken,
@@ -111,12 +135,23 @@ impl UpstreamError {
     pub const fn reason(&self) -> Reason {
         match self {
             Self::NoEndpoint => Reason::NoEndpoint,
-            Self::Overload { .. } => Reason::Overload,
+            Self::Overload { .. } | Self::QueueFull { .. } | Self::QueueTimeout { .. } => Reason::Overload,
+            Self::Open { .. } => Reason::CircuitOpen,
             Self::Connect { .. } | Self::Tls { .. } => Reason::UpstreamConnect,
             Self::Protocol { .. } | Self::Coding { .. } | Self::Switched { .. } => Reason::UpstreamProtocol,
-            Self::ConnectTimeout { .. } | Self::ResponseTimeout { .. } => Reason::UpstreamTimeout,
+            Self::ConnectTimeout { .. } | Self::ResponseTimeout { .. } | Self::TotalTimeout { .. } => {
+                Reason::UpstreamTimeout
+            }
             Self::RequestBroken | Self::RequestStalled { .. } => Reason::BadRequest,
             Self::RequestTooLarge => Reason::RequestTooLarge,
+        }
+    }
+
+    /// When the client may try again, where that is known.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Open { retry_after } => Some(*retry_after),
+            _ => None,
         }
     }
 
@@ -129,6 +164,7 @@ impl UpstreamError {
                 | Self::ConnectTimeout { .. }
                 | Self::Protocol { .. }
                 | Self::ResponseTimeout { .. }
+                | Self::TotalTimeout { .. }
         )
     }
 

@@ -7,6 +7,7 @@ mod balance;
 mod health;
 
 mod fleet;
+mod guard;
 
 mod deliver;
 
@@ -30,6 +31,9 @@ mod origin;
 mod tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+mod trouble_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 mod wire_tests;
 
 use std::cell::{Cell, RefCell};
@@ -41,14 +45,17 @@ use std::time::Duration;
 
 use crate::exchange::Response;
 use crate::names::Name;
+use crate::time;
 
 pub use balance::{Balance, Duty, Hash, HashBy, Policy, SameSite, Share, Sticky};
 pub use error::UpstreamError;
 pub use fleet::Ejection;
+pub use guard::{BreakerSettings, BudgetSettings, Guards, Methods, Pending, Retries, Slow, Trigger};
 pub use health::{Board, Check, EndpointReport, Expected, Initially, Overseer, UpstreamReport, expose};
 pub use wire::{Protocol, ProxyProtocol, Tls, Wire};
 
 use fleet::Fleet;
+use guard::{Breaker, Budget, Queue};
 use health::{Reckoning, Site, Whereabouts, name_of};
 
 /// One upstream.
@@ -73,6 +80,8 @@ pub struct Settings {
     pub tunnel_timeout: Duration,
     /// When an endpoint is not asked for a while.
     pub ejection: Ejection,
+    /// What it is guarded by when it is in trouble.
+    pub guards: Guards,
     /// How endpoints are asked whether they are well; none: not at all.
     pub health: Option<Check>,
     /// How often the names of endpoints are looked up; none: for every new connection.
@@ -158,6 +167,10 @@ struct Upstream {
     /// Where names lead, and which version of that `fleet` is of; none: there are no names.
     whereabouts: Option<(Arc<Whereabouts>, Cell<u64>)>,
     board: Arc<Board>,
+    breaker: Option<Rc<Breaker>>,
+    budget: Rc<Budget>,
+    /// Requests that wait for a connection.
+    queue: Rc<Queue>,
     /// Where operators look.
     reckoning: Arc<Reckoning>,
 }
@@ -185,7 +198,7 @@ impl Upstreams {
     fn only(settings: Settings, site: &Site) -> Self {
         let board = Arc::default();
         let upstream = Upstream::new(Rc::new(settings), &board, None);
-        let fleet = Fleet::new(&upstream.settings, &[(0, site.clone())], &board, None);
+        let fleet = Fleet::new(&upstream.settings, &[(0, site.clone())], &board, &upstream.queue, None);
         upstream.fleet.replace(Rc::new(fleet));
         Self { list: vec![upstream], board }
     }
@@ -211,14 +224,23 @@ impl Upstream {
         // Read before the addresses are: a change in between is then noticed at the next request.
         let version = whereabouts.as_ref().map_or(0, |whereabouts| whereabouts.version());
         let sites = whereabouts.as_deref().unwrap_or(&Whereabouts::default()).sites(&settings.endpoints);
-        let fleet = Fleet::new(&settings, &sites, board, old.map(|old| Rc::clone(&old.fleet.borrow())).as_deref());
+        let queue = old.map(|old| Rc::clone(&old.queue)).unwrap_or_default();
+        let fleet =
+            Fleet::new(&settings, &sites, board, &queue, old.map(|old| Rc::clone(&old.fleet.borrow())).as_deref());
+        let (guards, now) = (&settings.guards, time::now());
+        let same = |old: &Rc<Breaker>| guards.breaker.as_ref() == Some(old.settings());
+        let breaker = old.and_then(|old| old.breaker.clone()).filter(same);
+        let breaker = breaker.or_else(|| guards.breaker.map(|settings| Rc::new(Breaker::new(settings, now))));
         Self {
-            response_timeout: settings.response_timeout,
+            response_timeout: guards.retries.try_timeout.unwrap_or(Duration::MAX).min(settings.response_timeout),
             idle_timeout: settings.idle_timeout,
             tunnel_timeout: settings.tunnel_timeout,
             fleet: RefCell::new(Rc::new(fleet)),
             whereabouts: whereabouts.map(|whereabouts| (whereabouts, Cell::new(version))),
             board: Arc::clone(board),
+            breaker,
+            budget: old.map_or_else(|| Rc::new(Budget::new(guards.retries.budget, now)), |old| Rc::clone(&old.budget)),
+            queue,
             reckoning: old.map_or_else(|| board.reckoning(&settings.name), |old| Arc::clone(&old.reckoning)),
             settings,
         }
@@ -233,7 +255,7 @@ impl Upstream {
             seen.set(whereabouts.version());
             let before = Rc::clone(&self.fleet.borrow());
             let sites = whereabouts.sites(&self.settings.endpoints);
-            self.fleet.replace(Rc::new(Fleet::new(&self.settings, &sites, &self.board, Some(&before))));
+            self.fleet.replace(Rc::new(Fleet::new(&self.settings, &sites, &self.board, &self.queue, Some(&before))));
         }
         Rc::clone(&self.fleet.borrow())
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
+use super::guard::Queue;
 use super::health::Tally;
 use super::stream::{self, OpenError, Purpose, Stream};
 use super::wire::Wire;
@@ -54,16 +55,18 @@ pub(super) struct Pool {
     sweeping: Cell<bool>,
     /// Where operators look.
     tally: Arc<Tally>,
+    /// Who waits for a connection.
+    queue: Rc<Queue>,
 }
 
 impl Pool {
     /// `address`: where the endpoint's name leads, if it is one and that is known already.
     pub(super) fn new(
-        endpoint: &Endpoint,
+        (endpoint, address): (&Endpoint, Option<SocketAddr>),
         wire: &Wire,
-        address: Option<SocketAddr>,
         limits: Limits,
         tally: Arc<Tally>,
+        queue: Rc<Queue>,
     ) -> Rc<Self> {
         let literal = match endpoint {
             Endpoint::Tcp { host, port } => {
@@ -81,6 +84,7 @@ impl Pool {
             open: Cell::new(0),
             sweeping: Cell::new(false),
             tally,
+            queue,
         })
     }
 
@@ -177,6 +181,7 @@ impl Pool {
             }
             drop(idle);
             self.note();
+            self.queue.wake();
         }
         keep
     }
@@ -233,6 +238,7 @@ impl Drop for Place {
         if self.held {
             self.pool.open.set(self.pool.open.get() - 1);
             self.pool.note();
+            self.pool.queue.wake();
         }
     }
 }

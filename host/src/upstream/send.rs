@@ -11,11 +11,14 @@ use std::time::{Duration, Instant};
 
 use ::http::header::{self, HeaderMap, HeaderValue};
 use ::http::{StatusCode, Uri};
+use bytes::Bytes;
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::task::unconstrained;
 
 use super::download;
+use super::fleet::Fleet;
+use super::guard::{Replay, Retries};
 use super::pool::{Lease, Pool};
 use super::upload::{Progress, Upload};
 use super::{Connected, Sent, Upstream, UpstreamError};
@@ -31,15 +34,59 @@ pub(super) struct Parcel<'a> {
     /// Taken when it is sent, back here when it came back.
     body: Body,
     upload: Option<Rc<Upload>>,
-    pub(super) repeatable: bool,
+    /// What is needed to send it once more.
+    kept: Kept,
+    /// Who is asked just now, since when; only where somebody must know who was too slow.
+    pub(super) asking: Option<(Rc<Fleet>, usize, Instant)>,
+}
+
+/// What is kept of a body to send it once more.
+enum Kept {
+    /// It cannot be sent once more.
+    Nothing,
+    /// There is none.
+    Empty,
+    /// All of it, which was at hand.
+    Whole(Bytes),
+    /// What has been sent of it.
+    Sent(Rc<Replay>),
 }
 
 impl<'a> Parcel<'a> {
-    pub(super) fn new(client: &'a Client, request: &'a Request, body: Body) -> Self {
+    pub(super) fn new(client: &'a Client, request: &'a Request, body: Body, retries: &Retries) -> Self {
+        let fits =
+            |body: &Body| body.size_hint().lower() <= retries.body_bytes_max as u64 && retries.body_bytes_max > 0;
         // Without a body, sending anew loses nothing; with an idempotent method, it changes nothing.
-        let repeatable = body.is_end_stream() && request.method.is_idempotent();
+        let (kept, body) = match body {
+            body if !retries.methods.allow(&request.method) => (Kept::Nothing, body),
+            body if body.is_end_stream() => (Kept::Empty, body),
+            Body::Full(bytes) if fits(&Body::Full(bytes.clone())) => (Kept::Whole(bytes.clone()), Body::Full(bytes)),
+            body if fits(&body) => {
+                let replay = Replay::new(body, retries.body_bytes_max);
+                // Nothing has been read yet.
+                let body = replay.body().unwrap_or_default();
+                (Kept::Sent(replay), body)
+            }
+            body => (Kept::Nothing, body),
+        };
         let (upload, body) = Upload::watch(body);
-        Self { client, request, body, upload, repeatable }
+        Self { client, request, body, upload, kept, asking: None }
+    }
+
+    /// Makes the parcel whole again, so that it can be sent once more. Whether it is.
+    pub(super) fn rewind(&mut self) -> bool {
+        self.body = match &self.kept {
+            Kept::Nothing => return false,
+            Kept::Empty => Body::Empty,
+            Kept::Whole(bytes) => Body::Full(bytes.clone()),
+            Kept::Sent(replay) => {
+                let Some(body) = replay.body() else { return false };
+                let (upload, body) = Upload::watch(body);
+                self.upload = upload;
+                body
+            }
+        };
+        true
     }
 }
 
@@ -75,7 +122,9 @@ impl Upstream {
             let reused = connected == Connected::Reused;
             parcel.body = match trouble {
                 Trouble::Returned(body, _) if reused => body,
-                Trouble::Failed(ref error) if reused && parcel.repeatable && is_gone(error) => Body::Empty,
+                Trouble::Failed(ref error) if reused && is_gone(error) && parcel.rewind() => {
+                    std::mem::take(&mut parcel.body)
+                }
                 trouble => return Err(self.judge(trouble, &lease, parcel)),
             };
             drop(lease);

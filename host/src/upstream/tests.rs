@@ -19,7 +19,7 @@ use crate::exchange::{Client, Reason, Request};
 use crate::http::test_bodies::{chunks, chunks_then, failing};
 use crate::http::{Body, BodyError};
 
-const OK: super::origin::Step = Send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
+pub(super) const OK: super::origin::Step = Send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
 
 pub(super) fn settings(endpoints: &[&Endpoint]) -> Settings {
     Settings {
@@ -32,6 +32,7 @@ pub(super) fn settings(endpoints: &[&Endpoint]) -> Settings {
         idle_timeout: Duration::from_secs(5),
         tunnel_timeout: Duration::from_secs(5),
         ejection: Ejection::NEVER,
+        guards: Guards::default(),
         health: None,
         resolve_interval: None,
         idle_connections_max: 8,
@@ -41,7 +42,7 @@ pub(super) fn settings(endpoints: &[&Endpoint]) -> Settings {
 }
 
 /// A script that answers so many requests.
-fn answers(count: usize) -> Vec<super::origin::Step> {
+pub(super) fn answers(count: usize) -> Vec<super::origin::Step> {
     (0..count).flat_map(|_| [HEAD, OK]).collect()
 }
 
@@ -73,7 +74,7 @@ pub(super) fn get(target: &str) -> Request {
     request(Method::GET, target, &[])
 }
 
-async fn text(body: Body) -> Result<String, BodyError> {
+pub(super) async fn text(body: Body) -> Result<String, BodyError> {
     Ok(String::from_utf8(body.collect().await?.to_bytes().to_vec()).unwrap())
 }
 
@@ -83,12 +84,12 @@ async fn fetch(upstreams: &Upstreams) -> (StatusCode, String, Connected) {
     (sent.response.status, text(sent.response.body).await.unwrap(), sent.connection)
 }
 
-fn counts(upstreams: &Upstreams) -> Vec<(usize, usize)> {
+pub(super) fn counts(upstreams: &Upstreams) -> Vec<(usize, usize)> {
     upstreams.connections(0).iter().map(|known| (known.open, known.idle)).collect()
 }
 
 /// A port that refuses connections.
-fn refused() -> Endpoint {
+pub(super) fn refused() -> Endpoint {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() }
 }

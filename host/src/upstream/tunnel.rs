@@ -53,6 +53,7 @@ impl Upstreams {
     ) -> Result<Sent, UpstreamError> {
         let started = time::now();
         let upstream = self.list.get(upstream).ok_or(UpstreamError::NoEndpoint)?;
+        let admission = upstream.admit(started)?;
         let (fleet, asking) = (upstream.fleet(), Asking { client, request });
         let (mut failed, mut tried) = (UpstreamError::NoEndpoint, Vec::new());
         while let Some(index) = fleet.choose(asking, &tried, started) {
@@ -64,6 +65,9 @@ impl Upstreams {
                     let asked = ask(upstream, pool, (place, stream), (request, upgrade), said).await;
                     let now = time::now();
                     let took = now.saturating_duration_since(started);
+                    if let Some(admission) = admission {
+                        admission.settle(asked.as_ref().map(|response| response.status), started);
+                    }
                     let mut response = asked.inspect_err(|error| fleet.failed(index, error, took, now))?;
                     fleet.answered(index, response.status, took, now);
                     if let Some(cookie) = fleet.cookie(index, asking) {
@@ -82,6 +86,9 @@ impl Upstreams {
                 }
             }
             tried.push(index);
+        }
+        if let Some(admission) = admission {
+            admission.settle(Err(&failed), started);
         }
         Err(failed)
     }

@@ -7,6 +7,7 @@
 mod acme;
 mod address;
 mod balance;
+mod guards;
 mod handler;
 mod health;
 mod http2;
@@ -179,6 +180,7 @@ fn upstreams(
             response_timeout: millis(written.response_timeout_ms, file::Upstream::RESPONSE_TIMEOUT_MS),
             idle_timeout: millis(written.idle_timeout_ms, file::Upstream::IDLE_TIMEOUT_MS),
             ejection: balance::ejection(written),
+            guards: guards::compile(written, &at, report),
             health: written.health.as_ref().map(|health| health::compile(health, &at.key("health"), report)),
             resolve_interval: Some(millis(written.resolve_interval_ms, file::Upstream::RESOLVE_INTERVAL_MS))
                 .filter(|interval| !interval.is_zero()),

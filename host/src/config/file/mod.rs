@@ -6,6 +6,7 @@
 
 mod acme;
 mod balance;
+mod guards;
 mod health;
 mod http2;
 mod listener_tls;
@@ -23,6 +24,7 @@ use crate::{cache, traffic};
 
 pub(super) use acme::{Acme, AcmeChallenge};
 pub(super) use balance::{Balance, Endpoint, Hash, HashBy, SameSite, Sticky};
+pub(super) use guards::{Breaker, Retries};
 pub(super) use health::{Health, Initially};
 pub(super) use http2::{Allowance, Http2};
 pub(super) use listener_tls::{ListenerTls, TlsClientMode, TlsVersion, UnknownHost};
@@ -282,6 +284,10 @@ pub(super) struct Upstream {
     /// Longest time between two pieces of a response body, in milliseconds.
     #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::IDLE_TIMEOUT_MS))]
     pub(super) idle_timeout_ms: Option<u64>,
+    /// Longest time from a request coming until its response is complete, all retries and waits included, in milliseconds. Absent: no
+    /// limit.
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX))]
+    pub(super) total_timeout_ms: Option<u64>,
     /// Longest time for which neither side of a tunnel, such as a WebSocket, says anything, in milliseconds.
     #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::TUNNEL_TIMEOUT_MS))]
     pub(super) tunnel_timeout_ms: Option<u64>,
@@ -300,6 +306,10 @@ pub(super) struct Upstream {
     /// Of all endpoints, how many percent may be ejected at once. Where all are, they are asked all the same.
     #[schemars(range(max = 100), extend("default" = 100))]
     pub(super) ejection_percent_max: Option<u64>,
+    /// When a request is sent once more.
+    pub(super) retries: Option<Retries>,
+    /// When the upstream is not asked at all for a while. Absent: never.
+    pub(super) breaker: Option<Breaker>,
     /// How endpoints are asked whether they are well. Absent: not at all.
     pub(super) health: Option<Health>,
     /// How often the names of endpoints are looked up, in milliseconds. Each address counts as an endpoint. 0: for every new connection.
@@ -311,9 +321,15 @@ pub(super) struct Upstream {
     /// How long an idle connection is kept, in milliseconds. It should be shorter than the time after which the servers close.
     #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::IDLE_CONNECTION_TIMEOUT_MS))]
     pub(super) idle_connection_timeout_ms: Option<u64>,
-    /// Most connections per worker and endpoint. Requests over it are answered with 503.
+    /// Most connections per worker and endpoint. Requests over it wait as `pending_max` allows, or are answered with 503.
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = Upstream::CONNECTIONS_MAX))]
     pub(super) connections_max: Option<u64>,
+    /// Most requests per worker that wait for a connection, first come, first served. Those over it are answered with 503. 0: none waits.
+    #[schemars(range(max = 1_000_000), extend("default" = 0))]
+    pub(super) pending_max: Option<u64>,
+    /// Longest time that a request waits for a connection, in milliseconds. Then it is answered with 503.
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = Upstream::PENDING_TIMEOUT_MS))]
+    pub(super) pending_timeout_ms: Option<u64>,
 }
 
 impl Upstream {
@@ -331,6 +347,8 @@ impl Upstream {
     pub(super) const EJECTION_MS_MAX: u64 = 300_000;
     /// As long as most names of services may be cached.
     pub(super) const RESOLVE_INTERVAL_MS: u64 = 30_000;
+    /// Who has waited longer would rather know.
+    pub(super) const PENDING_TIMEOUT_MS: u64 = 5_000;
     /// Chat and push connections ping every minute or so; as in Envoy.
     pub(super) const TUNNEL_TIMEOUT_MS: u64 = 300_000;
     /// Enough that a burst does not close what the next one opens.

@@ -16,6 +16,7 @@ use ::http::{HeaderValue, StatusCode};
 use super::balance::{
     Candidate, Dice, Digest, Duty, HashBy, Key, Policy, cheaper, cookie, least_busy, random, rendezvous, smooth, two,
 };
+use super::guard::Queue;
 use super::health::{Board, Site, initially};
 use super::pool::{Limits, Pool};
 use super::{Settings, UpstreamError};
@@ -57,7 +58,13 @@ pub(super) struct Asking<'a> {
 
 impl Fleet {
     /// The endpoints at `sites` (each the position of its share, and an address), with the standing that they had `before`.
-    pub(super) fn new(settings: &Rc<Settings>, sites: &[(usize, Site)], board: &Board, before: Option<&Self>) -> Self {
+    pub(super) fn new(
+        settings: &Rc<Settings>,
+        sites: &[(usize, Site)],
+        board: &Board,
+        queue: &Rc<Queue>,
+        before: Option<&Self>,
+    ) -> Self {
         let limits = Limits::from(&**settings);
         let mut known: Vec<Rc<Standing>> = before.iter().flat_map(|before| &before.members).map(Member::of).collect();
         // Who joins others that are serving already is new to the traffic; at the start everybody is.
@@ -72,7 +79,7 @@ impl Fleet {
                     standing.pool.limit(limits);
                     standing
                 }
-                None => Rc::new(join(settings, site, limits, board, risen)),
+                None => Rc::new(join(settings, site, limits, (board, queue), risen)),
             };
             let cookie = sticky.and_then(|sticky| sticky.field(standing.digest));
             Some(Member { standing, weight: share.weight, duty: share.duty, cookie })
@@ -107,6 +114,16 @@ impl Fleet {
             .filter(|(index, member)| member.duty == Duty::Serves && !tried.contains(index));
         let well = serving.clone().filter(|(_, member)| member.standing.is_well(now));
         self.pick(well, asking, now).or_else(|| self.pick(serving, asking, now))
+    }
+
+    /// Whether there is one that serves and was not tried.
+    pub(super) fn has_other(&self, tried: &[usize]) -> bool {
+        self.members.iter().enumerate().any(|(index, member)| member.duty == Duty::Serves && !tried.contains(&index))
+    }
+
+    /// For other things that are left to chance.
+    pub(super) fn dice(&self) -> &Dice {
+        &self.dice
     }
 
     fn pick<'m>(
@@ -205,12 +222,19 @@ impl Member {
     }
 }
 
-fn join(settings: &Settings, site: &Site, limits: Limits, board: &Board, risen: Option<Instant>) -> Standing {
+fn join(
+    settings: &Settings,
+    site: &Site,
+    limits: Limits,
+    (board, queue): (&Board, &Rc<Queue>),
+    risen: Option<Instant>,
+) -> Standing {
     let address = site.address.map(|address| address.to_string()).unwrap_or_default();
     let digest = Digest::of(&[settings.name.as_str(), &site.endpoint.to_string(), &address]);
     let vital = board.vital(&settings.name, site, initially(settings));
     let tally = vital.tally();
-    let pool = Pool::new(&site.endpoint, &settings.wire, site.address, limits, Arc::clone(&tally));
+    let place = (&site.endpoint, site.address);
+    let pool = Pool::new(place, &settings.wire, limits, Arc::clone(&tally), Rc::clone(queue));
     Standing::new(site.clone(), digest, pool, vital, tally, risen)
 }
 

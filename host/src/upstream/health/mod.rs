@@ -7,7 +7,7 @@ mod report;
 mod whereabouts;
 
 pub use board::Board;
-pub(super) use board::{Reckoning, Site, Tally, Up, Vital};
+pub(super) use board::{Gauge, Reckoning, Site, Tally, Up, Vital};
 pub use check::{Check, Expected, Initially};
 pub use overseer::Overseer;
 pub(super) use overseer::initially;

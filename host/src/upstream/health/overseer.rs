@@ -22,7 +22,7 @@ use crate::http::Body;
 use crate::names::Name;
 use crate::time;
 use crate::upstream::balance::{Balance, Dice};
-use crate::upstream::{Ejection, Endpoint, Settings, Share, Upstreams};
+use crate::upstream::{Ejection, Endpoint, Guards, Settings, Share, Upstreams};
 
 /// Most of a body that is looked at.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -80,7 +80,9 @@ impl Overseer {
 
 /// Keeps one upstream's names looked up and its endpoints checked.
 async fn watch(settings: Rc<Settings>, board: Arc<Board>) {
-    let whereabouts = board.whereabouts(&settings.name);
+    // Workers do not look there where names are looked up for each connection, nor must we.
+    let named = settings.resolve_interval.is_some();
+    let whereabouts = if named { board.whereabouts(&settings.name) } else { Arc::default() };
     let dice = Dice::new();
     let mut checked: Vec<(Site, Task)> = Vec::new();
     let mut failing = false;
@@ -207,6 +209,7 @@ impl Probe {
             endpoints: vec![Share::of(site.endpoint.clone())],
             balance: Balance::default(),
             ejection: Ejection::NEVER,
+            guards: Guards::default(),
             health: None,
             resolve_interval: None,
             connect_timeout: check.timeout,

@@ -26,7 +26,7 @@ impl Whereabouts {
     }
 
     /// Notes where an endpoint's name leads. Whether that is news.
-    pub(super) fn note(&self, endpoint: &Endpoint, mut addresses: Vec<SocketAddr>) -> bool {
+    pub(in crate::upstream) fn note(&self, endpoint: &Endpoint, mut addresses: Vec<SocketAddr>) -> bool {
         // Name servers shuffle them.
         addresses.sort_unstable();
         addresses.dedup();
