@@ -57,6 +57,24 @@ pub enum UpstreamError {
         #[source]
         error: hyper::Error,
     },
+    /// It said that it did not begin with the request, which is whole.
+    #[error("{endpoint}: did not begin with the request: {}", whole(.error))]
+    Unprocessed {
+        /// The endpoint.
+        endpoint: Rc<Endpoint>,
+        /// What hyper says.
+        #[source]
+        error: hyper::Error,
+    },
+    /// It ended the connection without having said anything that is HTTP/2.
+    #[error("{endpoint}: no response: it does not seem to speak HTTP/2")]
+    Mute {
+        /// The endpoint.
+        endpoint: Rc<Endpoint>,
+    },
+    /// It speaks HTTP/2, and not the other protocol that was asked for.
+    #[error("the upstream speaks HTTP/2 and takes no upgrades to other protocols")]
+    NoTunnel,
     /// Its response uses a transfer coding other than `chunked`, which nobody asked for.
     #[error("{endpoint}: answered with a transfer coding other than `chunked`")]
     Coding {
@@ -138,7 +156,12 @@ impl UpstreamError {
             Self::Overload { .. } | Self::QueueFull { .. } | Self::QueueTimeout { .. } => Reason::Overload,
             Self::Open { .. } => Reason::CircuitOpen,
             Self::Connect { .. } | Self::Tls { .. } => Reason::UpstreamConnect,
-            Self::Protocol { .. } | Self::Coding { .. } | Self::Switched { .. } => Reason::UpstreamProtocol,
+            Self::Protocol { .. }
+            | Self::Unprocessed { .. }
+            | Self::Mute { .. }
+            | Self::NoTunnel
+            | Self::Coding { .. }
+            | Self::Switched { .. } => Reason::UpstreamProtocol,
             Self::ConnectTimeout { .. } | Self::ResponseTimeout { .. } | Self::TotalTimeout { .. } => {
                 Reason::UpstreamTimeout
             }
@@ -163,13 +186,39 @@ impl UpstreamError {
                 | Self::Tls { .. }
                 | Self::ConnectTimeout { .. }
                 | Self::Protocol { .. }
+                | Self::Mute { .. }
                 | Self::ResponseTimeout { .. }
                 | Self::TotalTimeout { .. }
         )
     }
 
+    /// The same for another request that waited for the same.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Overload { endpoint, max } => Self::Overload { endpoint: Rc::clone(endpoint), max: *max },
+            Self::Tls { endpoint, what } => Self::Tls { endpoint: Rc::clone(endpoint), what: what.clone() },
+            Self::ConnectTimeout { endpoint, timeout } => {
+                Self::ConnectTimeout { endpoint: Rc::clone(endpoint), timeout: *timeout }
+            }
+            Self::Connect { endpoint, error } => {
+                Self::Connect { endpoint: Rc::clone(endpoint), error: io::Error::new(error.kind(), error.to_string()) }
+            }
+            Self::Protocol { endpoint, error } => {
+                Self::Connect { endpoint: Rc::clone(endpoint), error: io::Error::other(whole(error)) }
+            }
+            _ => Self::NoEndpoint,
+        }
+    }
+
     /// Whether another endpoint may be asked: nothing of the request has been sent.
     pub(super) const fn is_unsent(&self) -> bool {
-        matches!(self, Self::Overload { .. } | Self::Connect { .. } | Self::Tls { .. } | Self::ConnectTimeout { .. })
+        matches!(
+            self,
+            Self::Overload { .. }
+                | Self::Connect { .. }
+                | Self::Tls { .. }
+                | Self::ConnectTimeout { .. }
+                | Self::Unprocessed { .. }
+        )
     }
 }

@@ -14,6 +14,7 @@ mod deliver;
 mod connection;
 mod download;
 mod error;
+mod http2;
 mod pool;
 mod proxy_header;
 mod relay;

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use super::connection::Connection;
 use super::guard::Queue;
 use super::health::Tally;
+use super::http2::Shared;
 use super::stream::{self, OpenError, Purpose, Stream};
-use super::wire::Wire;
+use super::wire::{Protocol, Wire};
 use super::{Endpoint, Settings, UpstreamError};
 use crate::exchange::Client;
 use crate::time;
@@ -50,6 +51,8 @@ pub(super) struct Pool {
     limits: Cell<Limits>,
     #[allow(clippy::vec_box, reason = "a connection is large, and is moved on every request")]
     idle: RefCell<Vec<Box<Connection>>>,
+    /// Those on which many requests go at once.
+    pub(super) shared: Shared,
     /// All connections, idle ones included.
     open: Cell<usize>,
     sweeping: Cell<bool>,
@@ -81,6 +84,7 @@ impl Pool {
             wire: wire.clone(),
             limits: Cell::new(limits),
             idle: RefCell::default(),
+            shared: Shared::new(wire.protocol),
             open: Cell::new(0),
             sweeping: Cell::new(false),
             tally,
@@ -95,21 +99,35 @@ impl Pool {
 
     /// How many connections there are, and how many of them are idle.
     pub(super) fn count(&self) -> (usize, usize) {
-        (self.open.get(), self.idle.borrow().len())
+        (self.open.get(), self.idle.borrow().len() + self.shared.idle())
     }
 
     /// How many requests are under way.
     pub(super) fn busy(&self) -> usize {
+        let (streams, connections) = self.shared.busy();
         let (open, idle) = self.count();
-        open - idle
+        (open + streams).saturating_sub(idle + connections)
     }
 
     /// Tells operators how many connections there are.
-    fn note(&self) {
+    pub(super) fn note(&self) {
         let (open, idle) = self.count();
         self.tally.open.set(open as u64);
         self.tally.idle.set(idle as u64);
-        self.tally.busy.set((open - idle) as u64);
+        self.tally.busy.set(self.busy() as u64);
+    }
+
+    /// How long an idle connection is kept, and whether any is.
+    pub(super) fn idle_limits(&self) -> (Duration, usize) {
+        let limits = self.limits.get();
+        (limits.idle_connection_timeout, limits.idle_connections_max)
+    }
+
+    /// So many connections are no more. Lets those go on that wait for one.
+    pub(super) fn closed(&self, connections: usize) {
+        self.open.set(self.open.get().saturating_sub(connections));
+        self.note();
+        self.queue.wake();
     }
 
     /// An idle connection that is still good, made for this client where it matters.
@@ -133,9 +151,19 @@ impl Pool {
         }
     }
 
-    /// A new connection.
+    /// A new connection on which HTTP/1.1 is spoken.
     pub(super) async fn connect(self: &Rc<Self>, client: &Client) -> Result<Lease, UpstreamError> {
-        let (place, stream) = self.stream(client, Purpose::Requests).await?;
+        let purpose = if self.wire.protocol == Protocol::Http1 { Purpose::Requests } else { Purpose::Http1 };
+        let opened = self.stream(client, purpose).await?;
+        self.lease(opened, client).await
+    }
+
+    /// Speaks HTTP/1.1 on a new connection.
+    pub(super) async fn lease(
+        self: &Rc<Self>,
+        (place, stream): (Place, Stream),
+        client: &Client,
+    ) -> Result<Lease, UpstreamError> {
         match Connection::on(stream, self.wire.ends(client)).await {
             Ok(connection) => Ok(Lease { connection, place }),
             Err(error) => Err(UpstreamError::Connect { endpoint: Rc::clone(&self.endpoint), error }),
@@ -176,14 +204,19 @@ impl Pool {
         if keep {
             connection.idle_since = now;
             idle.push(connection);
-            if !self.sweeping.replace(true) {
-                tokio::task::spawn_local(sweep(Rc::downgrade(self)));
-            }
             drop(idle);
+            self.keep_sweeping();
             self.note();
             self.queue.wake();
         }
         keep
+    }
+
+    /// Has idle connections looked through, as long as there are any.
+    pub(super) fn keep_sweeping(self: &Rc<Self>) {
+        if !self.sweeping.replace(true) {
+            tokio::task::spawn_local(sweep(Rc::downgrade(self)));
+        }
     }
 
     /// Closes idle connections that are too old or that the endpoint has closed. Gives how many are left.
@@ -197,6 +230,9 @@ impl Pool {
         self.open.set(self.open.get() - (before - idle.len()));
         let left = idle.len();
         drop(idle);
+        let (closed, shared) = self.shared.sweep(now, timeout);
+        self.open.set(self.open.get().saturating_sub(closed));
+        let left = left + shared;
         self.note();
         left
     }
@@ -226,6 +262,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The connection is counted by its pool from now on.
+    pub(super) fn hand_over(mut self) {
+        self.held = false;
+    }
+
     fn take(pool: &Rc<Pool>) -> Self {
         pool.open.set(pool.open.get() + 1);
         pool.note();
@@ -250,9 +291,9 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// The endpoint it leads to.
-    pub(super) fn endpoint(&self) -> Rc<Endpoint> {
-        Rc::clone(&self.place.pool.endpoint)
+    /// Whose it is.
+    pub(super) fn pool(&self) -> &Rc<Pool> {
+        &self.place.pool
     }
 
     /// Gives the connection back if it may be used again.

@@ -25,8 +25,8 @@ use super::wire::{Ends, Protocol, Wire};
 pub(super) enum Purpose {
     /// Requests, in whichever version of HTTP.
     Requests,
-    /// A tunnel, which begins with a request in HTTP/1.1.
-    Tunnel,
+    /// What can be said in HTTP/1.1 only, such as the beginning of a tunnel.
+    Http1,
 }
 
 /// Why there is no stream.
@@ -80,7 +80,7 @@ pub(super) async fn open(
     let Some(tls) = &wire.tls else { return Ok(Stream::Plain(socket)) };
     let config = match purpose {
         Purpose::Requests => &tls.requests,
-        Purpose::Tunnel => &tls.tunnels,
+        Purpose::Http1 => &tls.http1,
     };
     let name = match (&tls.name, endpoint) {
         (Some(name), _) => name.clone(),

@@ -106,7 +106,7 @@ impl http_body::Body for Fed {
     }
 }
 
-fn fed() -> (mpsc::UnboundedSender<&'static str>, Body) {
+pub(super) fn fed() -> (mpsc::UnboundedSender<&'static str>, Body) {
     let (sender, receiver) = mpsc::unbounded_channel();
     (sender, Body::boxed(Fed(receiver)))
 }

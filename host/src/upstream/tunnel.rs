@@ -26,6 +26,7 @@ use super::fleet::{Asking, Member};
 use super::pool::{Place, Pool};
 use super::send::outgoing;
 use super::stream::{Purpose, Stream};
+use super::wire::Protocol;
 use super::{Connected, Sent, Upstream, UpstreamError, Upstreams};
 use crate::exchange::{Client, Request, Response};
 use crate::http::{Body, BodyError, Transport, Upgrade, UpgradeForm, strip_response};
@@ -53,6 +54,9 @@ impl Upstreams {
     ) -> Result<Sent, UpstreamError> {
         let started = time::now();
         let upstream = self.list.get(upstream).ok_or(UpstreamError::NoEndpoint)?;
+        if upstream.settings.wire.protocol == Protocol::Http2 {
+            return Err(UpstreamError::NoTunnel);
+        }
         let admission = upstream.admit(started)?;
         let (fleet, asking) = (upstream.fleet(), Asking { client, request });
         let (mut failed, mut tried) = (UpstreamError::NoEndpoint, Vec::new());
@@ -60,7 +64,7 @@ impl Upstreams {
             let Some(Member { standing, .. }) = fleet.members().get(index) else { break };
             standing.tally.requests.increment();
             let pool = &standing.pool;
-            match pool.stream(client, Purpose::Tunnel).await {
+            match pool.stream(client, Purpose::Http1).await {
                 Ok((place, stream)) => {
                     let asked = ask(upstream, pool, (place, stream), (request, upgrade), said).await;
                     let now = time::now();

@@ -58,7 +58,7 @@ pub enum ProxyProtocol {
 pub struct Tls {
     pub(super) requests: Arc<ClientConfig>,
     /// The same where only HTTP/1.1 will do.
-    pub(super) tunnels: Arc<ClientConfig>,
+    pub(super) http1: Arc<ClientConfig>,
     /// Who the endpoint must be; absent for its own host.
     pub(super) name: Option<ServerName<'static>>,
 }
@@ -66,9 +66,9 @@ pub struct Tls {
 impl Tls {
     /// Speaks as `config` says. Without a `name`, an endpoint must have a certificate for its own host.
     pub fn new(config: Arc<ClientConfig>, name: Option<ServerName<'static>>) -> Self {
-        let mut tunnels = ClientConfig::clone(&config);
-        tunnels.alpn_protocols = Protocol::Http1.offer().iter().map(|protocol| protocol.to_vec()).collect();
-        Self { requests: config, tunnels: Arc::new(tunnels), name }
+        let mut http1 = ClientConfig::clone(&config);
+        http1.alpn_protocols = Protocol::Http1.offer().iter().map(|protocol| protocol.to_vec()).collect();
+        Self { requests: config, http1: Arc::new(http1), name }
     }
 }
 

@@ -24,14 +24,14 @@ use crate::http::{Body, Upgrade, UpgradeForm};
 use crate::tls::{self, ClientSettings, IdentityFiles, Verification};
 
 /// An authority that issues certificates into a folder.
-struct Authority {
+pub(super) struct Authority {
     folder: tempfile::TempDir,
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -41,7 +41,7 @@ impl Authority {
         Self { folder, certificate: certificate.der().clone(), issuer: Issuer::new(params, key) }
     }
 
-    fn issue(&self, host: &str) -> (CertificateDer<'static>, KeyPair) {
+    pub(super) fn issue(&self, host: &str) -> (CertificateDer<'static>, KeyPair) {
         self.issue_until(host, 4096)
     }
 
@@ -53,13 +53,13 @@ impl Authority {
         (params.signed_by(&key, &self.issuer).unwrap().der().clone(), key)
     }
 
-    fn ca(&self) -> ClientSettings {
+    pub(super) fn ca(&self) -> ClientSettings {
         let authorities = Some(self.folder.path().join("ca.pem"));
         ClientSettings { authorities, protocols: Protocol::Http1.offer().to_vec(), ..ClientSettings::default() }
     }
 
     /// Writes a certificate for us.
-    fn identity(&self) -> IdentityFiles {
+    pub(super) fn identity(&self) -> IdentityFiles {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["gateway".to_owned()]).unwrap();
         let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
@@ -70,7 +70,7 @@ impl Authority {
     }
 }
 
-fn server(certificate: CertificateDer<'static>, key: &KeyPair, clients: Option<&Authority>) -> TlsAcceptor {
+pub(super) fn server(certificate: CertificateDer<'static>, key: &KeyPair, clients: Option<&Authority>) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
     let builder = match clients {
@@ -128,11 +128,11 @@ async fn origin(tls: Option<TlsAcceptor>) -> (Endpoint, Seen) {
     (endpoint, seen)
 }
 
-fn upstreams(endpoint: &Endpoint, wire: Wire) -> Upstreams {
+pub(super) fn upstreams(endpoint: &Endpoint, wire: Wire) -> Upstreams {
     Upstreams::new(&[Settings { wire, ..settings(&[endpoint]) }])
 }
 
-fn by_tls(settings: &ClientSettings, name: Option<&str>) -> Wire {
+pub(super) fn by_tls(settings: &ClientSettings, name: Option<&str>) -> Wire {
     let name = name.map(|name| ServerName::try_from(name.to_owned()).unwrap());
     Wire { tls: Some(Tls::new(tls::client(settings).unwrap(), name)), ..Wire::default() }
 }
