@@ -87,6 +87,7 @@ pub(crate) fn listener(address: SocketAddr, handed: Option<std::net::TcpListener
         tls: None,
         http1: listener::Http1::default(),
         http2: crate::listener::Http2::default(),
+        redirect_https: None,
     };
     if let Some(socket) = handed {
         return Listener::on(&settings, socket);

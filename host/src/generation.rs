@@ -60,6 +60,9 @@ fn plan(config: &Config, roster: &Roster) -> Result<Plan, String> {
         handler: route.handler.clone(),
         cached: route.cache == RouteCache::On,
         body_bytes_max: route.body_bytes_max,
+        request_edits: route.request_edits.clone(),
+        response_edits: route.response_edits.clone(),
+        compression: route.compression.clone(),
         chain: Chain::new(order, &plugins),
     });
     let matches: Vec<_> = config.routes.iter().map(|route| route.matches.clone()).collect();

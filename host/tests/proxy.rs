@@ -91,6 +91,7 @@ fn through(parts: &'static [(&'static str, &'static str)]) -> Vec<String> {
             tls: None,
             http1: listener::Http1::default(),
             http2: listener::Http2::default(),
+            redirect_https: None,
         })
         .unwrap();
         let address = listener.address();

@@ -105,3 +105,24 @@ async fn where_nobody_is_well_all_are_asked_and_checks_are_made_once_per_process
     }
     assert!(patient.checks.load(Ordering::SeqCst) <= checks + 1, "a check may have been under way");
 }
+
+#[tokio::test]
+async fn a_name_is_looked_up_and_each_of_its_addresses_checked() {
+    let patient = Patient::new("by name").await;
+    // Not an address by RFC 3986, but what the resolver of every system makes one of, without asking the network.
+    let named = format!("127.1:{}", patient.origin.address().port());
+    let endpoints = [named.clone(), "nobody.invalid:80".to_owned()];
+    let patch = json!({ "upstreams": { "origin": { "resolve_interval_ms": 100, "connect_timeout_ms": 1000 } } });
+    let gateway = setup(&endpoints).patch(&patch).start().await;
+    gateway.logs().wait_for_words(0, &["endpoint addresses changed", &named]).await;
+    gateway.logs().wait_for_words(0, &["name not found", "nobody.invalid"]).await;
+    // The one that cannot be found is found out by its checks, or passed over.
+    assert_eq!(gateway.get("/").await.text(), "by name");
+    let site = format!("{named} at 127.0.0.1");
+    patient.well.store(false, Ordering::SeqCst);
+    until_healthy(&gateway, &site, 0.0).await;
+    patient.well.store(true, Ordering::SeqCst);
+    until_healthy(&gateway, &site, 1.0).await;
+    // It is said once, not every time.
+    assert_eq!(gateway.logs().count(&["endpoint addresses changed"]), 1);
+}

@@ -220,3 +220,30 @@ async fn requests_that_are_alike_go_to_one_endpoint_before_and_after_a_reload() 
         assert!(*before == after || before == "four", "{before} became {after}");
     }
 }
+
+#[tokio::test]
+async fn endpoints_come_and_go_by_configuration_under_load_and_their_connections_end() {
+    let (origins, endpoints, gateway) = spread(&["one", "two", "three"], &json!({})).await;
+    let load = Load::start(&gateway, 8, &Request::get("/"), |response| match response.status {
+        200 => Ok(()),
+        other => Err(other.to_string()),
+    });
+    for round in 0..6 {
+        load.more(100).await;
+        let left: Vec<&String> =
+            endpoints.iter().enumerate().filter(|(at, _)| round % 3 != *at).map(|(_, e)| e).collect();
+        gateway.patch_config(&json!({ "upstreams": { "origin": { "endpoints": left } } }));
+        let generation = format!("\"generation\":{}", round + 2);
+        gateway.logs().wait_for_words(0, &["generation serves", &generation]).await;
+        // Nobody asks the one that left, and nothing of it is kept.
+        let gone = format!("endpoint=\"{}\"", endpoints[round % 3]);
+        portcullis_tests::eventually("the endpoint is forgotten", || async {
+            (!gateway.admin("/metrics").await.text().contains(&gone)).then_some(())
+        })
+        .await;
+        let before = origins[round % 3].seen().len();
+        load.more(100).await;
+        assert_eq!(origins[round % 3].seen().len(), before);
+    }
+    load.stop().await.expect_clean(1000);
+}

@@ -223,6 +223,14 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         self.head().await?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
+    /// The next bytes, whatever they are: at least one and at most so many, none at the end.
+    pub async fn some(&mut self, most: usize) -> io::Result<Vec<u8>> {
+        if self.buffer.is_empty() {
+            self.fill().await?;
+        }
+        Ok(self.buffer.drain(..most.min(self.buffer.len())).collect())
+    }
+
     /// Whether the other side has closed; waits until it has or sends something.
     pub async fn is_closed(&mut self) -> bool {
         self.buffer.is_empty() && matches!(self.fill().await, Ok(0) | Err(_))

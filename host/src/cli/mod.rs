@@ -1,10 +1,11 @@
-//! The command line: `run`, `check`, `plugin inspect`, `schema`.
+//! The command line: `run`, `check`, `routes explain`, `plugin inspect`, `schema`.
 //!
 //! Says what is wrong in sentences on standard error and in the exit code: 0 fine, 1 refused, 2 wrong usage.
 
 mod check;
 pub mod demo;
 mod inspect;
+mod routes;
 mod run;
 
 use std::path::PathBuf;
@@ -42,6 +43,11 @@ enum Command {
     Check {
         #[command(flatten)]
         files: Files,
+    },
+    /// Look at the routes.
+    Routes {
+        #[command(subcommand)]
+        command: routes::RoutesCommand,
     },
     /// Work with plugin files.
     Plugin {
@@ -86,6 +92,7 @@ pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run { files, workers, demo } => run::run(files, workers, demo),
         Command::Check { files } => check::check(files),
+        Command::Routes { command } => routes::routes(command),
         Command::Plugin { command: PluginCommand::Inspect { file } } => inspect::inspect(&file),
         Command::Schema => print(&format!("{:#}\n", crate::config::schema())),
     };

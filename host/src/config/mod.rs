@@ -15,11 +15,12 @@ mod shape;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::Forwarding;
 use crate::names::Name;
-use crate::pipeline::Handler;
+use crate::pipeline::{Compression, Edits, Handler};
 use crate::telemetry::LogSettings;
 use crate::{acme, cache, listener, plugin, router, traffic, upstream};
 
@@ -73,6 +74,12 @@ pub struct Route {
     pub unlisted: RouteUnlisted,
     /// Longest request body in bytes; none: unlimited.
     pub body_bytes_max: Option<u64>,
+    /// What is done to the fields of requests.
+    pub request_edits: Edits,
+    /// What is done to the fields of responses.
+    pub response_edits: Edits,
+    /// How responses are encoded; none: not at all.
+    pub compression: Option<Arc<Compression>>,
 }
 
 /// Whether a route's responses are cached.

@@ -46,6 +46,8 @@ pub enum Reason {
     NoFile,
     /// None of the ranges asked for is within the file (RFC 9110 section 15.5.17).
     RangeNotSatisfiable,
+    /// The file is not the version that the client goes by (RFC 9110 section 15.5.13).
+    PreconditionFailed,
     /// TLS was made for another host (RFC 9110 section 15.5.20).
     Misdirected,
     /// The upstream has no endpoint that may be asked.
@@ -84,6 +86,7 @@ impl Reason {
             Self::Forbidden => "forbidden",
             Self::NoFile => "no_file",
             Self::RangeNotSatisfiable => "range_not_satisfiable",
+            Self::PreconditionFailed => "precondition_failed",
             Self::Misdirected => "misdirected",
             Self::NoEndpoint => "no_endpoint",
             Self::UpstreamConnect => "upstream_connect",
@@ -112,6 +115,7 @@ impl Reason {
             | Self::Forbidden
             | Self::NoFile
             | Self::RangeNotSatisfiable
+            | Self::PreconditionFailed
             | Self::Misdirected => Fault::Downstream,
             Self::NoEndpoint
             | Self::UpstreamConnect
@@ -139,6 +143,7 @@ impl Reason {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NoFile => StatusCode::NOT_FOUND,
             Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoEndpoint | Self::CircuitOpen | Self::PluginQuarantined | Self::Overload => {
                 StatusCode::SERVICE_UNAVAILABLE

@@ -34,6 +34,17 @@ pub struct Client {
     pub local: SocketAddr,
     /// What TLS told, where there is TLS.
     pub tls: Option<Tls>,
+    /// Where it is sent instead of being served: to the same site by TLS.
+    pub redirect_https: Option<RedirectHttps>,
+}
+
+/// A redirect to the same site by TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RedirectHttps {
+    /// 301, 302, 303, 307 or 308.
+    pub status: StatusCode,
+    /// The port.
+    pub port: u16,
 }
 
 /// What TLS told about a client's connection.
@@ -69,7 +80,7 @@ impl Client {
         let text = address.ip().to_string();
         // The text of an IP address always is a field value.
         let address_value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"));
-        Self { address, address_value, scheme, local, tls }
+        Self { address, address_value, scheme, local, tls, redirect_https: None }
     }
 }
 

@@ -33,6 +33,9 @@ pub enum BodyError {
     /// A file could not be read.
     #[error("{0}")]
     File(std::io::Error),
+    /// It could not be encoded.
+    #[error("{0}")]
+    Coding(std::io::Error),
     /// Longer than the limit allows.
     #[error("longer than {0} bytes")]
     TooLarge(u64),

@@ -3,6 +3,7 @@
 //! Values and functions over `http` types, and the byte stream below hyper; no sockets of its own, no configuration.
 
 mod body;
+mod coding;
 mod file;
 mod forwarding;
 mod framing;
@@ -16,6 +17,7 @@ mod transport;
 mod upgrade;
 
 pub use body::{Body, BodyError};
+pub use coding::{Coding, Levels, accepted_codings, weighted};
 pub use file::FilePiece;
 pub use forwarding::{Forwarding, ForwardingFields, IncomingForwarding};
 pub(crate) use framing::parse_length;

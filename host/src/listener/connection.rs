@@ -50,7 +50,11 @@ impl<H: Handle> Door<H> {
             }
         }
         match &self.settings.tls {
-            None => self.serve(stream, Client::new(ends.0, ends.1, None), ticket).await,
+            None => {
+                let mut client = Client::new(ends.0, ends.1, None);
+                client.redirect_https = self.settings.redirect_https;
+                self.serve(stream, client, ticket).await;
+            }
             // Apart, so that a connection without TLS does not need the room for it.
             Some(tls) => Box::pin(self.serve_tls(tls, stream, ends, ticket)).await,
         }

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use crate::exchange::{Client, Failure};
+use crate::exchange::{Client, Failure, RedirectHttps};
 use crate::http::Body;
 use crate::shutdown::Draining;
 
@@ -59,6 +59,8 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// How HTTP/2 is spoken.
     pub http2: Http2,
+    /// Where clients are sent instead of being served.
+    pub redirect_https: Option<RedirectHttps>,
 }
 
 /// What answers requests.

@@ -80,6 +80,7 @@ fn settings() -> Settings {
         tls: None,
         http1: Http1::default(),
         http2: Http2::default(),
+        redirect_https: None,
     }
 }
 

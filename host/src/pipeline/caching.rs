@@ -102,10 +102,38 @@ fn by_http(exchange: &Exchange, response: &Response) -> Option<Admission> {
 /// The key before any plugin had its say: the route, and what was asked for.
 fn key(route: &Route, exchange: &Exchange) -> String {
     let (route, scheme) = (route.name.as_str(), exchange.client.scheme.as_str());
-    let (authority, target) = (&exchange.request.authority, exchange.request.target.as_str());
+    let (authority, target) = (canonical(&exchange.request.authority, scheme), exchange.request.target.as_str());
     let mut key = String::with_capacity(route.len() + scheme.len() + authority.len() + target.len() + 4);
-    for part in [route, "\0", scheme, "://", authority, target] {
+    for part in [route, "\0", scheme, "://", &authority, target] {
         key.push_str(part);
     }
     key
+}
+
+/// The host as every spelling of it is stored under: in lower case, without the scheme's own port and without the dot of the root
+/// (RFC 3986 section 6.2.3).
+fn canonical<'a>(authority: &'a str, scheme: &str) -> Cow<'a, str> {
+    let own = if scheme == "https" { ":443" } else { ":80" };
+    let authority = authority.strip_suffix(own).or_else(|| authority.strip_suffix(':')).unwrap_or(authority);
+    let authority = authority.strip_suffix('.').unwrap_or(authority);
+    match authority.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(authority.to_ascii_lowercase()),
+        false => Cow::Borrowed(authority),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_one_host_are_one() {
+        let check = |authority: &str, scheme: &str, expected: &str| assert_eq!(canonical(authority, scheme), expected);
+        check("a.example", "http", "a.example");
+        check("A.Example:80", "http", "a.example");
+        check("a.example.:443", "https", "a.example");
+        check("a.example:", "http", "a.example");
+        check("a.example:443", "http", "a.example:443");
+        check("[::1]:80", "http", "[::1]");
+    }
 }

@@ -1,10 +1,14 @@
-//! The handlers: proxy, respond, redirect.
+//! The handlers: proxy, respond, redirect; files have a room of their own.
+
+use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
 
 use super::Pipeline;
 use super::plan::Route;
-use super::settings::{Handler, RedirectPart, RedirectTarget};
+use super::rewrite::{Subject, rewritten};
+use super::settings::{Handler, Proxy, RedirectPart, RedirectTarget};
+use super::split;
 use super::walk::Walk;
 use crate::exchange::{Exchange, Failure, Reason, Response};
 use crate::http::{Body, Upgrade, UpgradeForm};
@@ -25,19 +29,54 @@ impl Pipeline {
     /// Lets the route's handler answer.
     pub(super) async fn handle_with(&self, walk: &mut Walk<'_>, route: &Route, body: Body) -> Result<(), Failure> {
         let response = match &route.handler {
-            Handler::Proxy { upstream, upgrades } => match self.wished(walk, upgrades)? {
-                Wish::Granted(upgrade) => self.tunnel(walk, *upstream, &upgrade, body).await?,
-                // What would have been said in that protocol is no body.
-                Wish::Unheard => self.proxy(walk, route, *upstream, Body::Empty).await?,
-                Wish::None => self.proxy(walk, route, *upstream, body).await?,
-            },
+            Handler::Proxy(proxy) => self.ask(walk, route, proxy, body).await?,
             Handler::Respond { status, headers, body } => {
                 Response { status: *status, headers: headers.clone(), body: Body::from(body.clone()) }
             }
+            Handler::Files(_) => self.answer_with_file(walk)?,
             Handler::Redirect { status, location } => redirect(*status, location, &walk.exchange)?,
         };
         walk.exchange.response = Some(response);
         Ok(())
+    }
+
+    /// Lets an upstream answer. It sees the rewritten target; everybody else sees what the client asked for.
+    async fn ask(&self, walk: &mut Walk<'_>, route: &Route, proxy: &Proxy, body: Body) -> Result<Response, Failure> {
+        let upstream = self.share(proxy, &walk.exchange)?;
+        let request = &mut walk.exchange.request;
+        let authority = proxy.host.as_ref().map(|host| std::mem::replace(&mut request.authority, Arc::clone(host)));
+        let target = match &proxy.rewrite {
+            None => None,
+            Some(rewrite) => {
+                let rewritten = rewritten(rewrite, &Subject::from(&*walk.exchange))?;
+                Some(std::mem::replace(&mut walk.exchange.request.target, rewritten))
+            }
+        };
+        let answered = match self.wished(walk, &proxy.upgrades) {
+            Ok(Wish::Granted(upgrade)) => self.tunnel(walk, upstream, &upgrade, body).await,
+            // What would have been said in that protocol is no body.
+            Ok(Wish::Unheard) => self.proxy(walk, route, (upstream, proxy), Body::Empty).await,
+            Ok(Wish::None) => self.proxy(walk, route, (upstream, proxy), body).await,
+            Err(failure) => Err(failure),
+        };
+        let request = &mut walk.exchange.request;
+        if let Some(authority) = authority {
+            request.authority = authority;
+        }
+        if let Some(target) = target {
+            request.target = target;
+        }
+        answered
+    }
+
+    /// The upstream whose turn it is.
+    fn share(&self, proxy: &Proxy, exchange: &Exchange) -> Result<usize, Failure> {
+        if let [only] = proxy.shares[..] {
+            return Ok(only.upstream);
+        }
+        let point = proxy.by.as_ref().and_then(|by| split::point(by, exchange));
+        split::choose(&proxy.shares, point.unwrap_or_else(|| self.dealer.deal()))
+            .ok_or_else(|| Failure::new(Reason::Internal, "a route without an upstream"))
     }
 
     /// The protocol that the client wishes for, if it may have it. A wish in HTTP/1.1 that is not granted is not heard; in
@@ -73,7 +112,7 @@ impl Pipeline {
         &self,
         walk: &mut Walk<'_>,
         route: &Route,
-        upstream: usize,
+        (upstream, proxy): (usize, &Proxy),
         body: Body,
     ) -> Result<Response, Failure> {
         let body = match route.body_bytes_max {
@@ -83,6 +122,12 @@ impl Pipeline {
             None => body,
         };
         let exchange = &mut *walk.exchange;
+        let body = match &proxy.mirror {
+            Some(mirror) if split::is_among(mirror.percent, self.dealer.deal()) => {
+                self.mirrored(mirror, &exchange.client, &exchange.request, body)
+            }
+            _ => body,
+        };
         let sent = self.upstreams.send(upstream, &exchange.client, &exchange.request, body).await;
         exchange.timings.upstream = exchange.lap(time::now());
         let sent = sent.map_err(|error| failure(&error))?;
@@ -101,24 +146,7 @@ fn failure(error: &UpstreamError) -> Failure {
 }
 
 fn redirect(status: StatusCode, location: &RedirectTarget, exchange: &Exchange) -> Result<Response, Failure> {
-    let mut target = String::new();
-    for part in &location.0 {
-        match part {
-            RedirectPart::Literal(text) => target.push_str(text),
-            RedirectPart::Path => target.push_str(exchange.request.target.path()),
-            RedirectPart::Query => {
-                if let Some(query) = exchange.request.target.query() {
-                    target.push('?');
-                    target.push_str(query);
-                }
-            }
-            RedirectPart::Host => target.push_str(without_port(&exchange.request.authority)),
-            RedirectPart::Parameter(name) => {
-                let value = exchange.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value);
-                push_encoded(&mut target, value.map_or("", String::as_str));
-            }
-        }
-    }
+    let target = location.filled(&Subject::from(exchange));
     let value = HeaderValue::try_from(on_this_site(target, location))
         .map_err(|_| Failure::new(Reason::BadRequest, "the redirect target would not be a field value"))?;
     let mut response = Response::new(status, Body::Empty);
@@ -134,37 +162,9 @@ fn on_this_site(target: String, location: &RedirectTarget) -> String {
     if meant || target.len() - rest.len() < 2 { target } else { format!("/{rest}") }
 }
 
-fn without_port(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        // The colons of an IPv6 address are inside its brackets.
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    }
-}
-
-/// Percent-encodes what is not unreserved (RFC 3986 section 2.3), so that a parameter stays one path segment.
-fn push_encoded(target: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            target.push(char::from(byte));
-        } else {
-            target.push_str(&format!("%{byte:02X}"));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ports_are_cut_off() {
-        let check = |authority: &str, expected: &str| assert_eq!(without_port(authority), expected);
-        check("example.com", "example.com");
-        check("example.com:8080", "example.com");
-        check("[::1]", "[::1]");
-        check("[::1]:80", "[::1]");
-    }
 
     #[test]
     fn a_path_does_not_become_another_site() {
@@ -178,12 +178,5 @@ mod tests {
         check(written("/"), "//evil.example", "/evil.example");
         check(written("https://example.com"), "https://example.com//a", "https://example.com//a");
         check(written("//cdn.example"), "//cdn.example/a", "//cdn.example/a");
-    }
-
-    #[test]
-    fn parameters_stay_one_segment() {
-        let mut target = String::from("/");
-        push_encoded(&mut target, "a/b?c=ä\r\n");
-        assert_eq!(target, "/a%2Fb%3Fc%3D%C3%A4%0D%0A");
     }
 }

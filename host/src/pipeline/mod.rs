@@ -10,8 +10,15 @@ mod plan;
 mod admit;
 mod caching;
 mod challenge;
+mod courtesy;
+mod edits;
+mod encode;
+mod files;
 mod handler;
+mod mirror;
 mod rescue;
+mod rewrite;
+mod split;
 mod walk;
 
 use std::rc::Rc;
@@ -21,17 +28,23 @@ use http::{HeaderValue, Method, header};
 
 use crate::cache::Cache;
 use crate::exchange::{CacheStatus, Client, Failure, Reason, Response};
+use crate::files::Files;
 use crate::http::{Body, BodyOutcome, RequestIds, merged_slashes};
 use crate::names::Hook;
 use crate::plugin::{Lane, Summary, Visit};
-use crate::router::Routed;
+use crate::router::{Asked, Routed};
 use crate::time;
 use crate::traffic::Gate;
 use crate::upstream::Upstreams;
 
 use admit::Admitted;
+pub use edits::{Edits, FieldPart, FieldText};
+pub use encode::Compression;
+use mirror::Copies;
 pub use plan::{Chain, Plan, Route};
-pub use settings::{Handler, RedirectPart, RedirectTarget};
+pub use rewrite::{Subject, rewritten};
+pub use settings::{Handler, Mirror, Proxy, RedirectPart, RedirectTarget, Rewrite, Share, SplitBy};
+use split::Dealer;
 use walk::{Flow, Walk};
 
 /// One worker's way to answer requests in one generation.
@@ -39,10 +52,14 @@ pub struct Pipeline {
     plan: Arc<Plan>,
     /// One per plugin of the plan, with the same indices.
     lanes: Vec<Rc<Lane>>,
+    /// One per route of the plan that answers with files, with the same indices.
+    files: Vec<Option<Files>>,
     upstreams: Rc<Upstreams>,
     cache: Arc<Cache>,
     gate: Rc<Gate>,
     ids: Rc<RequestIds>,
+    dealer: Dealer,
+    copies: Copies,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -67,7 +84,9 @@ impl Pipeline {
             same.map_or_else(|| Rc::new(Lane::new(Arc::clone(plugin))), Rc::clone)
         };
         let lanes = plan.plugins.iter().map(lane).collect();
-        Self { plan, lanes, upstreams, cache, gate, ids }
+        let copies = before.map(|before| before.copies.clone()).unwrap_or_default();
+        let files = files::of(&plan);
+        Self { plan, lanes, files, upstreams, cache, gate, ids, dealer: Dealer::default(), copies }
     }
 
     /// Answers one request.
@@ -89,6 +108,12 @@ impl Pipeline {
             walk.rescue(&failure);
         }
         walk.post_handler();
+        if let Some(route) = walk.route.and_then(|route| self.plan.routes.get(route)) {
+            route.response_edits.edit_response(&mut walk.exchange);
+            if let Some(compression) = &route.compression {
+                encode::encode(compression, &mut walk.exchange);
+            }
+        }
         self.finish(walk)
     }
 
@@ -105,6 +130,11 @@ impl Pipeline {
 
     /// The steps from an admitted request to a response in the exchange.
     async fn answer<'p>(&'p self, walk: &mut Walk<'p>, body: Body) -> Result<(), Failure> {
+        // What has nothing to do with any route comes first.
+        if let Some(response) = courtesy::answer(&walk.exchange)? {
+            walk.exchange.response = Some(response);
+            return Ok(());
+        }
         // Gateway-wide plugins may rewrite the request before it is decided which route it is, or answer.
         if walk.pre_route()? == Flow::Answered {
             return Ok(());
@@ -116,6 +146,8 @@ impl Pipeline {
         if walk.pre_handler()? == Flow::Answered {
             return Ok(());
         }
+        // What plugins have found out can be told to the upstream, and what caches distinguish is what it will see.
+        route.request_edits.edit_request(&mut walk.exchange);
         // A fresh stored response is the handler's answer; plugins on the way out see it like any other.
         let looked_up = self.look_up(walk, route, &body)?;
         if walk.exchange.cache == CacheStatus::Hit {
@@ -132,7 +164,16 @@ impl Pipeline {
         let exchange = &mut *walk.exchange;
         let request = &exchange.request;
         let path = merged_slashes(request.target.path());
-        let found = match self.plan.router.find(&request.authority, &path, &request.method) {
+        let asked = Asked {
+            host: &request.authority,
+            path: &path,
+            query: request.target.query(),
+            method: &request.method,
+            headers: &request.headers,
+            scheme: exchange.client.scheme,
+            client: exchange.client.address.ip(),
+        };
+        let found = match self.plan.router.find(&asked) {
             Routed::Found { route, parameters } => {
                 walk.route = Some(route);
                 self.plan.routes.get(route).map(|route| (route, parameters))

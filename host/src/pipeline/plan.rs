@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use super::edits::Edits;
+use super::encode::Compression;
 use super::settings::Handler;
 use crate::http::Forwarding;
 use crate::names::{Hook, Name};
@@ -36,6 +38,12 @@ pub struct Route {
     pub cached: bool,
     /// Longest request body in bytes.
     pub body_bytes_max: Option<u64>,
+    /// What is done to the fields of its requests.
+    pub request_edits: Edits,
+    /// What is done to the fields of its responses.
+    pub response_edits: Edits,
+    /// How its responses are encoded; none: not at all.
+    pub compression: Option<Arc<Compression>>,
     /// Its plugins.
     pub chain: Chain,
 }

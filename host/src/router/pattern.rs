@@ -38,12 +38,14 @@ pub enum Segment {
 }
 
 /// What may follow the segments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Tail {
     /// Nothing.
     End,
     /// Nothing, or a slash and anything.
     Anything,
+    /// The same, kept under this name as the client wrote it: the pattern ended in `/{name..}`.
+    Rest(Arc<str>),
 }
 
 /// A text that is not a host pattern: what is wrong and what to write.
@@ -174,13 +176,21 @@ impl FromStr for PathPattern {
                 parts.pop();
                 Tail::Anything
             }
-            _ => Tail::End,
+            Some(part) => match part.strip_prefix('{').and_then(|part| part.strip_suffix("..}")) {
+                Some(name) => {
+                    let name = parameter_name(name)?;
+                    parts.pop();
+                    Tail::Rest(name)
+                }
+                None => Tail::End,
+            },
+            None => Tail::End,
         };
         let count = parts.len();
         let mut segments = Vec::with_capacity(count);
         for (index, part) in parts.into_iter().enumerate() {
             // Only the very last part may be empty: the pattern ends in a slash.
-            if part.is_empty() && (index + 1 < count || tail == Tail::Anything) {
+            if part.is_empty() && (index + 1 < count || tail != Tail::End) {
                 return Err(PathPatternError::EmptyPart);
             }
             let segment = segment(part)?;
@@ -191,6 +201,11 @@ impl FromStr for PathPattern {
             }
             segments.push(segment);
         }
+        if let Tail::Rest(name) = &tail
+            && segments.contains(&Segment::Parameter(Arc::clone(name)))
+        {
+            return Err(PathPatternError::ParameterTwice(name.to_string()));
+        }
         Ok(Self { segments, tail })
     }
 }
@@ -200,11 +215,7 @@ fn segment(part: &str) -> Result<Segment, PathPatternError> {
         return Err(PathPatternError::Wildcard);
     }
     if let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
-        let first = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
-        if !first || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')) {
-            return Err(PathPatternError::ParameterName(name.to_owned()));
-        }
-        return Ok(Segment::Parameter(name.into()));
+        return parameter_name(name).map(Segment::Parameter);
     }
     if part.contains(['{', '}']) {
         return Err(PathPatternError::Brace);
@@ -216,6 +227,59 @@ fn segment(part: &str) -> Result<Segment, PathPatternError> {
     match literal.as_str() {
         "." | ".." => Err(PathPatternError::DotPart),
         _ => Ok(Segment::Literal(literal)),
+    }
+}
+
+fn parameter_name(name: &str) -> Result<Arc<str>, PathPatternError> {
+    let first = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+    if !first || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')) {
+        return Err(PathPatternError::ParameterName(name.to_owned()));
+    }
+    Ok(name.into())
+}
+
+impl PathPattern {
+    /// The names under which parts of a path are kept.
+    pub fn parameters(&self) -> impl Iterator<Item = &Arc<str>> {
+        let named = self.segments.iter().filter_map(|segment| match segment {
+            Segment::Parameter(name) => Some(name),
+            Segment::Literal(_) => None,
+        });
+        let rest = match &self.tail {
+            Tail::Rest(name) => Some(name),
+            Tail::End | Tail::Anything => None,
+        };
+        named.chain(rest)
+    }
+
+    /// What comes behind its segments in a path that it matches, with the slash; none if it does not match.
+    pub fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let mut rest = path;
+        for segment in &self.segments {
+            let (text, after) = super::tree::split(rest)?;
+            let same = match segment {
+                Segment::Parameter(_) => !text.is_empty(),
+                Segment::Literal(literal) => *percent::decode(text) == *literal.as_bytes(),
+            };
+            rest = if same { after } else { return None };
+        }
+        let ends = rest.is_empty() || (self.tail != Tail::End && rest.starts_with('/'));
+        ends.then_some(rest)
+    }
+}
+
+impl HostPattern {
+    /// Whether it matches a name without port.
+    pub fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(known) => known.eq_ignore_ascii_case(name),
+            Self::Suffix(suffix) => {
+                let front = name.len().checked_sub(suffix.len()).filter(|front| *front > 0);
+                let end = front.and_then(|front| name.get(front..));
+                end.is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+            }
+        }
     }
 }
 
@@ -235,9 +299,10 @@ impl fmt::Display for PathPattern {
                 }
             }
         }
-        match self.tail {
+        match &self.tail {
             Tail::End => Ok(()),
             Tail::Anything => f.write_str("/*"),
+            Tail::Rest(name) => write!(f, "/{{{name}..}}"),
         }
     }
 }

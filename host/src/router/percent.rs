@@ -29,6 +29,32 @@ pub(super) fn decode_text(segment: &str) -> String {
     String::from_utf8(decode(segment).into_owned()).unwrap_or_else(|_| segment.to_owned())
 }
 
+/// The text with those characters decoded that need no encoding (RFC 3986 section 6.2.2.2), and nothing else: what is left encoded means
+/// something else than the character itself.
+pub(super) fn plain(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return Cow::Borrowed(path);
+    }
+    let mut plain = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('%') {
+        plain.push_str(before);
+        let byte = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte {
+            Some(byte) if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') => {
+                plain.push(char::from(byte));
+                rest = after.get(2..).unwrap_or_default();
+            }
+            _ => {
+                plain.push('%');
+                rest = after;
+            }
+        }
+    }
+    plain.push_str(rest);
+    Cow::Owned(plain)
+}
+
 /// Whether every `%` begins an encoded byte.
 pub(super) fn is_sound(segment: &str) -> bool {
     let mut rest = segment.as_bytes();
@@ -65,6 +91,7 @@ mod tests {
         check("%25%32%30", "%20");
         check("%ff", "%ff");
         assert!(matches!(decode("plain"), Cow::Borrowed(_)));
+        assert_eq!(plain("/%61%2Fb%2e%zz%4/%20"), "/a%2Fb.%zz%4/%20");
         assert!(is_sound("a%20") && is_sound("") && !is_sound("%2") && !is_sound("a%2g"));
     }
 }

@@ -1,14 +1,19 @@
 //! Precedence by example, and against a matcher that is too simple to be wrong.
 
+use http::HeaderMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::exchange::Scheme;
 
 fn route(index: usize, host: &str, path: &str, methods: &str) -> Settings {
     Settings {
         name: format!("r{index}").parse().unwrap(),
+        priority: 0,
         host: host.parse().unwrap(),
         path: path.parse().unwrap(),
+        path_regex: None,
+        conditions: Conditions::default(),
         methods: methods.split_whitespace().map(|method| method.parse().unwrap()).collect(),
     }
 }
@@ -26,10 +31,21 @@ fn router(lines: &[&str]) -> Router {
     Router::new(&routes(lines)).unwrap()
 }
 
+/// A request in cleartext from this machine.
+fn asked<'a>(method: &'a Method, host: &'a str, path: &'a str) -> Asked<'a> {
+    static NONE: std::sync::LazyLock<HeaderMap> = std::sync::LazyLock::new(HeaderMap::new);
+    let client = std::net::Ipv4Addr::LOCALHOST.into();
+    Asked { host, path, query: None, method, headers: &NONE, scheme: Scheme::Http, client }
+}
+
 /// `r0 name=value …`, `404`, or `405 methods`.
 fn find(router: &Router, request: &str) -> String {
     let [method, host, path] = request.split(' ').collect::<Vec<_>>().try_into().unwrap();
-    match router.find(host, path, &method.parse().unwrap()) {
+    told(router.find(&asked(&method.parse().unwrap(), host, path)))
+}
+
+fn told(routed: Routed) -> String {
+    match routed {
         Routed::Found { route, parameters } => {
             parameters.iter().fold(format!("r{route}"), |text, (name, value)| format!("{text} {name}={value}"))
         }
@@ -113,6 +129,82 @@ fn encoded_paths_match_what_they_mean() {
 }
 
 #[test]
+fn the_rest_of_a_path_is_kept_as_it_came() {
+    let router = router(&["* /files/{rest..}", "* /{a}/x/{rest..} GET"]);
+    let check = |path: &str, expected: &str| assert_eq!(find(&router, &format!("GET h {path}")), expected, "{path}");
+    check("/files", "r0 rest=");
+    check("/files/", "r0 rest=");
+    check("/files/a%2Fb/c", "r0 rest=a%2Fb/c");
+    check("/f%20/x/1/2", "r1 a=f  rest=1/2");
+}
+
+#[test]
+fn regular_expressions_stand_between_whole_paths_and_prefixes() {
+    let mut all = routes(&["* /*", "* /*", "* /v1/users", "* /v1/*"]);
+    all[1].path_regex = Some(Expression::new("/v(?<version>[0-9]+)/(?<what>[a-z%0-9A-Z]+)").unwrap());
+    let router = Router::new(&all).unwrap();
+    let check = |path: &str, expected: &str| assert_eq!(find(&router, &format!("GET h {path}")), expected, "{path}");
+    check("/v1/users", "r2");
+    check("/v12/users", "r1 version=12 what=users");
+    check("/v1/%75sers", "r2");
+    check("/v1/%75s", "r1 version=1 what=us");
+    // What is encoded because it means something else stays so.
+    check("/v1/a%2Fb", "r1 version=1 what=a/b");
+    check("/v1/a/b", "r3");
+    check("/xv1/a", "r0");
+}
+
+#[test]
+fn conditions_choose_among_routes_for_the_same_path() {
+    let mut all = routes(&["* /x", "* /x", "* /x", "* /x GET", "* /x", "* /y POST", "* /z"]);
+    let is = |text: &str| Test::Exact(text.to_owned());
+    all[0].conditions.headers = vec![("x-beta".parse().unwrap(), Test::Present)];
+    all[1].conditions.query = vec![("v".to_owned(), is("2 a")), ("w".to_owned(), Test::Absent)];
+    all[2].conditions.clients = vec!["10.0.0.0/8".parse().unwrap()];
+    all[4].conditions.scheme = Some(Scheme::Https);
+    all[5].conditions.headers = vec![("x-key".parse().unwrap(), Test::Matches(Expression::new("[a-f]+").unwrap()))];
+    all[6].priority = 1;
+    let router = Router::new(&all).unwrap();
+    let check = |method: &str, target: &str, field: (&str, &str), client: &str, scheme: Scheme, expected: &str| {
+        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let headers = HeaderMap::from_iter([(
+            http::HeaderName::try_from(field.0).unwrap(),
+            http::HeaderValue::try_from(field.1).unwrap(),
+        )]);
+        let method = method.parse().unwrap();
+        let client = client.parse().unwrap();
+        let asked = Asked { host: "h", path, query, method: &method, headers: &headers, scheme, client };
+        assert_eq!(told(router.find(&asked)), expected, "{method} {target} {field:?}");
+    };
+    let (none, here, plain) = (("x", "y"), "127.0.0.1", Scheme::Http);
+    check("GET", "/x", none, here, plain, "r3");
+    check("GET", "/x", ("x-beta", ""), here, plain, "r0");
+    // Two conditions before one, one before the other that comes later.
+    check("GET", "/x?v=2+a", ("x-beta", ""), here, plain, "r1");
+    check("GET", "/x?v=2%20a&w", ("x-beta", ""), here, plain, "r0");
+    check("GET", "/x?v=1&v=2+a", none, here, plain, "r1");
+    check("GET", "/x", none, "::ffff:10.1.2.3", plain, "r2");
+    check("GET", "/x", ("x-beta", ""), "10.1.2.3", plain, "r0");
+    check("GET", "/x", none, here, Scheme::Https, "r4");
+    // What does not suit for another reason than its method is no reason for "method not allowed".
+    check("POST", "/x", none, here, plain, "405 GET, HEAD");
+    check("GET", "/y", ("x-key", "g"), here, plain, "404");
+    check("GET", "/y", ("x-key", "abc"), here, plain, "405 POST");
+    check("POST", "/y", ("x-key", "abc"), here, plain, "r5");
+}
+
+#[test]
+fn priority_comes_before_everything() {
+    let mut all = routes(&["a.b /x/y GET", "* /*"]);
+    all[1].priority = 1;
+    let router = Router::new(&all).unwrap();
+    assert_eq!(find(&router, "GET a.b /x/y"), "r1");
+    all[1].priority = -1;
+    let router = Router::new(&all).unwrap();
+    assert_eq!((find(&router, "GET a.b /x/y"), find(&router, "GET a.b /x")), ("r0".to_owned(), "r1".to_owned()));
+}
+
+#[test]
 fn routes_that_could_never_be_chosen_are_refused() {
     let check = |lines: &[&str], expected: &[(&str, &str)]| {
         let conflicts = Router::new(&routes(lines)).map_or_else(|conflicts| conflicts, |_| Vec::new());
@@ -162,7 +254,7 @@ fn naive_matches(route: &Settings, host: &str, path: &str) -> bool {
     let segments = &route.path.segments;
     let long_enough = match route.path.tail {
         Tail::End => parts.len() == segments.len(),
-        Tail::Anything => parts.len() >= segments.len(),
+        Tail::Anything | Tail::Rest(_) => parts.len() >= segments.len(),
     };
     host_fits
         && long_enough
@@ -181,7 +273,7 @@ fn naive_rank(route: &Settings) -> impl Ord {
     };
     let tail = match route.path.tail {
         Tail::End => (0, 0),
-        Tail::Anything => (1, -(route.path.segments.len() as i32)),
+        Tail::Anything | Tail::Rest(_) => (1, -(route.path.segments.len() as i32)),
     };
     let kinds: Vec<_> = route.path.segments.iter().map(|segment| matches!(segment, Segment::Parameter(_))).collect();
     (host, tail, kinds, route.methods.is_empty())
@@ -200,7 +292,7 @@ proptest! {
     #[test]
     fn the_router_chooses_what_a_naive_matcher_chooses(
         lines in prop::collection::vec(
-            ("(\\*|a\\.b|\\*\\.b|\\*\\.a\\.b|c)", "(/(a|b|\\{p\\}|\\{q\\})){0,3}(/|/\\*|/a)", "(|GET|POST|GET POST)"), 1..12),
+            ("(\\*|a\\.b|\\*\\.b|\\*\\.a\\.b|c)", "(/(a|b|\\{p\\}|\\{q\\})){0,3}(/|/\\*|/a|/\\{r\\.\\.\\})", "(|GET|POST|GET POST)"), 1..12),
         requests in prop::collection::vec(("(a\\.b|b|x\\.b|x\\.a\\.b|c|d)", "(/(a|b|c)?){0,5}", "(GET|POST|PUT)"), 1..20),
     ) {
         let mut routes: Vec<Settings> = Vec::new();
@@ -215,7 +307,7 @@ proptest! {
         let router = Router::new(&routes).unwrap();
         for (host, path, method) in requests {
             let method: Method = method.parse().unwrap();
-            let found = match router.find(&host, &path, &method) {
+            let found = match router.find(&asked(&method, &host, &path)) {
                 Routed::Found { route, .. } => Some(route),
                 Routed::NotFound => {
                     prop_assert!(!routes.iter().any(|route| naive_matches(route, &host, &path)));
@@ -226,6 +318,11 @@ proptest! {
                     None
                 }
             };
+            for route in &routes {
+                let explained = misses(route, &asked(&method, &host, &path));
+                let takes = route.methods.is_empty() || route.methods.contains(&method);
+                prop_assert_eq!(explained.is_empty(), takes && naive_matches(route, &host, &path), "{:?}", explained);
+            }
             prop_assert_eq!(found, naive_find(&routes, &host, &path, &method), "{} {} {}", method, host, path);
         }
     }
@@ -233,8 +330,8 @@ proptest! {
     #[test]
     fn nothing_a_client_sends_is_too_strange(host in "\\PC{0,20}", path in "\\PC{0,40}") {
         let router = router(&["* /{a}/*", "*.b /%41", "a.b /a/{x}"]);
-        router.find(&host, &path, &Method::GET);
-        router.find(&host, &format!("/{path}"), &Method::GET);
+        router.find(&asked(&Method::GET, &host, &path));
+        router.find(&asked(&Method::GET, &host, &format!("/{path}")));
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl<T: Default> Tree<T> {
         }
         match pattern.tail {
             Tail::End => node.end.get_or_insert_default(),
-            Tail::Anything => {
+            Tail::Anything | Tail::Rest(_) => {
                 self.prefix_length_max = self.prefix_length_max.max(pattern.segments.len());
                 node.anything.get_or_insert_default()
             }
@@ -90,15 +90,22 @@ impl<T> Node<T> {
 }
 
 impl<T> Tree<T> {
-    /// Shows what is kept for the patterns that match a path, until `visit` breaks. First the patterns that name the whole
-    /// path, then prefixes from long to short; among the same length a text before a parameter, the leftmost difference
-    /// deciding.
-    pub(super) fn visit<'t, B>(
+    /// Shows what is kept for the patterns that name the whole path, until `visit` breaks; a text before a parameter, the leftmost
+    /// difference deciding.
+    pub(super) fn visit_whole<'t, B>(
         &'t self,
         path: &str,
         visit: &mut impl FnMut(&'t T) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
-        whole(&self.root, path, visit)?;
+        whole(&self.root, path, visit)
+    }
+
+    /// The same for those that name how a path begins, from long to short.
+    pub(super) fn visit_prefixes<'t, B>(
+        &'t self,
+        path: &str,
+        visit: &mut impl FnMut(&'t T) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
         let segments = path.bytes().filter(|byte| *byte == b'/').count();
         for length in (0..=segments.min(self.prefix_length_max)).rev() {
             prefix(&self.root, path, length, visit)?;

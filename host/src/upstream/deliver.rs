@@ -210,7 +210,8 @@ impl Upstream {
             // What was sent has been counted; what could not be sent counts from here on.
             let unsent = trail.failed.as_ref().is_some_and(UpstreamError::is_unsent);
             let Some(base) = retries.backoff.filter(|_| !trail.tried.is_empty()) else { return Err(trail.failure()) };
-            if trail.busy || (unsent && trail.retries >= retries.max) {
+            let busy = matches!(trail.failed, Some(UpstreamError::Overload { .. }));
+            if busy || (unsent && trail.retries >= retries.max) {
                 return Err(trail.failure());
             }
             trail.retries += u32::from(unsent);

@@ -7,13 +7,19 @@
 mod acme;
 mod address;
 mod balance;
+mod compression;
+mod edits;
+mod files;
 mod guards;
 mod handler;
 mod health;
 mod http2;
+mod matches;
 mod pattern;
 mod plugins;
+mod proxy;
 mod routes;
+mod template;
 mod tls;
 mod wire;
 
@@ -22,11 +28,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::StatusCode;
 use tracing_subscriber::EnvFilter;
 
 use super::Config;
 use super::file::{self, File};
 use super::problem::Report;
+use crate::exchange::RedirectHttps;
 use crate::http::{Forwarding, ForwardingFields, IncomingForwarding, Network};
 use crate::names::Name;
 use crate::plugin::schema::{JsonPath, nearest};
@@ -41,7 +49,8 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
     let admin = admin(file, &listeners, report);
     let upstreams = upstreams(file, (folder, &mut included), report);
     let plugins = plugins::compile(file, folder, report);
-    let routes = routes::compile(file, &plugins, report);
+    compression::check(file.compression.as_ref(), report);
+    let routes = routes::compile((file, folder), &plugins, report);
     let acme = acme::compile(file, folder, report);
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     Config {
@@ -101,10 +110,25 @@ fn listeners(
                 tls,
                 http1: http1(written),
                 http2,
+                redirect_https: redirect_https(written, &of, report),
             },
         ));
     }
     listeners
+}
+
+fn redirect_https(written: &file::Listener, at: &JsonPath, report: &mut Report) -> Option<RedirectHttps> {
+    let (status, port) = match written.redirect_https.as_ref()? {
+        file::RedirectHttps::Switch(false) => return None,
+        file::RedirectHttps::Switch(true) => (None, None),
+        file::RedirectHttps::Options(options) => (options.status, options.port),
+    };
+    if written.tls.is_some() {
+        report.add(&at.key("redirect_https"), "stands beside \"tls\"", "keep it on the listener that speaks cleartext");
+        return None;
+    }
+    let status = status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::PERMANENT_REDIRECT);
+    Some(RedirectHttps { status, port: port.unwrap_or(443) })
 }
 
 fn http1(written: &file::Listener) -> listener::Http1 {

@@ -75,35 +75,53 @@ fn parse_path(text: &str) -> Result<PathPattern, Refusal> {
         let fixed = if text == "*" { "/*".to_owned() } else { format!("/{text}") };
         return Err(("does not start with \"/\"".to_owned(), format!("write {fixed:?}")));
     };
-    let (inner, tail) = match text.strip_suffix("/*") {
-        Some(front) => (front.strip_prefix('/'), Tail::Anything),
-        None => (Some(inner), Tail::End),
+    let (inner, tail) = match (text.strip_suffix("/*"), rest(text)?) {
+        (Some(front), _) => (front.strip_prefix('/'), Tail::Anything),
+        (None, Some((front, name))) => (front.strip_prefix('/'), Tail::Rest(name)),
+        (None, None) => (Some(inner), Tail::End),
     };
     let mut segments: Vec<Segment> = Vec::new();
     // `/*` has no part at all; all others have at least one.
     let parts: Vec<&str> = inner.map(|inner| inner.split('/').collect()).unwrap_or_default();
     let last = parts.len().saturating_sub(1);
     for (number, part) in parts.into_iter().enumerate() {
-        if part.is_empty() && (number != last || tail == Tail::Anything) {
+        if part.is_empty() && (number != last || tail != Tail::End) {
             return Err(("has an empty part".to_owned(), "write one \"/\" only".to_owned()));
         }
         segments.push(parse_segment(part, &segments)?);
     }
+    if let Tail::Rest(name) = &tail
+        && segments.contains(&Segment::Parameter(Arc::clone(name)))
+    {
+        return Err((format!("has {{{name}}} twice"), "give each parameter its own name".to_owned()));
+    }
     Ok(PathPattern { segments, tail })
+}
+
+/// What stands before a final `/{name..}`, and the name.
+fn rest(text: &str) -> Result<Option<(&str, Arc<str>)>, Refusal> {
+    let parts = text.strip_suffix("..}").and_then(|text| text.rsplit_once("/{"));
+    let Some((front, name)) = parts else { return Ok(None) };
+    Ok(Some((front, parameter_name(name)?)))
+}
+
+fn parameter_name(name: &str) -> Result<Arc<str>, Refusal> {
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if name.is_empty() || !name.bytes().all(word) || name.starts_with(|c: char| c.is_ascii_digit()) {
+        let what = format!("has the parameter name {name:?}");
+        return Err((what, "use letters, digits and _, and start with a letter: {id}".to_owned()));
+    }
+    Ok(Arc::from(name))
 }
 
 fn parse_segment(part: &str, before: &[Segment]) -> Result<Segment, Refusal> {
     let refuse = |what: &str, remedy: &str| Err((what.to_owned(), remedy.to_owned()));
     if let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
-        let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-        if name.is_empty() || !name.bytes().all(word) || name.starts_with(|c: char| c.is_ascii_digit()) {
-            let what = format!("has the parameter name {name:?}");
-            return Err((what, "use letters, digits and _, and start with a letter: {id}".to_owned()));
-        }
-        if before.iter().any(|other| matches!(other, Segment::Parameter(other) if **other == *name)) {
+        let name = parameter_name(name)?;
+        if before.iter().any(|other| matches!(other, Segment::Parameter(other) if *other == name)) {
             return Err((format!("has {{{name}}} twice"), "give each parameter its own name".to_owned()));
         }
-        return Ok(Segment::Parameter(Arc::from(name)));
+        return Ok(Segment::Parameter(name));
     }
     if part.contains(['{', '}']) {
         return refuse("has a parameter that is not a whole part", "put it between two slashes: \"/{name}/\"");
@@ -156,6 +174,8 @@ mod tests {
         check("/a", &[literal("a")], Tail::End);
         check("/a/", &[literal("a"), literal("")], Tail::End);
         check("/a/*", &[literal("a")], Tail::Anything);
+        check("/a/{x..}", &[literal("a")], Tail::Rest("x".into()));
+        check("/{x..}", &[], Tail::Rest("x".into()));
         check("/a/{id}/b%20c", &[literal("a"), Segment::Parameter("id".into()), literal("b%20c")], Tail::End);
     }
 
@@ -174,6 +194,8 @@ mod tests {
         check("/{}", "has the parameter name \"\"");
         check("/{a-b}", "has the parameter name \"a-b\"");
         check("/{a}/{a}", "has {a} twice");
+        check("/{a}/{a..}", "has {a} twice");
+        check("/{a..}/b", "has the parameter name \"a..\"");
         check("/a?b", "has a query or a fragment");
         check("/../a", "has a dot part, which no request has");
         check("/a b", "has ' '");

@@ -2,18 +2,22 @@
 //!
 //! A route with a mistake in its pattern is not compared with others: what it was meant to match is not known.
 
+use std::path::Path;
+
 use http::Method;
 
-use super::super::file::{self, File};
+use super::super::file::File;
 use super::super::problem::Report;
 use super::super::{Route, RouteCache};
+use super::edits::{self, Side};
+use super::matches::{self, Matches};
 use super::plugins::Plugins;
-use super::{Unique, handler, name, pattern};
+use super::{Unique, compression, handler, name};
 use crate::plugin::schema::JsonPath;
-use crate::router::{self, HostPattern, PathPattern, Segment};
+use crate::router::{self, PathPattern, Segment, Tail};
 
 /// Compiles `routes`.
-pub(super) fn compile(file: &File, plugins: &Plugins<'_>, report: &mut Report) -> Vec<Route> {
+pub(super) fn compile((file, folder): (&File, &Path), plugins: &Plugins<'_>, report: &mut Report) -> Vec<Route> {
     let at = JsonPath::root().key("routes");
     let mut names = Unique::default();
     let mut matched: Vec<Matched> = Vec::new();
@@ -25,78 +29,65 @@ pub(super) fn compile(file: &File, plugins: &Plugins<'_>, report: &mut Report) -
         if let Some(text) = &written.name {
             names.note(text, &at.key("name"), report, "give each route its own name");
         }
-        let pattern = matches(written, &at, report);
-        let path = pattern.as_ref().map(|pattern| &pattern.path);
-        let handler = handler::compile(written, path, file, &at, report);
+        let matches = matches::compile(written, &at, report);
+        let priority = written.priority.unwrap_or(0);
+        let found = matches.map(|matches| Matched { at: at.clone(), priority, matches });
+        let parameters = found.as_ref().map(|found| found.matches.parameters());
+        let handler = handler::compile(written, parameters.as_ref(), (file, folder), &at, report);
+        let of = |side| (side, parameters.as_ref());
+        let (request, response) = (at.key("request_headers"), at.key("response_headers"));
+        let request_edits = edits::compile(written.request_headers.as_ref(), of(Side::Request), &request, report);
+        let response_edits = edits::compile(written.response_headers.as_ref(), of(Side::Response), &response, report);
+        let (whole, own) = (file.compression.as_ref(), written.compression.as_ref());
+        let compression = compression::compile(whole, own, &at.key("compression"), report);
         let chain = plugins.chain_of(written, &at.key("plugins"));
         let unlisted = plugins.unlisted_of(written, &at.key("plugins"), report);
-        if let Some(pattern) = &pattern {
-            same_match(pattern, &matched, &at, report);
-            matched.push(Matched { at: at.clone(), pattern: pattern.clone() });
+        if let Some(found) = &found {
+            same_match(found, &matched, report);
+            matched.push(found.clone());
         }
-        let (Some(name), Some(pattern), Some(handler)) = (route_name, pattern, handler) else { continue };
+        let (Some(name), Some(found), Some(handler)) = (route_name, found, handler) else { continue };
+        let Matches { host, path, path_regex, methods, conditions } = found.matches;
         routes.push(Route {
-            matches: router::Settings { name, host: pattern.host, path: pattern.path, methods: pattern.methods },
+            matches: router::Settings { name, priority, host, path, path_regex, methods, conditions },
             handler,
             cache: if written.cache.unwrap_or(false) { RouteCache::On } else { RouteCache::Off },
             chain,
             unlisted,
             body_bytes_max: written.body_bytes_max,
+            request_edits,
+            response_edits,
+            compression,
         });
     }
     routes
 }
 
-/// What a route matches.
 #[derive(Clone)]
-struct Pattern {
-    host: HostPattern,
-    path: PathPattern,
-    methods: Vec<Method>,
-}
-
 struct Matched {
     at: JsonPath,
-    pattern: Pattern,
-}
-
-/// Compiles `match`; none if a part of it is at fault, here or before.
-fn matches(route: &file::Route, at: &JsonPath, report: &mut Report) -> Option<Pattern> {
-    let at = at.key("match");
-    let whole = !report.is_gone(&at);
-    let Some(written) = &route.matches else {
-        let any = Pattern { host: HostPattern::Any, path: pattern::any_path(), methods: Vec::new() };
-        return whole.then_some(any);
-    };
-    let (host_at, path_at, methods_at) = (at.key("host"), at.key("path"), at.key("methods"));
-    let host = match &written.host {
-        Some(text) => pattern::host(text, &host_at, report),
-        None => (!report.is_gone(&host_at)).then_some(HostPattern::Any),
-    };
-    let path = match &written.path {
-        Some(text) => pattern::path(text, &path_at, report),
-        None => (!report.is_gone(&path_at)).then(pattern::any_path),
-    };
-    let mut methods = Some(Vec::new()).filter(|_| !report.is_gone(&methods_at));
-    for (index, text) in written.methods.iter().flatten().enumerate() {
-        let method = text.as_deref().and_then(|text| pattern::method(text, &methods_at.index(index), report));
-        match (method, &mut methods) {
-            (Some(method), Some(methods)) => methods.push(method),
-            _ => methods = None,
-        }
-    }
-    Some(Pattern { host: host?, path: path?, methods: methods? })
+    priority: i32,
+    matches: Matches,
 }
 
 /// Reports a route that an earlier one leaves nothing to decide by.
-fn same_match(pattern: &Pattern, before: &[Matched], at: &JsonPath, report: &mut Report) {
+fn same_match(new: &Matched, before: &[Matched], report: &mut Report) {
     let same = |other: &&Matched| {
-        let other = &other.pattern;
-        pattern.host == other.host && same_path(&pattern.path, &other.path) && overlap(&pattern.methods, &other.methods)
+        let (one, other, levels) = (&new.matches, &other.matches, (new.priority, other.priority));
+        levels.0 == levels.1
+            && one.host == other.host
+            && one.path_regex == other.path_regex
+            && same_path(&one.path, &other.path)
+            && one.conditions == other.conditions
+            && overlap(&one.methods, &other.methods)
     };
     if let Some(other) = before.iter().find(same) {
         let what = format!("matches the same requests as {}", other.at);
-        report.add(&at.key("match"), what, "change host, path or methods of one of them");
+        report.add(
+            &new.at.key("match"),
+            what,
+            "change host, path, methods or conditions of one of them, or its priority",
+        );
     }
 }
 
@@ -106,7 +97,7 @@ fn same_path(one: &PathPattern, other: &PathPattern) -> bool {
         (Segment::Parameter(_), Segment::Parameter(_)) => true,
         (one, other) => one == other,
     };
-    one.tail == other.tail
+    (one.tail == Tail::End) == (other.tail == Tail::End)
         && one.segments.len() == other.segments.len()
         && one.segments.iter().zip(&other.segments).all(same)
 }

@@ -6,11 +6,17 @@
 
 mod acme;
 mod balance;
+mod compression;
+mod edits;
+mod files;
+mod forwarding;
 mod guards;
 mod health;
 mod http2;
 mod listener_tls;
+mod matches;
 mod plugins;
+mod proxy;
 mod routes;
 mod schema;
 mod wire;
@@ -24,12 +30,18 @@ use crate::{cache, traffic};
 
 pub(super) use acme::{Acme, AcmeChallenge};
 pub(super) use balance::{Balance, Endpoint, Hash, HashBy, SameSite, Sticky};
+pub(super) use compression::{Compression, RouteCompression};
+pub(super) use edits::HeaderEdits;
+pub(super) use files::{Files, FilesCoding};
+pub(super) use forwarding::{Forwarding, ForwardingFields, IncomingForwarding};
 pub(super) use guards::{Breaker, Retries};
 pub(super) use health::{Health, Initially};
 pub(super) use http2::{Allowance, Http2};
 pub(super) use listener_tls::{ListenerTls, TlsClientMode, TlsVersion, UnknownHost};
+pub(super) use matches::{Match, MatchScheme, ValueTest};
 pub(super) use plugins::{Chain, FailurePolicy, InstanceMode, Limits, Plugins, Unlisted};
-pub(super) use routes::{HeaderValues, Proxy, Redirect, Respond, Route, RouteOverride, RoutePlugin};
+pub(super) use proxy::{Mirror, Proxy, Rewrite, SplitBy, SplitShare};
+pub(super) use routes::{HeaderValues, Redirect, Respond, Route, RouteOverride, RoutePlugin};
 pub use schema::schema;
 pub(super) use schema::strict_schema;
 pub(super) use wire::{UpstreamProtocol, UpstreamProxyProtocol, UpstreamTls, UpstreamTlsSettings};
@@ -70,6 +82,8 @@ pub(super) struct File {
     pub(super) log: Option<Log>,
     /// How upstreams are told who the client is.
     pub(super) forwarding: Option<Forwarding>,
+    /// Encode responses. Absent: only where a route says so.
+    pub(super) compression: Option<Compression>,
     /// The memory cache.
     pub(super) cache: Option<Cache>,
     /// The plugins and their order.
@@ -78,7 +92,7 @@ pub(super) struct File {
     pub(super) upstreams: Option<BTreeMap<String, Option<Upstream>>>,
     /// What is taken on before new requests are refused with 503.
     pub(super) overload: Option<Overload>,
-    /// The routes. Their order does not matter: the most specific match wins.
+    /// The routes. The most specific match wins; their order matters only where nothing else tells them apart.
     #[schemars(required, length(min = 1))]
     #[schemars(extend("examples" = [[{"name": "hello", "respond": {"body": "Hello"}}]]))]
     pub(super) routes: Option<Vec<Option<Route>>>,
@@ -127,6 +141,31 @@ pub(super) struct Listener {
     pub(super) tls: Option<ListenerTls>,
     /// How HTTP/2 is spoken.
     pub(super) http2: Option<Http2>,
+    /// Send clients to the same site by TLS instead of serving them; only the validations of `acme` are answered.
+    #[schemars(extend("default" = false))]
+    pub(super) redirect_https: Option<RedirectHttps>,
+}
+
+/// A redirect to the same site by TLS.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum RedirectHttps {
+    /// On or off.
+    Switch(bool),
+    /// On, with changes.
+    Options(RedirectHttpsOptions),
+}
+
+/// How clients are sent to the same site by TLS.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RedirectHttpsOptions {
+    /// 301 and 308 are permanent; 307 and 308 keep the method.
+    #[schemars(extend("enum" = [301, 302, 303, 307, 308], "default" = 308))]
+    pub(super) status: Option<u16>,
+    /// The port.
+    #[schemars(range(min = 1, max = 65535), extend("default" = 443))]
+    pub(super) port: Option<u16>,
 }
 
 /// Load balancers in front of us that send the PROXY protocol.
@@ -188,42 +227,6 @@ pub(super) enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
-}
-
-/// How upstreams are told who the client is.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Forwarding {
-    /// Which header fields are sent.
-    #[schemars(extend("default" = "x"))]
-    pub(super) fields: Option<ForwardingFields>,
-    /// What becomes of forwarding fields and request ids that came with the request.
-    #[schemars(extend("default" = "replace"))]
-    pub(super) incoming: Option<IncomingForwarding>,
-}
-
-/// Which header fields are sent.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum ForwardingFields {
-    /// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`.
-    X,
-    /// `Forwarded` (RFC 7239).
-    Standard,
-    /// All of them.
-    Both,
-    /// None of them.
-    None,
-}
-
-/// What becomes of forwarding fields that came with the request.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum IncomingForwarding {
-    /// They are removed: anyone could have written them.
-    Replace,
-    /// They are kept and added to: only for clients that are proxies of yours.
-    Append,
 }
 
 /// The memory cache.
@@ -343,8 +346,8 @@ impl Upstream {
     pub(super) const EJECTION_FAILURES: u32 = 3;
     /// As in nginx (`fail_timeout`) and HAProxy's slow start: long enough to restart a server.
     pub(super) const EJECTION_MS: u64 = 10_000;
-    /// Longer than any restart; then one request a while finds out.
-    pub(super) const EJECTION_MS_MAX: u64 = 300_000;
+    /// Nobody should have to wait longer for an endpoint that is back; one request a minute does not hurt.
+    pub(super) const EJECTION_MS_MAX: u64 = 60_000;
     /// As long as most names of services may be cached.
     pub(super) const RESOLVE_INTERVAL_MS: u64 = 30_000;
     /// Who has waited longer would rather know.

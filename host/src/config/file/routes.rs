@@ -8,12 +8,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::{FailurePolicy, Limits};
+use super::compression::RouteCompression;
+use super::edits::HeaderEdits;
+use super::matches::Match;
+use super::proxy::Proxy;
+use super::{FailurePolicy, Files, Limits};
 
-/// One route. It has exactly one of `proxy`, `respond` and `redirect`.
+/// One route. It has exactly one of `proxy`, `files`, `respond` and `redirect`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{"required": ["proxy"]}, {"required": ["respond"]}, {"required": ["redirect"]}]))]
+#[schemars(extend("oneOf" = [{"required": ["proxy"]}, {"required": ["files"]}, {"required": ["respond"]}, {"required": ["redirect"]}]))]
 pub(in crate::config) struct Route {
     /// Its name, in logs and metrics. Unique.
     #[schemars(required, extend("examples" = ["api"]))]
@@ -21,35 +25,31 @@ pub(in crate::config) struct Route {
     /// Which requests it is for. Absent: those that no other route matches.
     #[serde(rename = "match")]
     pub(in crate::config) matches: Option<Match>,
+    /// Routes of a higher priority come first, however specific others are.
+    #[schemars(range(min = -1_000_000, max = 1_000_000), extend("default" = 0))]
+    pub(in crate::config) priority: Option<i32>,
     /// Whether responses may be cached.
     #[schemars(extend("default" = false))]
     pub(in crate::config) cache: Option<bool>,
     /// Longest request body, in bytes; over it the answer is 413. Absent: no limit.
     #[schemars(range(max = 1_u64 << 50))]
     pub(in crate::config) body_bytes_max: Option<u64>,
+    /// What is done to the fields of requests, after the `pre-handler` hooks and before the cache is asked.
+    pub(in crate::config) request_headers: Option<HeaderEdits>,
+    /// What is done to the fields of responses, after the `post-handler` hooks.
+    pub(in crate::config) response_headers: Option<HeaderEdits>,
+    /// Whether and how responses are encoded. Absent: as the gateway says.
+    pub(in crate::config) compression: Option<RouteCompression>,
     /// What is different here for a plugin: `false` turns it off, `true` turns it on, an object turns it on with changes.
     pub(in crate::config) plugins: Option<BTreeMap<String, Option<RoutePlugin>>>,
     /// Send the request to an upstream.
     pub(in crate::config) proxy: Option<Proxy>,
+    /// Answer with files.
+    pub(in crate::config) files: Option<Files>,
     /// Answer from here.
     pub(in crate::config) respond: Option<Respond>,
     /// Send the client elsewhere.
     pub(in crate::config) redirect: Option<Redirect>,
-}
-
-/// Which requests a route is for. What is absent matches everything.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::config) struct Match {
-    /// The host, without port: a name, or `*.` and a name for all names below it.
-    #[schemars(extend("examples" = ["api.example.com", "*.example.com"]))]
-    pub(in crate::config) host: Option<String>,
-    /// The path. `{name}` stands for any one part, a final `/*` for nothing or a slash and anything.
-    #[schemars(extend("examples" = ["/exact", "/users/{id}", "/api/*"]))]
-    pub(in crate::config) path: Option<String>,
-    /// The methods; GET includes HEAD. Absent: all.
-    #[schemars(length(min = 1), extend("uniqueItems" = true, "examples" = [["GET", "POST"]]))]
-    pub(in crate::config) methods: Option<Vec<Option<String>>>,
 }
 
 /// What is different on a route for a plugin.
@@ -72,18 +72,6 @@ pub(in crate::config) struct RouteOverride {
     pub(in crate::config) limits: Option<Limits>,
     /// What it means for a request if the plugin fails.
     pub(in crate::config) on_failure: Option<FailurePolicy>,
-}
-
-/// Send the request to an upstream.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::config) struct Proxy {
-    /// Its name in `upstreams`.
-    #[schemars(required, extend("examples" = ["demo"]))]
-    pub(in crate::config) upstream: Option<String>,
-    /// The protocols that clients may change to, by `Upgrade` in HTTP/1.1 or extended CONNECT in HTTP/2.
-    #[schemars(extend("uniqueItems" = true, "default" = ["websocket"]))]
-    pub(in crate::config) upgrades: Option<Vec<Option<String>>>,
 }
 
 /// Answer from here.

@@ -61,6 +61,7 @@ fn settings() -> Settings {
         proxy_protocol: None,
         tls: None,
         http2: crate::listener::Http2::default(),
+        redirect_https: None,
         http1: Http1 { target_bytes_max: 1024, ..Http1::default() },
     }
 }

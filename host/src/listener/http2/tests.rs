@@ -83,6 +83,7 @@ fn settings() -> Settings {
         proxy_protocol: None,
         tls: None,
         http2: Http2::default(),
+        redirect_https: None,
     }
 }
 

@@ -87,11 +87,24 @@ fn words_with_descriptions() {
 fn alternatives_of_types() {
     let schema = json!({"anyOf": [
         {"type": "boolean"},
-        {"type": "object", "properties": {"ttl": {"type": "integer"}}, "additionalProperties": false},
+        {
+            "type": "object",
+            "properties": {"ttl": {"type": "integer"}, "mode": {"enum": ["deny", "skip"]}},
+            "additionalProperties": false,
+        },
     ]});
     check(&schema, &json!("x"), &["config: is a string; write true or false or an object"]);
     check(&schema, &json!({"ttl": "x"}), &["config.ttl: is a string; write a whole number"]);
     check(&schema, &json!({"tl": 1}), &["config.tl: unknown key; did you mean \"ttl\"?"]);
+    // A word that is not known does not hide what else is wrong beside it.
+    check(
+        &schema,
+        &json!({"mode": "x", "tl": null}),
+        &[
+            "config.mode: \"x\" is not known here; write \"deny\" or \"skip\"",
+            "config.tl: unknown key; did you mean \"ttl\"?",
+        ],
+    );
 }
 
 #[test]

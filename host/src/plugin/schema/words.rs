@@ -137,7 +137,9 @@ impl Words<'_> {
         let other_type = |problem: &Problem| problem.path == *here && matches!(problem.fault, Fault::Type(_));
         branches.retain(|branch| !branch.iter().any(other_type));
         // A value, or a tag such as `"kind": "x"`, that none of them knows.
-        if let Some(problem) = merged_choices(&branches, self.instance, self.at) {
+        if branches.len() > 1
+            && let Some(problem) = merged_choices(&branches, self.instance, self.at)
+        {
             return vec![problem];
         }
         let tagged_otherwise =

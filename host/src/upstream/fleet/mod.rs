@@ -4,6 +4,9 @@
 //! [`Standing`] of every endpoint that stays. Requests under way finish on the fleet that they began with.
 
 mod standing;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests;
 
 use std::cell::Cell;
 use std::net::IpAddr;

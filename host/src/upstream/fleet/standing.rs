@@ -51,6 +51,7 @@ pub(in crate::upstream) struct Standing {
     errors: Cell<u32>,
     /// Ejections since it last did well.
     ejections: Cell<u32>,
+    ejected_at: Cell<Option<Instant>>,
     ejected_until: Cell<Option<Instant>>,
     /// When it came into rotation, if that was not from the beginning.
     risen: Cell<Option<Instant>>,
@@ -76,6 +77,7 @@ impl Standing {
             failures: Cell::new(0),
             errors: Cell::new(0),
             ejections: Cell::new(0),
+            ejected_at: Cell::new(None),
             ejected_until: Cell::new(None),
             risen: Cell::new(risen),
         }
@@ -88,8 +90,18 @@ impl Standing {
     }
 
     /// Whether it is not asked at the moment because it failed.
+    #[inline]
     pub(in crate::upstream) fn is_ejected(&self, now: Instant) -> bool {
-        self.ejected_until.get().is_some_and(|until| now < until)
+        self.ejected_until.get().is_some_and(|until| now < until && !self.has_risen())
+    }
+
+    /// Whether active checks have found since its ejection that it has recovered: they know better.
+    fn has_risen(&self) -> bool {
+        let Some(risen) = self.vital.risen().filter(|risen| Some(*risen) > self.ejected_at.get()) else { return false };
+        self.ejected_until.set(Some(risen));
+        self.ejections.set(0);
+        self.tally.ejected_until_ms.set(0);
+        true
     }
 
     /// Its weight in hundredths: all of it, or the part that it has grown to.
@@ -135,6 +147,7 @@ impl Standing {
         let duration = lengthened(ejection, self.ejections.get());
         self.ejections.set(self.ejections.get().saturating_add(1));
         let until = now.checked_add(duration);
+        self.ejected_at.set(Some(now));
         self.ejected_until.set(until);
         self.tally.ejected_until_ms.set(until.map_or(0, |until| self.vital.millis(until)));
         duration

@@ -60,7 +60,7 @@ pub(in crate::upstream) struct Tally {
     pub(in crate::upstream) idle: Gauge,
     /// Requests under way.
     pub(in crate::upstream) busy: Gauge,
-    /// Requests sent, repeated ones included.
+    /// Requests that it was chosen for, repeated ones included.
     pub(in crate::upstream) requests: Gauge,
     /// Requests that it failed: no connection, no response, or a response with a status of 500 and above.
     pub(in crate::upstream) failures: Gauge,
@@ -117,7 +117,7 @@ impl Vital {
     }
 
     /// From now on it is well, or not.
-    pub(super) fn turn(&self, up: Up, now: Instant) {
+    pub(in crate::upstream) fn turn(&self, up: Up, now: Instant) {
         let up = up == Up::Yes;
         if up {
             self.risen_ms.store(self.millis(now).max(1), Ordering::Relaxed);

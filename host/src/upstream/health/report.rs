@@ -43,7 +43,7 @@ pub struct EndpointReport {
     pub open: u64,
     /// Those that wait for a request.
     pub idle: u64,
-    /// Requests sent.
+    /// Requests that it was chosen for, repeated ones included.
     pub requests: u64,
     /// Requests that it failed.
     pub failures: u64,
@@ -90,7 +90,7 @@ pub fn expose(reports: &[UpstreamReport], out: &mut Exposition) {
         ("in_flight", "Requests under way.", Kind::Gauge, |of| of.busy),
         ("open_connections", "Connections.", Kind::Gauge, |of| of.open),
         ("idle_connections", "Connections that wait for a request.", Kind::Gauge, |of| of.idle),
-        ("requests_total", "Requests sent, repeated ones included.", Kind::Counter, |of| of.requests),
+        ("requests_total", "Requests it was chosen for, repeated ones included.", Kind::Counter, |of| of.requests),
         ("failures_total", "Requests without response, or answered with 5xx.", Kind::Counter, |of| of.failures),
     ];
     for (what, help, kind, value) in endpoints {
