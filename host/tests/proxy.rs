@@ -66,7 +66,8 @@ fn through(parts: &'static [(&'static str, &'static str)]) -> Vec<String> {
         tokio::task::spawn_local(echo(origin));
         let upstreams = Upstreams::new(&[upstream::Settings {
             name: "origin".parse().unwrap(),
-            endpoints: vec![Share::of(Endpoint { host: "127.0.0.1".to_owned(), port })],
+            endpoints: vec![Share::of(Endpoint::Tcp { host: "127.0.0.1".to_owned(), port })],
+            wire: upstream::Wire::default(),
             balance: upstream::Balance::default(),
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_secs(1),

@@ -5,17 +5,17 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use hyper::client::conn::http1;
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::relay::Relay;
+use super::stream::Stream;
+use super::wire::Ends;
 use crate::http::{Body, Transport};
 use crate::time;
 
@@ -24,7 +24,7 @@ const BUFFER_BYTES_MAX: usize = 128 * 1024;
 
 /// A connection.
 pub(super) struct Connection {
-    http: http1::Connection<Transport<TcpStream>, Body>,
+    http: http1::Connection<Transport<Stream>, Body>,
     /// Where requests go in.
     pub(super) sender: http1::SendRequest<Body>,
     pub(super) relay: Arc<Relay>,
@@ -32,6 +32,8 @@ pub(super) struct Connection {
     waker: Waker,
     pub(super) patience: Patience,
     ended: bool,
+    /// For whom it was made, where it is for one client only.
+    pub(super) ends: Option<Ends>,
     /// Since when it is idle.
     pub(super) idle_since: Instant,
 }
@@ -47,7 +49,7 @@ pub(super) enum Driven {
 
 impl Connection {
     /// Speaks HTTP/1.1 on a stream.
-    pub(super) async fn on(stream: TcpStream) -> io::Result<Box<Self>> {
+    pub(super) async fn on(stream: Stream, ends: Option<Ends>) -> io::Result<Box<Self>> {
         let (sender, http) = http1::Builder::new()
             .max_buf_size(BUFFER_BYTES_MAX)
             .handshake(Transport::new(stream))
@@ -56,7 +58,8 @@ impl Connection {
         let relay = Arc::new(Relay::default());
         let waker = relay.waker();
         let idle_since = time::now();
-        Ok(Box::new(Self { http, sender, relay, waker, patience: Patience::default(), ended: false, idle_since }))
+        let patience = Patience::default();
+        Ok(Box::new(Self { http, sender, relay, waker, patience, ended: false, ends, idle_since }))
     }
 
     /// Lets the connection read and write what it can; the task of `cx` is woken when it can do more.
@@ -106,27 +109,6 @@ impl Connection {
             self.advance();
         }
     }
-}
-
-/// Connects to the first address that accepts.
-pub(super) async fn open(host: &str, port: u16, literal: Option<SocketAddr>) -> io::Result<TcpStream> {
-    let stream = match literal {
-        Some(address) => TcpStream::connect(address).await?,
-        None => connect_any(host, port).await?,
-    };
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-async fn connect_any(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in tokio::net::lookup_host((host, port)).await? {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 /// A timer that is restarted often and seldom fires.

@@ -32,7 +32,7 @@ impl Upstreams {
         let admission = upstream.admit(started)?;
         let guards = &upstream.settings.guards;
         upstream.budget.deposit(guards.retries.budget);
-        let mut parcel = Parcel::new(client, request, body, &guards.retries);
+        let mut parcel = Parcel::new(client, request, body, (&guards.retries, upstream.settings.wire.protocol));
         let sent = match guards.total_timeout {
             None => upstream.deliver(&mut parcel, started).await,
             Some(timeout) => Box::pin(upstream.deliver_within(&mut parcel, started, timeout)).await,
@@ -152,9 +152,12 @@ impl Upstream {
                 Cause::Sent(Trigger::Status(sent.response.status))
             }
             Ok(_) => Cause::Final,
-            Err(UpstreamError::Connect { .. } | UpstreamError::ConnectTimeout { .. }) => Cause::Connect,
+            Err(UpstreamError::Connect { .. } | UpstreamError::Tls { .. } | UpstreamError::ConnectTimeout { .. }) => {
+                Cause::Connect
+            }
+            Err(UpstreamError::Unprocessed { .. }) => Cause::Connect,
             Err(UpstreamError::Overload { .. }) => Cause::Busy,
-            Err(UpstreamError::Protocol { .. }) => Cause::Sent(Trigger::Reset),
+            Err(UpstreamError::Protocol { .. } | UpstreamError::Mute { .. }) => Cause::Sent(Trigger::Reset),
             Err(UpstreamError::ResponseTimeout { .. }) => Cause::Sent(Trigger::Timeout),
             Err(_) => Cause::Final,
         }

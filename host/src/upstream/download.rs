@@ -11,6 +11,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::connection::{Driven, Patience};
+use super::http2::Slot;
 use super::pool::Lease;
 use crate::http::{Body, BodyError};
 use crate::time;
@@ -21,7 +22,13 @@ type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 /// connection is given back at once and the body costs nothing more.
 pub(super) fn body(incoming: Incoming, lease: Lease, now: std::time::Instant, idle_timeout: Duration) -> Body {
     if !lease.connection.is_ready() && !lease.connection.is_ended() {
-        return Body::boxed(Download { incoming, lease: Some(lease), patience: Patience::default(), idle_timeout });
+        return Body::boxed(Download {
+            incoming,
+            lease: Some(lease),
+            slot: None,
+            patience: Patience::default(),
+            idle_timeout,
+        });
     }
     let body = at_hand(incoming, &lease);
     lease.release(now);
@@ -40,7 +47,15 @@ pub(super) fn body_apart(incoming: Incoming, mut lease: Lease, idle_timeout: Dur
             lease.release(time::now());
         }
     });
-    Body::boxed(Download { incoming, lease: None, patience: Patience::default(), idle_timeout })
+    Body::boxed(Download { incoming, lease: None, slot: None, patience: Patience::default(), idle_timeout })
+}
+
+/// A body that comes on a stream of a connection that drives itself. `slot` is given back with its end.
+pub(super) fn body_shared(incoming: Incoming, slot: Slot, idle_timeout: Duration) -> Body {
+    if incoming.is_end_stream() {
+        return Body::Empty;
+    }
+    Body::boxed(Download { incoming, lease: None, slot: Some(slot), patience: Patience::default(), idle_timeout })
 }
 
 /// The body of which the connection has read everything.
@@ -89,6 +104,8 @@ struct Download {
     incoming: Incoming,
     /// The connection, while this body drives it.
     lease: Option<Lease>,
+    /// The stream, where there are others on its connection.
+    slot: Option<Slot>,
     /// Used when somebody else drives the connection.
     patience: Patience,
     idle_timeout: Duration,
@@ -139,7 +156,7 @@ impl http_body::Body for Download {
         match &polled {
             Poll::Pending => {
                 if this.poll_patience(cx).is_ready() {
-                    this.lease = None;
+                    (this.lease, this.slot) = (None, None);
                     let error = BodyError::Idle(this.idle_timeout);
                     tracing::warn!(%error, "an upstream broke off its response");
                     return Poll::Ready(Some(Err(error)));
@@ -150,13 +167,14 @@ impl http_body::Body for Download {
             }
             // The last piece, the trailers or the end: a reader may not ask again after any of them.
             Poll::Ready(Some(Ok(_)) | None) => {
+                this.slot = None;
                 if let Some(lease) = this.lease.take() {
                     lease.release(time::now());
                 }
             }
             Poll::Ready(Some(Err(error))) => {
                 tracing::warn!(%error, "an upstream broke off its response");
-                this.lease = None;
+                (this.lease, this.slot) = (None, None);
             }
         }
         polled

@@ -32,6 +32,14 @@ pub enum UpstreamError {
         #[source]
         error: io::Error,
     },
+    /// It accepted the connection, but not TLS, or we not its certificate.
+    #[error("{endpoint}: no TLS: {what}")]
+    Tls {
+        /// The endpoint asked last.
+        endpoint: Rc<Endpoint>,
+        /// Why.
+        what: String,
+    },
     /// No address accepted a connection in time.
     #[error("{endpoint}: no connection within {} ms", .timeout.as_millis())]
     ConnectTimeout {
@@ -41,7 +49,7 @@ pub enum UpstreamError {
         timeout: Duration,
     },
     /// The connection broke, or what came was not HTTP, before the response head was complete.
-    #[error("{endpoint}: no response: {error}")]
+    #[error("{endpoint}: no response: {}", whole(.error))]
     Protocol {
         /// The endpoint.
         endpoint: Rc<Endpoint>,
@@ -49,6 +57,24 @@ pub enum UpstreamError {
         #[source]
         error: hyper::Error,
     },
+    /// It said that it did not begin with the request, which is whole.
+    #[error("{endpoint}: did not begin with the request: {}", whole(.error))]
+    Unprocessed {
+        /// The endpoint.
+        endpoint: Rc<Endpoint>,
+        /// What hyper says.
+        #[source]
+        error: hyper::Error,
+    },
+    /// It ended the connection without having said anything that is HTTP/2.
+    #[error("{endpoint}: no response: it does not seem to speak HTTP/2")]
+    Mute {
+        /// The endpoint.
+        endpoint: Rc<Endpoint>,
+    },
+    /// It speaks HTTP/2, and not the other protocol that was asked for.
+    #[error("the upstream speaks HTTP/2 and takes no upgrades to other protocols")]
+    NoTunnel,
     /// Its response uses a transfer coding other than `chunked`, which nobody asked for.
     #[error("{endpoint}: answered with a transfer coding other than `chunked`")]
     Coding {
@@ -107,6 +133,21 @@ pub enum UpstreamError {
     RequestTooLarge,
 }
 
+/// What hyper says and what is behind it, which alone tells a refused certificate from a closed connection.
+fn whole(error: &hyper::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let told = error.to_string();
+        if !text.contains(&told) {
+            text.push_str(": ");
+            text.push_str(&told);
+        }
+        cause = error.source();
+    }
+    text
+}
+
 impl UpstreamError {
     /// What to tell the client.
     pub const fn reason(&self) -> Reason {
@@ -114,8 +155,13 @@ impl UpstreamError {
             Self::NoEndpoint => Reason::NoEndpoint,
             Self::Overload { .. } | Self::QueueFull { .. } | Self::QueueTimeout { .. } => Reason::Overload,
             Self::Open { .. } => Reason::CircuitOpen,
-            Self::Connect { .. } => Reason::UpstreamConnect,
-            Self::Protocol { .. } | Self::Coding { .. } | Self::Switched { .. } => Reason::UpstreamProtocol,
+            Self::Connect { .. } | Self::Tls { .. } => Reason::UpstreamConnect,
+            Self::Protocol { .. }
+            | Self::Unprocessed { .. }
+            | Self::Mute { .. }
+            | Self::NoTunnel
+            | Self::Coding { .. }
+            | Self::Switched { .. } => Reason::UpstreamProtocol,
             Self::ConnectTimeout { .. } | Self::ResponseTimeout { .. } | Self::TotalTimeout { .. } => {
                 Reason::UpstreamTimeout
             }
@@ -137,15 +183,42 @@ impl UpstreamError {
         matches!(
             self,
             Self::Connect { .. }
+                | Self::Tls { .. }
                 | Self::ConnectTimeout { .. }
                 | Self::Protocol { .. }
+                | Self::Mute { .. }
                 | Self::ResponseTimeout { .. }
                 | Self::TotalTimeout { .. }
         )
     }
 
+    /// The same for another request that waited for the same.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Overload { endpoint, max } => Self::Overload { endpoint: Rc::clone(endpoint), max: *max },
+            Self::Tls { endpoint, what } => Self::Tls { endpoint: Rc::clone(endpoint), what: what.clone() },
+            Self::ConnectTimeout { endpoint, timeout } => {
+                Self::ConnectTimeout { endpoint: Rc::clone(endpoint), timeout: *timeout }
+            }
+            Self::Connect { endpoint, error } => {
+                Self::Connect { endpoint: Rc::clone(endpoint), error: io::Error::new(error.kind(), error.to_string()) }
+            }
+            Self::Protocol { endpoint, error } => {
+                Self::Connect { endpoint: Rc::clone(endpoint), error: io::Error::other(whole(error)) }
+            }
+            _ => Self::NoEndpoint,
+        }
+    }
+
     /// Whether another endpoint may be asked: nothing of the request has been sent.
     pub(super) const fn is_unsent(&self) -> bool {
-        matches!(self, Self::Overload { .. } | Self::Connect { .. } | Self::ConnectTimeout { .. })
+        matches!(
+            self,
+            Self::Overload { .. }
+                | Self::Connect { .. }
+                | Self::Tls { .. }
+                | Self::ConnectTimeout { .. }
+                | Self::Unprocessed { .. }
+        )
     }
 }

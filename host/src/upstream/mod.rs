@@ -14,11 +14,15 @@ mod deliver;
 mod connection;
 mod download;
 mod error;
+mod http2;
 mod pool;
+mod proxy_header;
 mod relay;
 mod send;
+mod stream;
 mod tunnel;
 mod upload;
+mod wire;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
@@ -29,9 +33,13 @@ mod tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 mod trouble_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+mod wire_tests;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +53,7 @@ pub use error::UpstreamError;
 pub use fleet::Ejection;
 pub use guard::{BreakerSettings, BudgetSettings, Guards, Methods, Pending, Retries, Slow, Trigger};
 pub use health::{Board, Check, EndpointReport, Expected, Initially, Overseer, UpstreamReport, expose};
+pub use wire::{Protocol, ProxyProtocol, Tls, Wire};
 
 use fleet::Fleet;
 use guard::{Breaker, Budget, Queue};
@@ -57,6 +66,8 @@ pub struct Settings {
     pub name: Name,
     /// Its endpoints.
     pub endpoints: Vec<Share>,
+    /// How they are spoken to.
+    pub wire: Wire,
     /// How requests are spread over them.
     pub balance: Balance,
     /// Longest time for a connection to be established.
@@ -86,18 +97,24 @@ pub struct Settings {
 
 /// Where an upstream can be reached.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Endpoint {
-    /// A DNS name or an IP address.
-    pub host: String,
-    /// The TCP port.
-    pub port: u16,
+pub enum Endpoint {
+    /// By TCP.
+    Tcp {
+        /// A DNS name or an IP address.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// By a socket in the file system.
+    Unix(PathBuf),
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') && !self.host.starts_with('[') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
+        match self {
+            Self::Tcp { host, port } if host.contains(':') && !host.starts_with('[') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }

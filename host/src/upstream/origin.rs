@@ -38,7 +38,7 @@ impl Origin {
     /// Starts an origin. Further connections play the last script; one that has played its script stays open.
     pub(super) async fn start(scripts: Vec<Vec<Step>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
+        let endpoint = Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
         let received = Rc::new(RefCell::new(Vec::new()));
         let all = Rc::clone(&received);
         tokio::task::spawn_local(async move {

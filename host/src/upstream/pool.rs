@@ -9,12 +9,14 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
-
-use super::connection::{self, Connection};
+use super::connection::Connection;
 use super::guard::Queue;
 use super::health::Tally;
+use super::http2::Shared;
+use super::stream::{self, OpenError, Purpose, Stream};
+use super::wire::{Protocol, Wire};
 use super::{Endpoint, Settings, UpstreamError};
+use crate::exchange::Client;
 use crate::time;
 
 /// How often idle connections are looked through for old and closed ones, while there are any.
@@ -45,9 +47,12 @@ pub(super) struct Pool {
     pub(super) endpoint: Rc<Endpoint>,
     /// The endpoint's address where it is not a name.
     literal: Option<SocketAddr>,
+    pub(super) wire: Wire,
     limits: Cell<Limits>,
     #[allow(clippy::vec_box, reason = "a connection is large, and is moved on every request")]
     idle: RefCell<Vec<Box<Connection>>>,
+    /// Those on which many requests go at once.
+    pub(super) shared: Shared,
     /// All connections, idle ones included.
     open: Cell<usize>,
     sweeping: Cell<bool>,
@@ -60,19 +65,26 @@ pub(super) struct Pool {
 impl Pool {
     /// `address`: where the endpoint's name leads, if it is one and that is known already.
     pub(super) fn new(
-        endpoint: &Endpoint,
-        address: Option<SocketAddr>,
+        (endpoint, address): (&Endpoint, Option<SocketAddr>),
+        wire: &Wire,
         limits: Limits,
         tally: Arc<Tally>,
         queue: Rc<Queue>,
     ) -> Rc<Self> {
-        let host = endpoint.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&endpoint.host);
-        let literal = address.or_else(|| host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, endpoint.port)));
+        let literal = match endpoint {
+            Endpoint::Tcp { host, port } => {
+                let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+                address.or_else(|| host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, *port)))
+            }
+            Endpoint::Unix(_) => None,
+        };
         Rc::new(Self {
             endpoint: Rc::new(endpoint.clone()),
             literal,
+            wire: wire.clone(),
             limits: Cell::new(limits),
             idle: RefCell::default(),
+            shared: Shared::new(wire.protocol),
             open: Cell::new(0),
             sweeping: Cell::new(false),
             tally,
@@ -87,28 +99,50 @@ impl Pool {
 
     /// How many connections there are, and how many of them are idle.
     pub(super) fn count(&self) -> (usize, usize) {
-        (self.open.get(), self.idle.borrow().len())
+        (self.open.get(), self.idle.borrow().len() + self.shared.idle())
     }
 
     /// How many requests are under way.
     pub(super) fn busy(&self) -> usize {
+        let (streams, connections) = self.shared.busy();
         let (open, idle) = self.count();
-        open - idle
+        (open + streams).saturating_sub(idle + connections)
     }
 
     /// Tells operators how many connections there are.
-    fn note(&self) {
+    pub(super) fn note(&self) {
         let (open, idle) = self.count();
         self.tally.open.set(open as u64);
         self.tally.idle.set(idle as u64);
-        self.tally.busy.set((open - idle) as u64);
+        self.tally.busy.set(self.busy() as u64);
     }
 
-    /// An idle connection that is still good.
-    pub(super) fn reuse(self: &Rc<Self>, now: Instant) -> Option<Lease> {
+    /// How long an idle connection is kept, and whether any is.
+    pub(super) fn idle_limits(&self) -> (Duration, usize) {
+        let limits = self.limits.get();
+        (limits.idle_connection_timeout, limits.idle_connections_max)
+    }
+
+    /// So many connections are no more. Lets those go on that wait for one.
+    pub(super) fn closed(&self, connections: usize) {
+        self.open.set(self.open.get().saturating_sub(connections));
+        self.note();
+        self.queue.wake();
+    }
+
+    /// An idle connection that is still good, made for this client where it matters.
+    pub(super) fn reuse(self: &Rc<Self>, now: Instant, client: &Client) -> Option<Lease> {
         let timeout = self.limits.get().idle_connection_timeout;
+        let ends = self.wire.ends(client);
         loop {
-            let mut connection = self.idle.borrow_mut().pop()?;
+            let mut connection = match ends {
+                None => self.idle.borrow_mut().pop()?,
+                Some(_) => {
+                    let mut idle = self.idle.borrow_mut();
+                    let index = idle.iter().rposition(|connection| connection.ends == ends)?;
+                    idle.remove(index)
+                }
+            };
             if now.saturating_duration_since(connection.idle_since) < timeout && connection.is_alive() {
                 self.note();
                 return Some(Lease { connection, place: Place { pool: Rc::clone(self), held: true } });
@@ -117,27 +151,42 @@ impl Pool {
         }
     }
 
-    /// A new connection.
-    pub(super) async fn connect(self: &Rc<Self>) -> Result<Lease, UpstreamError> {
-        let (place, stream) = self.stream().await?;
-        match Connection::on(stream).await {
+    /// A new connection on which HTTP/1.1 is spoken.
+    pub(super) async fn connect(self: &Rc<Self>, client: &Client) -> Result<Lease, UpstreamError> {
+        let purpose = if self.wire.protocol == Protocol::Http1 { Purpose::Requests } else { Purpose::Http1 };
+        let opened = self.stream(client, purpose).await?;
+        self.lease(opened, client).await
+    }
+
+    /// Speaks HTTP/1.1 on a new connection.
+    pub(super) async fn lease(
+        self: &Rc<Self>,
+        (place, stream): (Place, Stream),
+        client: &Client,
+    ) -> Result<Lease, UpstreamError> {
+        match Connection::on(stream, self.wire.ends(client)).await {
             Ok(connection) => Ok(Lease { connection, place }),
             Err(error) => Err(UpstreamError::Connect { endpoint: Rc::clone(&self.endpoint), error }),
         }
     }
 
-    /// A new connection that nothing has been said on.
-    pub(super) async fn stream(self: &Rc<Self>) -> Result<(Place, TcpStream), UpstreamError> {
+    /// A new connection on which nothing has been asked.
+    pub(super) async fn stream(
+        self: &Rc<Self>,
+        client: &Client,
+        purpose: Purpose,
+    ) -> Result<(Place, Stream), UpstreamError> {
         let Limits { connect_timeout: timeout, connections_max: max, .. } = self.limits.get();
         let endpoint = || Rc::clone(&self.endpoint);
         if self.open.get() >= max {
             return Err(UpstreamError::Overload { endpoint: endpoint(), max });
         }
         let place = Place::take(self);
-        let opened = connection::open(&self.endpoint.host, self.endpoint.port, self.literal);
+        let opened = stream::open(&self.endpoint, self.literal, (&self.wire, purpose), self.wire.ends(client));
         match tokio::time::timeout(timeout, opened).await {
             Ok(Ok(stream)) => Ok((place, stream)),
-            Ok(Err(error)) => Err(UpstreamError::Connect { endpoint: endpoint(), error }),
+            Ok(Err(OpenError::Connect(error))) => Err(UpstreamError::Connect { endpoint: endpoint(), error }),
+            Ok(Err(OpenError::Tls(what))) => Err(UpstreamError::Tls { endpoint: endpoint(), what }),
             Err(_) => Err(UpstreamError::ConnectTimeout { endpoint: endpoint(), timeout }),
         }
     }
@@ -145,18 +194,29 @@ impl Pool {
     /// Keeps an idle connection, unless there are enough. Whether it did.
     fn keep(self: &Rc<Self>, mut connection: Box<Connection>, now: Instant) -> bool {
         let mut idle = self.idle.borrow_mut();
-        let keep = idle.len() < self.limits.get().idle_connections_max;
+        let max = self.limits.get().idle_connections_max;
+        if connection.ends.is_some() && max > 0 && idle.len() >= max {
+            // The oldest is of a client that may be gone, and of use to no other.
+            idle.remove(0);
+            self.open.set(self.open.get() - 1);
+        }
+        let keep = idle.len() < max;
         if keep {
             connection.idle_since = now;
             idle.push(connection);
-            if !self.sweeping.replace(true) {
-                tokio::task::spawn_local(sweep(Rc::downgrade(self)));
-            }
             drop(idle);
+            self.keep_sweeping();
             self.note();
             self.queue.wake();
         }
         keep
+    }
+
+    /// Has idle connections looked through, as long as there are any.
+    pub(super) fn keep_sweeping(self: &Rc<Self>) {
+        if !self.sweeping.replace(true) {
+            tokio::task::spawn_local(sweep(Rc::downgrade(self)));
+        }
     }
 
     /// Closes idle connections that are too old or that the endpoint has closed. Gives how many are left.
@@ -170,6 +230,9 @@ impl Pool {
         self.open.set(self.open.get() - (before - idle.len()));
         let left = idle.len();
         drop(idle);
+        let (closed, shared) = self.shared.sweep(now, timeout);
+        self.open.set(self.open.get().saturating_sub(closed));
+        let left = left + shared;
         self.note();
         left
     }
@@ -199,6 +262,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The connection is counted by its pool from now on.
+    pub(super) fn hand_over(mut self) {
+        self.held = false;
+    }
+
     fn take(pool: &Rc<Pool>) -> Self {
         pool.open.set(pool.open.get() + 1);
         pool.note();
@@ -223,9 +291,9 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// The endpoint it leads to.
-    pub(super) fn endpoint(&self) -> Rc<Endpoint> {
-        Rc::clone(&self.place.pool.endpoint)
+    /// Whose it is.
+    pub(super) fn pool(&self) -> &Rc<Pool> {
+        &self.place.pool
     }
 
     /// Gives the connection back if it may be used again.

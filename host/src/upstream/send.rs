@@ -21,10 +21,14 @@ use super::fleet::Fleet;
 use super::guard::{Replay, Retries};
 use super::pool::{Lease, Pool};
 use super::upload::{Progress, Upload};
-use super::{Connected, Sent, Upstream, UpstreamError};
+use super::wire::Protocol;
+use super::{Connected, Endpoint, Sent, Upstream, UpstreamError};
 use crate::exchange::{Client, Request, Response};
 use crate::http::{Body, is_plainly_framed, parse_length, strip_response};
 use crate::time;
+
+/// Bytes of a request body that are kept for an endpoint that may say that it did not begin with it.
+const UNPROCESSED_BYTES_MAX: usize = 64 * 1024;
 
 /// A request on its way, and what is needed to send it once more.
 pub(super) struct Parcel<'a> {
@@ -36,6 +40,8 @@ pub(super) struct Parcel<'a> {
     upload: Option<Rc<Upload>>,
     /// What is needed to send it once more.
     kept: Kept,
+    /// Whether sending it once more does no harm, though it may have been acted upon.
+    repeatable: bool,
     /// Who is asked just now, since when; only where somebody must know who was too slow.
     pub(super) asking: Option<(Rc<Fleet>, usize, Instant)>,
 }
@@ -53,16 +59,27 @@ enum Kept {
 }
 
 impl<'a> Parcel<'a> {
-    pub(super) fn new(client: &'a Client, request: &'a Request, body: Body, retries: &Retries) -> Self {
-        let fits =
-            |body: &Body| body.size_hint().lower() <= retries.body_bytes_max as u64 && retries.body_bytes_max > 0;
+    pub(super) fn new(
+        client: &'a Client,
+        request: &'a Request,
+        body: Body,
+        (retries, protocol): (&Retries, Protocol),
+    ) -> Self {
+        let harmless = retries.methods.allow(&request.method);
+        let bytes_max = match protocol {
+            Protocol::Http2 | Protocol::Auto if retries.body_bytes_max == 0 => UNPROCESSED_BYTES_MAX,
+            _ => retries.body_bytes_max,
+        };
+        let fits = |body: &Body| body.size_hint().lower() <= bytes_max as u64 && bytes_max > 0;
+        let repeatable = harmless && (retries.body_bytes_max > 0 || body.is_end_stream());
         // Without a body, sending anew loses nothing; with an idempotent method, it changes nothing.
         let (kept, body) = match body {
-            body if !retries.methods.allow(&request.method) => (Kept::Nothing, body),
+            // In HTTP/2 an endpoint may say that it did not begin with it, whatever the method.
+            body if !harmless && protocol == Protocol::Http1 => (Kept::Nothing, body),
             body if body.is_end_stream() => (Kept::Empty, body),
             Body::Full(bytes) if fits(&Body::Full(bytes.clone())) => (Kept::Whole(bytes.clone()), Body::Full(bytes)),
             body if fits(&body) => {
-                let replay = Replay::new(body, retries.body_bytes_max);
+                let replay = Replay::new(body, bytes_max);
                 // Nothing has been read yet.
                 let body = replay.body().unwrap_or_default();
                 (Kept::Sent(replay), body)
@@ -70,11 +87,31 @@ impl<'a> Parcel<'a> {
             body => (Kept::Nothing, body),
         };
         let (upload, body) = Upload::watch(body);
-        Self { client, request, body, upload, kept, asking: None }
+        Self { client, request, body, upload, kept, repeatable, asking: None }
     }
 
-    /// Makes the parcel whole again, so that it can be sent once more. Whether it is.
+    /// The body, to be sent.
+    pub(super) fn take_body(&mut self) -> Body {
+        std::mem::take(&mut self.body)
+    }
+
+    /// The body has come back.
+    pub(super) fn put_back(&mut self, body: Body) {
+        self.body = body;
+    }
+
+    /// Where the upload stands, if there is one.
+    pub(super) fn upload(&self) -> Option<&Upload> {
+        self.upload.as_deref()
+    }
+
+    /// Makes the parcel whole again, so that it can be sent once more though it may have been acted upon. Whether it is.
     pub(super) fn rewind(&mut self) -> bool {
+        self.repeatable && self.restore()
+    }
+
+    /// The same where it was not acted upon.
+    pub(super) fn restore(&mut self) -> bool {
         self.body = match &self.kept {
             Kept::Nothing => return false,
             Kept::Empty => Body::Empty,
@@ -91,7 +128,7 @@ impl<'a> Parcel<'a> {
 }
 
 /// Why there was no response on one connection.
-enum Trouble {
+pub(super) enum Trouble {
     /// The connection was closed before the request was written: it is all here.
     Returned(Body, hyper::Error),
     /// The connection failed when some or all of it had been written.
@@ -108,10 +145,24 @@ impl Upstream {
         parcel: &mut Parcel<'_>,
         started: Instant,
     ) -> Result<Sent, UpstreamError> {
-        let (mut lease, mut connected, mut sent_at) = match pool.reuse(started) {
+        if pool.wire.protocol != Protocol::Http1 {
+            return Box::pin(self.ask_shared(pool, parcel, started)).await;
+        }
+        let (lease, connected, sent_at) = match pool.reuse(started, parcel.client) {
             Some(lease) => (lease, Connected::Reused, started),
-            None => (pool.connect().await?, Connected::New, time::now()),
+            None => (pool.connect(parcel.client).await?, Connected::New, time::now()),
         };
+        self.ask_on(lease, connected, parcel, (started, sent_at)).await
+    }
+
+    /// Asks on a connection, and if that was no longer there on another.
+    pub(super) async fn ask_on(
+        &self,
+        mut lease: Lease,
+        mut connected: Connected,
+        parcel: &mut Parcel<'_>,
+        (started, mut sent_at): (Instant, Instant),
+    ) -> Result<Sent, UpstreamError> {
         loop {
             let outgoing = outgoing(parcel.request, std::mem::take(&mut parcel.body));
             lease.connection.patience.restart(sent_at, self.response_timeout);
@@ -125,10 +176,11 @@ impl Upstream {
                 Trouble::Failed(ref error) if reused && is_gone(error) && parcel.rewind() => {
                     std::mem::take(&mut parcel.body)
                 }
-                trouble => return Err(self.judge(trouble, &lease, parcel)),
+                trouble => return Err(self.judge(trouble, &lease.pool().endpoint, parcel)),
             };
+            let pool = Rc::clone(lease.pool());
             drop(lease);
-            lease = pool.connect().await?;
+            lease = pool.connect(parcel.client).await?;
             (connected, sent_at) = (Connected::New, time::now());
         }
     }
@@ -142,7 +194,7 @@ impl Upstream {
         started: Instant,
     ) -> Result<Sent, UpstreamError> {
         let now = time::now();
-        let endpoint = lease.endpoint();
+        let endpoint = Rc::clone(&lease.pool().endpoint);
         let (head, incoming) = answer.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(UpstreamError::Switched { endpoint });
@@ -164,16 +216,16 @@ impl Upstream {
     }
 
     /// Whose fault it was.
-    fn judge(&self, trouble: Trouble, lease: &Lease, parcel: &Parcel<'_>) -> UpstreamError {
+    pub(super) fn judge(&self, trouble: Trouble, endpoint: &Rc<Endpoint>, parcel: &Parcel<'_>) -> UpstreamError {
         let progress = parcel.upload.as_ref().map_or(Progress::Done, |upload| upload.progress());
         let timeout = self.response_timeout;
         match (progress, trouble) {
             (Progress::Broken, _) => UpstreamError::RequestBroken,
             (Progress::TooLarge, _) => UpstreamError::RequestTooLarge,
             (Progress::Awaiting, Trouble::TimedOut) => UpstreamError::RequestStalled { timeout },
-            (_, Trouble::TimedOut) => UpstreamError::ResponseTimeout { endpoint: lease.endpoint(), timeout },
+            (_, Trouble::TimedOut) => UpstreamError::ResponseTimeout { endpoint: Rc::clone(endpoint), timeout },
             (_, Trouble::Returned(_, error) | Trouble::Failed(error)) => {
-                UpstreamError::Protocol { endpoint: lease.endpoint(), error }
+                UpstreamError::Protocol { endpoint: Rc::clone(endpoint), error }
             }
         }
     }

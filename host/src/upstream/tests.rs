@@ -25,6 +25,7 @@ pub(super) fn settings(endpoints: &[&Endpoint]) -> Settings {
     Settings {
         name: "api".parse().unwrap(),
         endpoints: endpoints.iter().map(|endpoint| Share::of((*endpoint).clone())).collect(),
+        wire: Wire::default(),
         balance: Balance::default(),
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(5),
@@ -90,7 +91,7 @@ pub(super) fn counts(upstreams: &Upstreams) -> Vec<(usize, usize)> {
 /// A port that refuses connections.
 pub(super) fn refused() -> Endpoint {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    Endpoint { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() }
+    Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() }
 }
 
 /// A body that the test feeds; dropping the sender ends it.
@@ -105,7 +106,7 @@ impl http_body::Body for Fed {
     }
 }
 
-fn fed() -> (mpsc::UnboundedSender<&'static str>, Body) {
+pub(super) fn fed() -> (mpsc::UnboundedSender<&'static str>, Body) {
     let (sender, receiver) = mpsc::unbounded_channel();
     (sender, Body::boxed(Fed(receiver)))
 }
@@ -297,10 +298,10 @@ fn endpoints_take_turns_and_an_unreachable_one_is_passed_over() {
         let upstreams = to(&[&one, &two]);
         let mut asked = Vec::new();
         for _ in 0..4 {
-            asked.push(upstreams.send(0, &alice(), &get("/"), Body::Empty).await.unwrap().endpoint.port);
+            asked.push(upstreams.send(0, &alice(), &get("/"), Body::Empty).await.unwrap().endpoint);
         }
-        let (first, second) = (one.endpoint.port, two.endpoint.port);
-        assert_eq!(asked, [first, second, first, second]);
+        let asked: Vec<&Endpoint> = asked.iter().map(|endpoint| &**endpoint).collect();
+        assert_eq!(asked, [&one.endpoint, &two.endpoint, &one.endpoint, &two.endpoint]);
 
         let nobody = refused();
         let upstreams = Upstreams::new(&[settings(&[&nobody, &one.endpoint])]);
@@ -347,7 +348,7 @@ fn errors_tell_what_happened() {
         assert_eq!(error.reason(), Reason::UpstreamConnect);
         assert!(error.to_string().contains(&nobody.to_string()), "{error}");
 
-        let unknown = Endpoint { host: "nobody.invalid".to_owned(), port: 80 };
+        let unknown = Endpoint::Tcp { host: "nobody.invalid".to_owned(), port: 80 };
         let error =
             Upstreams::new(&[settings(&[&unknown])]).send(0, &alice(), &get("/"), Body::Empty).await.unwrap_err();
         assert_eq!(error.reason(), Reason::UpstreamConnect, "{error}");
@@ -390,7 +391,7 @@ fn an_endpoint_that_does_not_accept_times_out() {
         while let Ok(stream) = tokio::time::timeout(short, tokio::net::TcpStream::connect(address)).await {
             waiting.push(stream.unwrap());
         }
-        let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: address.port() };
+        let endpoint = Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: address.port() };
         let upstreams = Upstreams::new(&[Settings { connect_timeout: short, ..settings(&[&endpoint]) }]);
         let error = upstreams.send(0, &alice(), &get("/"), Body::Empty).await.unwrap_err();
         assert!(matches!(error, UpstreamError::ConnectTimeout { .. }), "{error}");

@@ -272,11 +272,14 @@ fn requests_follow_a_name_and_what_it_leaves_drains() {
         let go = Rc::new(Notify::new());
         let slow = Origin::start(vec![vec![HEAD, OK, HEAD, Await(Rc::clone(&go)), OK]]).await;
         let next = Origin::start(vec![answers(2)]).await;
-        let name = Endpoint { host: "app.internal".to_owned(), port: 80 };
+        let name = Endpoint::Tcp { host: "app.internal".to_owned(), port: 80 };
         let upstreams =
             Upstreams::new(&[Settings { resolve_interval: Some(Duration::from_secs(30)), ..settings(&[&name]) }]);
         let whereabouts = upstreams.board.whereabouts(&"api".parse().unwrap());
-        let at = |origin: &Origin| std::net::SocketAddr::from(([127, 0, 0, 1], origin.endpoint.port));
+        let at = |origin: &Origin| {
+            let Endpoint::Tcp { port, .. } = origin.endpoint else { unreachable!() };
+            std::net::SocketAddr::from(([127, 0, 0, 1], port))
+        };
         whereabouts.note(&name, vec![at(&slow)]);
         assert_eq!(ask(&upstreams).await.unwrap(), 200);
         let old = upstreams.list[0].fleet();

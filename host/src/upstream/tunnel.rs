@@ -18,15 +18,15 @@ use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
-use tokio::io::{AsyncRead, AsyncWriteExt as _, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf};
 use tokio::task::AbortHandle;
 
 use super::connection::Patience;
 use super::fleet::{Asking, Member};
 use super::pool::{Place, Pool};
 use super::send::outgoing;
+use super::stream::{Purpose, Stream};
+use super::wire::Protocol;
 use super::{Connected, Sent, Upstream, UpstreamError, Upstreams};
 use crate::exchange::{Client, Request, Response};
 use crate::http::{Body, BodyError, Transport, Upgrade, UpgradeForm, strip_response};
@@ -54,6 +54,9 @@ impl Upstreams {
     ) -> Result<Sent, UpstreamError> {
         let started = time::now();
         let upstream = self.list.get(upstream).ok_or(UpstreamError::NoEndpoint)?;
+        if upstream.settings.wire.protocol == Protocol::Http2 {
+            return Err(UpstreamError::NoTunnel);
+        }
         let admission = upstream.admit(started)?;
         let (fleet, asking) = (upstream.fleet(), Asking { client, request });
         let (mut failed, mut tried) = (UpstreamError::NoEndpoint, Vec::new());
@@ -61,7 +64,7 @@ impl Upstreams {
             let Some(Member { standing, .. }) = fleet.members().get(index) else { break };
             standing.tally.requests.increment();
             let pool = &standing.pool;
-            match pool.stream().await {
+            match pool.stream(client, Purpose::Http1).await {
                 Ok((place, stream)) => {
                     let asked = ask(upstream, pool, (place, stream), (request, upgrade), said).await;
                     let now = time::now();
@@ -99,7 +102,7 @@ impl Upstreams {
 async fn ask(
     upstream: &Upstream,
     pool: &Rc<Pool>,
-    (place, stream): (Place, TcpStream),
+    (place, stream): (Place, Stream),
     (request, upgrade): (&Request, &Upgrade),
     said: Body,
 ) -> Result<Response, UpstreamError> {
@@ -140,7 +143,7 @@ async fn ask(
         poll_fn(|cx| http.poll_without_shutdown(cx)).await.map_err(broken)?;
     }
     let parts = http.into_parts();
-    let (from, to) = parts.io.into_inner().into_split();
+    let (from, to) = tokio::io::split(parts.io.into_inner());
     let activity = Rc::new(Cell::new(time::now()));
     let pump = tokio::task::spawn_local(pump(said, to, Rc::clone(&activity))).abort_handle();
     let (timeout, patience) = (upstream.tunnel_timeout, Patience::default());
@@ -193,11 +196,12 @@ fn grant(headers: &mut HeaderMap, upgrade: &Upgrade) -> StatusCode {
 }
 
 /// Passes on what the client says; its end becomes the end of what the upstream hears.
-async fn pump(mut said: Body, mut to: OwnedWriteHalf, activity: Rc<Cell<Instant>>) {
+async fn pump(mut said: Body, mut to: WriteHalf<Stream>, activity: Rc<Cell<Instant>>) {
     while let Some(Ok(frame)) = said.frame().await {
         let Ok(data) = frame.into_data() else { continue };
         activity.set(time::now());
-        if to.write_all(&data).await.is_err() {
+        // Flushed, since TLS may hold back what the socket did not take at once.
+        if to.write_all(&data).await.is_err() || to.flush().await.is_err() {
             return;
         }
     }
@@ -208,7 +212,7 @@ async fn pump(mut said: Body, mut to: OwnedWriteHalf, activity: Rc<Cell<Instant>
 struct Told {
     /// What came behind the head.
     first: Bytes,
-    from: OwnedReadHalf,
+    from: ReadHalf<Stream>,
     /// When either side last said something.
     activity: Rc<Cell<Instant>>,
     timeout: Duration,

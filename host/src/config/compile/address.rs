@@ -29,12 +29,41 @@ fn is_port(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
-/// An endpoint: a DNS name or an IP address, and a port.
+/// Longest path of a Unix socket, in bytes (`sun_path` in unix(7), with its end).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+const HTTPS: &str = "https://";
+
+/// Whether an endpoint is written as one that speaks TLS.
+pub(super) fn is_https(text: &str) -> bool {
+    text.starts_with(HTTPS)
+}
+
+/// Whether a host is followed by a port. Of an IPv6 address without one, the colons are its own.
+fn has_port(text: &str) -> bool {
+    text.rsplit_once(':')
+        .is_some_and(|(host, port)| !port.ends_with(']') && (!host.contains(':') || host.starts_with('[')))
+}
+
+/// An endpoint: a DNS name or an IP address, and a port, after `https://` or not; or the path of a Unix socket.
 pub(super) fn endpoint(text: &str, at: &JsonPath, report: &mut Report) -> Option<Endpoint> {
     let mut refuse = |what: String, remedy: String| {
         report.add(at, what, remedy);
         None
     };
+    if let Some(path) = text.strip_prefix("unix:") {
+        if !path.starts_with('/') {
+            return refuse(format!("{path:?} is not an absolute path"), "write \"unix:/path/to.sock\"".to_owned());
+        }
+        if path.len() > SOCKET_PATH_BYTES_MAX || path.contains('\0') {
+            let remedy = format!("write one of at most {SOCKET_PATH_BYTES_MAX} bytes");
+            return refuse(format!("{path:?} cannot be the path of a socket"), remedy);
+        }
+        return Some(Endpoint::Unix(path.into()));
+    }
+    let origin = text.strip_prefix(HTTPS).filter(|rest| !rest.contains(['/', '?', '#', '@']));
+    let completed = origin.map(|rest| if has_port(rest) { rest.to_owned() } else { format!("{rest}:443") });
+    let text = completed.as_deref().unwrap_or(text);
     if let Some((scheme, rest)) = text.split_once("://") {
         let port = if scheme == "https" { 443 } else { 80 };
         // Not shown whole: a URL may hold a password.
@@ -42,10 +71,7 @@ pub(super) fn endpoint(text: &str, at: &JsonPath, report: &mut Report) -> Option
         let host = if host.contains(':') { host.to_owned() } else { format!("{host}:{port}") };
         return refuse("is a URL".to_owned(), format!("write host and port only: {host:?}"));
     }
-    let Some((host, port)) = text.rsplit_once(':').filter(|(host, port)| {
-        // Of an IPv6 address without port, the colons are its own.
-        !port.ends_with(']') && (!host.contains(':') || host.starts_with('['))
-    }) else {
+    let Some((host, port)) = text.rsplit_once(':').filter(|_| has_port(text)) else {
         let remedy = match text.parse::<Ipv6Addr>() {
             Ok(_) => format!("write \"[{text}]:80\""),
             Err(_) => format!("write \"{text}:80\""),
@@ -65,7 +91,7 @@ pub(super) fn endpoint(text: &str, at: &JsonPath, report: &mut Report) -> Option
         let remedy = "write one such as \"app.internal:8080\", \"10.0.0.7:8080\" or \"[::1]:8080\"".to_owned();
         return refuse(format!("{host:?} is not a host"), remedy);
     }
-    Some(Endpoint { host: bare.unwrap_or(host).to_ascii_lowercase(), port })
+    Some(Endpoint::Tcp { host: bare.unwrap_or(host).to_ascii_lowercase(), port })
 }
 
 /// Whether a text can be looked up: labels of 1 to 63 letters, digits, `-` and `_`, 253 in all (RFC 1035 section 2.3.4).
@@ -90,16 +116,21 @@ mod tests {
             let endpoint = endpoint(text, &JsonPath::root(), &mut report);
             let problems = report.into_problems(&serde_json::Value::Null, &Default::default(), &[]).to_string();
             match expected {
-                Ok((host, port)) => assert_eq!(endpoint, Some(Endpoint { host: host.to_owned(), port }), "{problems}"),
+                Ok((host, port)) => {
+                    assert_eq!(endpoint, Some(Endpoint::Tcp { host: host.to_owned(), port }), "{problems}")
+                }
                 Err(message) => assert_eq!(problems, format!("(top level): {message}")),
             }
         };
         check("127.0.0.1:80", Ok(("127.0.0.1", 80)));
         check("[::1]:80", Ok(("::1", 80)));
         check("App_1.internal:65535", Ok(("app_1.internal", 65535)));
+        check("https://app.internal", Ok(("app.internal", 443)));
+        check("https://[::1]:8443", Ok(("::1", 8443)));
         check("localhost", Err(r#""localhost" has no port; write "localhost:80""#));
         check("[::1]", Err(r#""[::1]" has no port; write "[::1]:80""#));
         check("::1", Err(r#""::1" has no port; write "[::1]:80""#));
+        check("unix:app.sock", Err(r#""app.sock" is not an absolute path; write "unix:/path/to.sock""#));
         check("a:0", Err(r#""0" is not a port; write a number from 1 to 65535"#));
         check("a:+1", Err(r#""+1" is not a port; write a number from 1 to 65535"#));
         check("http://a/b", Err(r#"is a URL; write host and port only: "a:80""#));

@@ -21,6 +21,7 @@ mod proxy;
 mod routes;
 mod template;
 mod tls;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -46,7 +47,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
     let mut included = Vec::new();
     let listeners = listeners(file, (folder, &mut included), report);
     let admin = admin(file, &listeners, report);
-    let upstreams = upstreams(file, report);
+    let upstreams = upstreams(file, (folder, &mut included), report);
     let plugins = plugins::compile(file, folder, report);
     compression::check(file.compression.as_ref(), report);
     let routes = routes::compile((file, folder), &plugins, report);
@@ -175,7 +176,11 @@ fn taken(listeners: &[(JsonPath, listener::Settings)], address: SocketAddr) -> O
     listeners.iter().find(|(_, settings)| same(settings)).map(|(path, _)| path)
 }
 
-fn upstreams(file: &File, report: &mut Report) -> Vec<upstream::Settings> {
+fn upstreams(
+    file: &File,
+    (folder, included): (&Path, &mut Vec<PathBuf>),
+    report: &mut Report,
+) -> Vec<upstream::Settings> {
     let at = JsonPath::root().key("upstreams");
     let mut upstreams = Vec::new();
     for (key, written) in file.upstreams.iter().flatten() {
@@ -189,10 +194,12 @@ fn upstreams(file: &File, report: &mut Report) -> Vec<upstream::Settings> {
         }
         balance::check_endpoints(&endpoints, &at.key("endpoints"), report);
         let balance = balance::compile(written, &at, report);
+        let wire = wire::compile(written, &endpoints, (folder, &mut *included), &at, report);
         let Some(name) = name else { continue };
         upstreams.push(upstream::Settings {
             name,
             endpoints,
+            wire,
             balance,
             connect_timeout: millis(written.connect_timeout_ms, file::Upstream::CONNECT_TIMEOUT_MS),
             response_timeout: millis(written.response_timeout_ms, file::Upstream::RESPONSE_TIMEOUT_MS),

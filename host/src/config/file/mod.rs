@@ -19,6 +19,7 @@ mod plugins;
 mod proxy;
 mod routes;
 mod schema;
+mod wire;
 
 use std::collections::BTreeMap;
 
@@ -43,6 +44,7 @@ pub(super) use proxy::{Mirror, Proxy, Rewrite, SplitBy, SplitShare};
 pub(super) use routes::{HeaderValues, Redirect, Respond, Route, RouteOverride, RoutePlugin};
 pub use schema::schema;
 pub(super) use schema::strict_schema;
+pub(super) use wire::{UpstreamProtocol, UpstreamProxyProtocol, UpstreamTls, UpstreamTlsSettings};
 
 /// Longest timeout, in milliseconds: a day. What is longer was meant in another unit.
 pub(super) const TIMEOUT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
@@ -259,9 +261,17 @@ pub(super) struct Overload {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Upstream {
-    /// Host and port of each server, or an object with `address`, `weight` and `drain`.
-    #[schemars(required, length(min = 1), extend("examples" = [["127.0.0.1:9000"], ["app-1.internal:8080", {"address": "[::1]:9000", "weight": 5}]]))]
+    /// Host and port of each server, `https://` before them for TLS, or `unix:` and the path of its socket; or an object with `address`, `weight` and `drain`.
+    #[schemars(required, length(min = 1), extend("examples" = [["127.0.0.1:9000"], ["app-1.internal:8080", {"address": "[::1]:9000", "weight": 5}], ["unix:/run/app.sock"]]))]
     pub(super) endpoints: Option<Vec<Option<Endpoint>>>,
+    /// Whether and how TLS is spoken. Absent: where the endpoints are written with `https://`, with its defaults.
+    pub(super) tls: Option<UpstreamTls>,
+    /// The version of HTTP. `http2` is agreed on in TLS and spoken in cleartext with prior knowledge; `auto` leaves the choice in TLS
+    /// to the upstream.
+    #[schemars(extend("default" = "http1"))]
+    pub(super) protocol: Option<UpstreamProtocol>,
+    /// Begin each connection with a header that names the client; such a connection is for that client only.
+    pub(super) proxy_protocol: Option<UpstreamProxyProtocol>,
     /// How one of them is chosen for a request.
     #[schemars(extend("default" = "round_robin"))]
     pub(super) balance: Option<Balance>,

@@ -75,7 +75,8 @@ impl Fleet {
         let sticky = settings.balance.sticky.as_ref();
         let members = sites.iter().filter_map(|(share, site)| {
             let share = settings.endpoints.get(*share)?;
-            let standing = match known.iter().position(|standing| standing.site == *site) {
+            let same = |known: &Rc<Standing>| known.site == *site && known.pool.wire == settings.wire;
+            let standing = match known.iter().position(same) {
                 Some(index) => {
                     let standing = known.swap_remove(index);
                     standing.pool.limit(limits);
@@ -235,7 +236,8 @@ fn join(
     let digest = Digest::of(&[settings.name.as_str(), &site.endpoint.to_string(), &address]);
     let vital = board.vital(&settings.name, site, initially(settings));
     let tally = vital.tally();
-    let pool = Pool::new(&site.endpoint, site.address, limits, Arc::clone(&tally), Rc::clone(queue));
+    let place = (&site.endpoint, site.address);
+    let pool = Pool::new(place, &settings.wire, limits, Arc::clone(&tally), Rc::clone(queue));
     Standing::new(site.clone(), digest, pool, vital, tally, risen)
 }
 

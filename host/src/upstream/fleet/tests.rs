@@ -20,7 +20,7 @@ const POLICIES: [Policy; 5] = [
 ];
 
 fn shares(count: u8) -> Vec<Share> {
-    (1..=count).map(|last| Share::of(Endpoint { host: format!("10.0.0.{last}"), port: 80 })).collect()
+    (1..=count).map(|last| Share::of(Endpoint::Tcp { host: format!("10.0.0.{last}"), port: 80 })).collect()
 }
 
 fn of(policy: Policy, endpoints: Vec<Share>) -> Settings {

@@ -56,7 +56,7 @@ impl Whereabouts {
 
 /// Host and port of an endpoint that is to be looked up. `localhost` is not: all of it is this machine (RFC 6761 section 6.3).
 pub(in crate::upstream) fn name_of(endpoint: &Endpoint) -> Option<(&str, u16)> {
-    let Endpoint { host, port } = endpoint;
+    let Endpoint::Tcp { host, port } = endpoint else { return None };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let fixed = bare.parse::<IpAddr>().is_ok() || bare == "localhost" || bare.ends_with(".localhost");
     (!fixed).then_some((bare, *port))
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_name_stands_for_all_its_addresses() {
-        let endpoint = |host: &str| Endpoint { host: host.to_owned(), port: 80 };
+        let endpoint = |host: &str| Endpoint::Tcp { host: host.to_owned(), port: 80 };
         let address = |last: u8| SocketAddr::from(([10, 0, 0, last], 80));
         let shares = [Share::of(endpoint("app.internal")), Share::of(endpoint("10.9.9.9"))];
         let whereabouts = Whereabouts::default();
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn only_names_are_looked_up() {
         let check = |host: &str, expected: bool| {
-            assert_eq!(name_of(&Endpoint { host: host.to_owned(), port: 1 }).is_some(), expected, "{host}");
+            assert_eq!(name_of(&Endpoint::Tcp { host: host.to_owned(), port: 1 }).is_some(), expected, "{host}");
         };
         check("app.internal", true);
         check("10.0.0.1", false);
