@@ -27,7 +27,7 @@ pub struct Http1 {
     pub idle_timeout: Duration,
     /// Longest time between two pieces of a request body.
     pub body_timeout: Duration,
-    /// Slowest request body, in bytes per second over [`RATE_GRACE`] and longer.
+    /// Slowest request body, in bytes per second over ten seconds and longer.
     pub body_rate_min: u64,
     /// Longest time a client may leave a response unread.
     pub write_timeout: Duration,
