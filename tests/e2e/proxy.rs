@@ -41,6 +41,15 @@ async fn bodies_pass_both_ways_in_either_framing() {
 }
 
 #[tokio::test]
+async fn who_names_no_host_is_spoken_for() {
+    let (origin, gateway) = through(|_| Reply::ok("hi")).await;
+    let mut client = gateway.connect().await;
+    client.write("GET /old HTTP/1.0\r\n\r\n").await;
+    assert_eq!(client.response_to("GET").await.unwrap().status, 200);
+    assert_eq!(origin.last().value("host"), Some(origin.address().to_string().as_str()));
+}
+
+#[tokio::test]
 async fn a_response_is_streamed_piece_by_piece() {
     let gate = Gate::new();
     let held = gate.clone();

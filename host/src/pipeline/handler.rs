@@ -44,7 +44,10 @@ impl Pipeline {
     async fn ask(&self, walk: &mut Walk<'_>, route: &Route, proxy: &Proxy, body: Body) -> Result<Response, Failure> {
         let upstream = self.share(proxy, &walk.exchange)?;
         let request = &mut walk.exchange.request;
-        let authority = proxy.host.as_ref().map(|host| std::mem::replace(&mut request.authority, Arc::clone(host)));
+        // Who speaks HTTP/1.0 need not name a host, but every server wants to hear one.
+        let unnamed = request.authority.is_empty().then(|| self.upstreams.authority(upstream));
+        let host = proxy.host.clone().or(unnamed);
+        let authority = host.map(|host| std::mem::replace(&mut request.authority, host));
         let target = match &proxy.rewrite {
             None => None,
             Some(rewrite) => {

@@ -204,6 +204,15 @@ impl Upstreams {
         Self { list: vec![upstream], board }
     }
 
+    /// The host that an upstream is asked for where the client named none: its first endpoint's.
+    pub fn authority(&self, upstream: usize) -> Arc<str> {
+        let first = self.list.get(upstream).and_then(|upstream| upstream.settings.endpoints.first());
+        match first.map(|share| &share.endpoint) {
+            Some(endpoint @ Endpoint::Tcp { .. }) => endpoint.to_string().into(),
+            Some(Endpoint::Unix(_)) | None => "localhost".into(),
+        }
+    }
+
     /// The connections of each endpoint of an upstream, in the order of its settings.
     pub fn connections(&self, upstream: usize) -> Vec<Connections> {
         let Some(upstream) = self.list.get(upstream) else { return Vec::new() };
