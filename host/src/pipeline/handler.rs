@@ -1,7 +1,5 @@
 //! The handlers: proxy, respond, redirect; files have a room of their own.
 
-use std::sync::Arc;
-
 use http::{HeaderValue, StatusCode, header};
 
 use super::Pipeline;
