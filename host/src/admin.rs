@@ -83,6 +83,7 @@ pub(crate) fn listener(address: SocketAddr, handed: Option<std::net::TcpListener
         head_bytes_max: 16 * 1024,
         headers_max: 64,
         connections_max: 64,
+        connections_per_address_max: None,
         proxy_protocol: None,
         tls: None,
         http1: listener::Http1::default(),

@@ -87,6 +87,7 @@ fn through(parts: &'static [(&'static str, &'static str)]) -> Vec<String> {
             head_bytes_max: 16 * 1024,
             headers_max: 100,
             connections_max: 16,
+            connections_per_address_max: None,
             proxy_protocol: None,
             tls: None,
             http1: listener::Http1::default(),

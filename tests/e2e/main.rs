@@ -6,6 +6,7 @@
 
 mod acme;
 mod broken;
+mod browser;
 mod budgets;
 mod cache;
 mod capabilities;

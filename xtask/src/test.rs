@@ -12,7 +12,7 @@ use crate::workspace::{Workspace, finish, has_cargo, say};
 const NOT_FOR_THE_HOST: [&str; 2] = ["--exclude", "portcullis-guests"];
 
 /// What tests run beside the gateway: a real CA for automatic certificates, and what answers for one about its certificates.
-const DEBIAN_PACKAGES: [&str; 2] = ["pebble", "openssl"];
+const DEBIAN_PACKAGES: [&str; 3] = ["pebble", "openssl", "chromium"];
 
 /// Runs every test, or those whose names contain one of the filters.
 pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ mod keeper;
 mod order;
 mod schedule;
 mod staple;
+mod stapler;
 mod storage;
 
 #[cfg(test)]
@@ -75,7 +76,12 @@ impl std::fmt::Debug for ExternalAccount {
 /// Starts the thread. It follows the generations and ends when the gateway drains.
 pub fn start(generations: watch::Receiver<Arc<Generation>>, draining: Draining) -> io::Result<JoinHandle<()>> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    thread::Builder::new().name("acme".into()).spawn(move || runtime.block_on(follow(generations, draining)))
+    thread::Builder::new().name("acme".into()).spawn(move || {
+        runtime.block_on(async {
+            // Apart: neither waits for the other's network.
+            tokio::join!(follow(generations.clone(), draining.clone()), stapler::follow(generations, draining));
+        });
+    })
 }
 
 /// Keeps what the present generation wants. What is under way when that changes is given up and begun anew.

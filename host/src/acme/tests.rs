@@ -125,17 +125,11 @@ fn certificate_with_responder(folder: &std::path::Path, host: &str, responder: &
     format!("{}{}{}", read("leaf.key"), read("leaf.pem"), read("ca.pem"))
 }
 
-#[tokio::test]
-async fn what_the_responder_says_is_stapled_and_kept() {
-    use http_body_util::{BodyExt as _, Full};
-    let host = "stapled.example.com";
-    let work = tempfile::tempdir().unwrap();
-    let folder = work.path().to_owned();
-    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let responder = format!("http://{}/", socket.local_addr().unwrap());
-    let pem = certificate_with_responder(&folder, host, &responder);
-    let answers = folder.clone();
-    let serving = tokio::spawn(async move {
+/// A responder that answers by openssl for what is in the folder.
+fn answering(socket: TcpListener, folder: &std::path::Path) -> tokio::task::JoinHandle<()> {
+    let answers = folder.to_owned();
+    tokio::spawn(async move {
+        use http_body_util::{BodyExt as _, Full};
         loop {
             let (stream, _) = socket.accept().await.unwrap();
             let service = hyper::service::service_fn(|request: http::Request<hyper::body::Incoming>| async {
@@ -150,7 +144,18 @@ async fn what_the_responder_says_is_stapled_and_kept() {
             let stream = hyper_util::rt::TokioIo::new(stream);
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await;
         }
-    });
+    })
+}
+
+#[tokio::test]
+async fn what_the_responder_says_is_stapled_and_kept() {
+    let host = "stapled.example.com";
+    let work = tempfile::tempdir().unwrap();
+    let folder = work.path().to_owned();
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let responder = format!("http://{}/", socket.local_addr().unwrap());
+    let pem = certificate_with_responder(&folder, host, &responder);
+    let serving = answering(socket, &folder);
     let directory = "https://127.0.0.1:1/directory".to_owned();
     let kept = storage::Storage::open(&folder.join("acme"), &directory).unwrap();
     kept.put_certificate(host, &pem).unwrap();
@@ -181,4 +186,40 @@ async fn what_the_responder_says_is_stapled_and_kept() {
     serving.abort();
     issued().keep_only(&[]);
     assert_eq!(keep().await, staple);
+}
+
+#[tokio::test]
+async fn certificates_from_files_are_stapled_too() {
+    let work = tempfile::tempdir().unwrap();
+    let folder = work.path().to_owned();
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let responder = format!("http://{}/", socket.local_addr().unwrap());
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    certificate_with_responder(&folder, "file.example.com", &responder);
+    std::fs::write(folder.join("chain.pem"), format!("{}{}", read("leaf.pem"), read("ca.pem"))).unwrap();
+    let serving = answering(socket, &folder);
+    let (certificate, key) = (folder.join("chain.pem"), folder.join("leaf.key"));
+    let settings = crate::tls::ServerSettings {
+        certificates: vec![crate::tls::IdentityFiles { certificate, key, ocsp: None }],
+        unknown_host: crate::tls::UnknownHost::First,
+        version_min: crate::tls::Version::Tls12,
+        ciphers: Vec::new(),
+        clients: None,
+        protocols: Vec::new(),
+    };
+    let acceptor = || crate::tls::server(&settings).unwrap();
+    let stapled = |acceptor: &crate::tls::Acceptor| acceptor.identities[0].shown.current().ocsp.clone();
+    let (mut known, first) = (stapler::Known::new(), acceptor());
+    let mut subjects = stapler::subjects([first.clone()].into_iter(), &mut known);
+    let staple = tokio::select! {
+        staple = eventually("a stapled response", || async { stapled(&first) }) => staple,
+        () = stapler::keep(&mut subjects, &mut known) => panic!("it does not end by itself"),
+    };
+    assert_eq!(staple, std::fs::read(folder.join("answer")).unwrap());
+    // The same certificate, read anew, is stapled before anybody is asked.
+    serving.abort();
+    let second = acceptor();
+    assert_eq!(stapled(&second), None);
+    stapler::subjects([second.clone()].into_iter(), &mut known);
+    assert_eq!(stapled(&second), Some(staple));
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use tokio::net::TcpStream;
 
+use super::crowd::Crowd;
 use super::handshake::{self, Tls};
 use super::http1::{self, Ended};
 use super::proxy_protocol::{self, Ends};
@@ -21,11 +22,12 @@ pub(super) struct Door<H> {
     settings: Rc<Settings>,
     handler: Rc<H>,
     registry: Rc<Registry>,
+    crowd: Crowd,
 }
 
 impl<H: Handle> Door<H> {
-    pub(super) fn new(settings: &Settings, handler: Rc<H>, registry: Rc<Registry>) -> Self {
-        Self { settings: Rc::new(settings.clone()), handler, registry }
+    pub(super) fn new(settings: &Settings, handler: Rc<H>, registry: Rc<Registry>, crowd: Crowd) -> Self {
+        Self { settings: Rc::new(settings.clone()), handler, registry, crowd }
     }
 
     /// Serves a connection in a task of its own.
@@ -48,6 +50,10 @@ impl<H: Handle> Door<H> {
                     return tracing::warn!(%address, %error, "no PROXY protocol header; the connection is closed");
                 }
             }
+        }
+        let guest = self.settings.connections_per_address_max.map(|max| self.crowd.enter(ends.0.ip(), max));
+        if matches!(guest, Some(None)) {
+            return tracing::debug!(client = %ends.0, "too many connections of one address");
         }
         match &self.settings.tls {
             None => {

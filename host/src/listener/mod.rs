@@ -4,6 +4,7 @@
 //! to a handler and sends back what that gives. Everything it spawns is a local task of the worker.
 
 mod connection;
+mod crowd;
 mod date;
 mod handshake;
 mod hpack;
@@ -36,6 +37,7 @@ pub use http1::Http1;
 pub use http2::{Allowance, Http2};
 pub use proxy_protocol::ProxyProtocol;
 
+use crowd::Crowd;
 use registry::Registry;
 
 /// One address to listen on.
@@ -53,6 +55,8 @@ pub struct Settings {
     pub http1: Http1,
     /// Connections per worker; further ones wait in the kernel's backlog.
     pub connections_max: usize,
+    /// Connections of one client address, counted over all workers; further ones are closed at once. None: any number.
+    pub connections_per_address_max: Option<usize>,
     /// Who says for whom it connects.
     pub proxy_protocol: Option<ProxyProtocol>,
     /// How it accepts TLS; without, it speaks cleartext.
@@ -89,6 +93,8 @@ pub struct Listener {
     settings: Settings,
     socket: std::net::TcpListener,
     address: SocketAddr,
+    /// Shared with the listeners of other workers.
+    crowd: Crowd,
 }
 
 /// How long to wait after an error of `accept` that is about us, such as too many open files: it will not go away at once,
@@ -100,13 +106,13 @@ impl Listener {
     pub fn bind(settings: &Settings) -> io::Result<Self> {
         let socket = socket::bind(settings.address)?;
         let address = socket.local_addr()?;
-        Ok(Self { settings: settings.clone(), socket, address })
+        Ok(Self { settings: settings.clone(), socket, address, crowd: Crowd::default() })
     }
 
     /// A listener on a socket that listens already.
     pub fn on(settings: &Settings, socket: std::net::TcpListener) -> io::Result<Self> {
         let address = socket.local_addr()?;
-        Ok(Self { settings: Settings { address, ..settings.clone() }, socket, address })
+        Ok(Self { settings: Settings { address, ..settings.clone() }, socket, address, crowd: Crowd::default() })
     }
 
     /// One listener per worker, on sockets that were `handed` over as far as there are any. Workers that find none for
@@ -124,7 +130,7 @@ impl Listener {
                 }
             }
         }
-        Ok(listeners)
+        Ok(Self::together(listeners))
     }
 
     /// The socket once more, to hand it over.
@@ -143,7 +149,14 @@ impl Listener {
             listener.settings.address = listener.address;
             listeners.push(listener);
         }
-        Ok(listeners)
+        Ok(Self::together(listeners))
+    }
+
+    /// Lets listeners count the connections of addresses together.
+    fn together(mut listeners: Vec<Self>) -> Vec<Self> {
+        let crowd = Crowd::default();
+        listeners.iter_mut().for_each(|listener| listener.crowd = crowd.clone());
+        listeners
     }
 
     /// The address with the port that was taken.
@@ -159,7 +172,7 @@ impl Listener {
         let socket = tokio::net::TcpListener::from_std(self.socket)?;
         let registry = Rc::new(Registry::default());
         let _evict = registry::Evict(Rc::clone(&registry));
-        let door = Rc::new(connection::Door::new(&self.settings, handler, Rc::clone(&registry)));
+        let door = Rc::new(connection::Door::new(&self.settings, handler, Rc::clone(&registry), self.crowd));
         loop {
             let room = registry.room(self.settings.connections_max);
             let accepted = async {

@@ -76,6 +76,7 @@ fn settings() -> Settings {
         head_bytes_max: 8192,
         headers_max: 100,
         connections_max: 100,
+        connections_per_address_max: None,
         proxy_protocol: None,
         tls: None,
         http1: Http1::default(),
@@ -290,6 +291,33 @@ fn no_more_connections_than_allowed() {
         assert_eq!(running.answers.asked.borrow().len(), 1);
         drop(first);
         assert!(second.read_until("hi").await.ends_with("hi"));
+    });
+}
+
+#[test]
+fn no_more_connections_of_one_address_than_allowed() {
+    run(async {
+        let running = start(&Settings { connections_per_address_max: Some(2), ..settings() });
+        let mut connections = Vec::new();
+        for _ in 0..2 {
+            let mut connection = Connection::to(&running).await;
+            connection.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            assert!(connection.read_until("hi").await.ends_with("hi"));
+            connections.push(connection);
+        }
+        assert_eq!(Connection::to(&running).await.read_all().await, "");
+        // Where one leaves there is room for another.
+        let mut leaving = connections.pop().unwrap();
+        leaving.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        leaving.read_all().await;
+        drop(leaving);
+        loop {
+            let mut connection = Connection::to(&running).await;
+            connection.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            if connection.read_until("hi").await.ends_with("hi") {
+                break;
+            }
+        }
     });
 }
 

@@ -60,7 +60,7 @@ pub fn client(settings: &ClientSettings) -> Result<Arc<ClientConfig>, TlsError> 
     let mut config = match &settings.identity {
         Some(files) => {
             let identity = Identity::read(files)?;
-            builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(identity.certified)))
+            builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(identity.shown.current())))
         }
         None => builder.with_no_client_auth(),
     };

@@ -1,6 +1,5 @@
 //! A certificate with its key, and the names it is for.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
@@ -8,7 +7,7 @@ use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
-use super::{IdentityFiles, TlsError, pem};
+use super::{IdentityFiles, Shown, TlsError, pem};
 
 /// How long before its end a certificate deserves a word in the log.
 pub const EXPIRY_NEAR: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -17,7 +16,7 @@ pub const EXPIRY_NEAR: Duration = Duration::from_secs(14 * 24 * 3600);
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// What rustls shows.
-    pub(super) certified: Arc<CertifiedKey>,
+    pub shown: Shown,
     /// The DNS names of the certificate, lowercase; one with a wildcard begins with `*.`.
     pub names: Vec<String>,
     /// When it ends, as Unix time.
@@ -59,7 +58,7 @@ impl Identity {
         if let Some(path) = &files.ocsp {
             certified.ocsp = Some(staple(path)?);
         }
-        Ok(Self { certified: Arc::new(certified), names, ends })
+        Ok(Self { shown: Shown::new(certified), names, ends })
     }
 }
 

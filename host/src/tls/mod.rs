@@ -8,6 +8,7 @@ mod identity;
 mod pem;
 mod resolver;
 mod server;
+mod shown;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
@@ -19,6 +20,7 @@ pub use client::{ClientSettings, Verification, client};
 pub use facts::facts;
 pub use identity::{EXPIRY_NEAR, Identity};
 pub use server::{Acceptor, Slot, server};
+pub use shown::Shown;
 
 /// What a listener shows its clients.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::{Identity, UnknownHost};
+use super::{Identity, Shown, UnknownHost};
 use crate::certificates::{self, Resolved};
 
 /// All certificates of a listener by name.
 #[derive(Debug)]
 pub(super) struct Resolver {
-    exact: HashMap<String, Arc<CertifiedKey>>,
+    exact: HashMap<String, Shown>,
     /// By what follows the first label, with its dot.
-    wildcard: HashMap<String, Arc<CertifiedKey>>,
-    otherwise: Option<Arc<CertifiedKey>>,
+    wildcard: HashMap<String, Shown>,
+    otherwise: Option<Shown>,
 }
 
 impl Resolver {
@@ -28,11 +28,11 @@ impl Resolver {
                     Some(suffix) => (&mut wildcard, suffix),
                     None => (&mut exact, name.as_str()),
                 };
-                names.entry(name.to_owned()).or_insert_with(|| Arc::clone(&identity.certified));
+                names.entry(name.to_owned()).or_insert_with(|| identity.shown.clone());
             }
         }
         let otherwise = match unknown_host {
-            UnknownHost::First => identities.first().map(|identity| Arc::clone(&identity.certified)),
+            UnknownHost::First => identities.first().map(|identity| identity.shown.clone()),
             UnknownHost::Refuse => None,
         };
         Self { exact, wildcard, otherwise }
@@ -42,7 +42,7 @@ impl Resolver {
     pub(super) fn find(&self, host: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let host = host?;
         let suffix = host.find('.').and_then(|at| host.get(at..));
-        self.exact.get(host).or_else(|| self.wildcard.get(suffix?)).cloned()
+        self.exact.get(host).or_else(|| self.wildcard.get(suffix?)).map(Shown::current)
     }
 }
 
@@ -52,7 +52,7 @@ impl ResolvesServerCert for Resolver {
             Resolved::Certificate(certificate) => Some(certificate),
             Resolved::Refused => None,
             // rustls gives the name in lowercase.
-            Resolved::Unknown => self.find(hello.server_name()).or_else(|| self.otherwise.clone()),
+            Resolved::Unknown => self.find(hello.server_name()).or_else(|| self.otherwise.as_ref().map(Shown::current)),
         }
     }
 }

@@ -106,6 +106,7 @@ fn listeners(
                 head_bytes_max: size(written.head_bytes_max.unwrap_or(file::Listener::HEAD_BYTES_MAX)),
                 headers_max: size(written.headers_max.unwrap_or(file::Listener::HEADERS_MAX)),
                 connections_max: size(written.connections_max.unwrap_or(file::Listener::CONNECTIONS_MAX)),
+                connections_per_address_max: written.connections_per_address_max.map(size),
                 proxy_protocol,
                 tls,
                 http1: http1(written),

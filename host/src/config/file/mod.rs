@@ -135,6 +135,10 @@ pub(super) struct Listener {
     /// Most connections per worker. Further ones wait.
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = Listener::CONNECTIONS_MAX))]
     pub(super) connections_max: Option<u64>,
+    /// Most connections of one client address (of one /64 network in IPv6), over all workers. Further ones are closed at once. Absent: any
+    /// number.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) connections_per_address_max: Option<u64>,
     /// Who says by the PROXY protocol (version 1 or 2) for whom it connects.
     pub(super) proxy_protocol: Option<ProxyProtocol>,
     /// Speak TLS.

@@ -58,6 +58,7 @@ fn settings() -> Settings {
         head_bytes_max: 8192,
         headers_max: 32,
         connections_max: 100,
+        connections_per_address_max: None,
         proxy_protocol: None,
         tls: None,
         http2: crate::listener::Http2::default(),

@@ -1,6 +1,7 @@
 //! A connection: what it keeps, and the round it goes each time its task is woken.
 //!
-//! States: greeting (preface, then SETTINGS) → open → leaving (GOAWAY was sent, streams go on) → closing (what is to be written is written,
+//! States: greeting (preface, then SETTINGS) → open → parting (the client has been told, what it sent before it knew is still answered) →
+//! leaving (nothing new is answered, streams go on) → closing (what is to be written is written,
 //! what comes is thrown away) → ended. A round reads, asks streams, fills the output, writes, and goes on as long as
 //! anything moved.
 
@@ -32,12 +33,17 @@ pub(super) const OUT_BYTES_MAX: usize = 64 * 1024;
 const READ_BYTES: usize = 32 * 1024;
 /// Rounds before other connections get their turn.
 const ROUNDS_MAX: usize = 32;
+/// How long a client may take to answer that it knows that we leave.
+const PARTING_TIMEOUT: Duration = Duration::from_secs(1);
+/// What it is to answer.
+pub(super) const PARTING_PING: &[u8; 8] = b"parting!";
 /// How long a client may take to hear why it was cut off.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Open,
+    Parting { until: Instant },
     Leaving,
     Closing { deadline: Instant },
 }
@@ -161,8 +167,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Handle> Connection<S, H> {
             };
             if !moved && !told {
                 told = true;
-                frame::goaway(&mut self.out, self.streams.last, Code::NoError);
-                self.phase = Phase::Leaving;
+                self.part();
+            }
+            if let Phase::Parting { until } = self.phase
+                && self.now >= until
+            {
+                self.leave();
+                moved = true;
             }
             moved |= self.poll_streams();
             self.fill();
@@ -180,6 +191,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Handle> Connection<S, H> {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Tells the client that we leave. What it has sent before it can know is still answered: which stream is the last is said when it
+    /// has answered, or has not for too long (section 6.8).
+    fn part(&mut self) {
+        if !self.greeted {
+            return self.leave();
+        }
+        frame::goaway(&mut self.out, frame::STREAM_MAX, Code::NoError);
+        frame::head(&mut self.out, PARTING_PING.len(), frame::PING, 0, 0);
+        self.out.extend_from_slice(PARTING_PING);
+        self.phase = Phase::Parting { until: self.now + PARTING_TIMEOUT };
+        self.linger(PARTING_TIMEOUT);
+    }
+
+    /// From now on nothing new is answered.
+    pub(super) fn leave(&mut self) {
+        frame::goaway(&mut self.out, self.streams.last, Code::NoError);
+        self.phase = Phase::Leaving;
     }
 
     /// Reads once and takes the frames that are complete.

@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::connection::Connection;
+use super::connection::{Connection, PARTING_PING, Phase};
 use super::frame::{self, Broken, Code, Head, WINDOW_BYTES, WINDOW_BYTES_MAX};
 use super::streams::{Gone, Work};
 use crate::listener::Handle;
@@ -72,9 +72,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Handle> Connection<S, H> {
             return Err(Broken::size("PING that is not eight bytes"));
         }
         self.controls.take()?;
-        if !head.has(frame::ACK) {
-            frame::head(&mut self.out, 8, frame::PING, frame::ACK, 0);
-            self.out.extend_from_slice(payload);
+        match head.has(frame::ACK) {
+            false => {
+                frame::head(&mut self.out, 8, frame::PING, frame::ACK, 0);
+                self.out.extend_from_slice(payload);
+            }
+            true if payload == PARTING_PING && matches!(self.phase, Phase::Parting { .. }) => self.leave(),
+            true => {}
         }
         Ok(())
     }

@@ -117,6 +117,9 @@ pub(super) fn number(out: &mut Vec<u8>, kind: u8, stream: u32, number: u32) {
     out.extend_from_slice(&number.to_be_bytes());
 }
 
+/// The highest number of a stream.
+pub(super) const STREAM_MAX: u32 = (1 << 31) - 1;
+
 /// Writes GOAWAY.
 pub(super) fn goaway(out: &mut Vec<u8>, last: u32, code: Code) {
     head(out, 8, GOAWAY, 0, 0);

@@ -175,7 +175,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Handle> Connection<S, H> {
         self.streams.note(id);
         self.controls.give(2);
         let full = self.streams.len() >= self.settings.http2.streams_max as usize;
-        if full || self.phase != Phase::Open {
+        if full || self.phase == Phase::Leaving {
             return self.turn_away(id, Code::RefusedStream);
         }
         if self.list.over {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::connection::Connection;
+use super::connection::{Connection, Phase};
 use super::frame::{Broken, Code};
 use super::streams::{Kind, Stream, Work};
 use crate::listener::{Handle, Settings};
@@ -44,6 +44,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Handle> Connection<S, H> {
                 self.cut(Broken { code, why: "nothing came in time" });
                 return self.poll_close(cx);
             }
+            if matches!(self.phase, Phase::Parting { until } if self.now >= until) {
+                // The round that follows says so.
+                cx.waker().wake_by_ref();
+            }
             self.sweep();
             self.release(cx);
             if self.poll_output(cx).is_err() {
@@ -66,7 +70,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Handle> Connection<S, H> {
         if block || greeting || self.write_blocked.is_some_and(|start| since(start) >= stall) {
             return Some(Code::EnhanceYourCalm);
         }
-        (self.streams.len() == 0 && since(self.idle_since) >= self.settings.head_timeout).then_some(Code::NoError)
+        (self.streams.len() == 0 && since(self.idle_since) >= self.settings.http1.idle_timeout).then_some(Code::NoError)
     }
 
     /// Lets responses go that were held back for long enough.
@@ -118,5 +122,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Handle> Connection<S, H> {
 
 /// The time between two looks.
 pub(super) fn tick(settings: &Settings) -> Duration {
-    (settings.http2.stall_timeout.min(settings.head_timeout) / 4).clamp(Duration::from_millis(10), TICK_MAX)
+    (settings.http2.stall_timeout.min(settings.head_timeout).min(settings.http1.idle_timeout) / 4)
+        .clamp(Duration::from_millis(10), TICK_MAX)
 }

@@ -80,6 +80,7 @@ fn settings() -> Settings {
         head_bytes_max: 16_384,
         headers_max: 100,
         connections_max: 100,
+        connections_per_address_max: None,
         proxy_protocol: None,
         tls: None,
         http2: Http2::default(),
@@ -515,9 +516,16 @@ fn draining_finishes_streams_and_ends() {
         running.send(&[get(1, "/wait"), frame(PING, 0, 0, &[0; 8])].concat()).await;
         assert_eq!(running.next().await, "ping 1");
         running.registry.drain();
-        assert_eq!(running.next().await, "goaway 1 0");
-        running.send(&get(3, "/")).await;
-        assert_eq!(running.next().await, "reset 3 7");
+        assert_eq!(running.next().await, "goaway 2147483647 0");
+        assert_eq!(running.next().await, "ping 0");
+        // Sent before the client could know: still answered.
+        running.send(&[get(3, "/"), frame(PING, 1, 0, b"parting!")].concat()).await;
+        let rest = running.until("goaway").await;
+        assert_eq!(rest.last().unwrap(), "goaway 3 0");
+        running.send(&get(5, "/")).await;
+        let answers = running.until("reset").await;
+        assert_eq!(answers.last().unwrap(), "reset 5 7");
+        assert!([rest, answers].concat().contains(&"data 3 hello end".to_owned()));
         running.answers.go.notify_one();
         assert_eq!(running.until("data").await.last().unwrap(), "data 1 done end");
         assert_eq!(running.next().await, "end");
@@ -532,6 +540,7 @@ fn who_stands_still_is_cut_off() {
         let mut quick = settings();
         quick.head_timeout = Duration::from_millis(60);
         quick.http2.stall_timeout = Duration::from_millis(40);
+        quick.http1.idle_timeout = Duration::from_millis(60);
         // Idle.
         let mut running = start(quick.clone());
         running.greet().await;
