@@ -282,3 +282,12 @@ async fn tls_agrees_on_http_2_where_the_upstream_can() {
     }
     assert_eq!(server.connections(), 2);
 }
+
+#[tokio::test]
+async fn checks_of_health_speak_what_requests_speak() {
+    let server = Server::start(None).await;
+    let health = json!({ "path": "/test/Nothing", "interval_ms": 50, "initially": "unhealthy" });
+    let patch = json!({ "upstreams": { "origin": { "protocol": "http2", "health": health } } });
+    let gateway = Setup::new().upstream("origin", server.address).patch(&patch).start().await;
+    gateway.logs().wait_for_words(0, &["endpoint healthy"]).await;
+}
