@@ -96,6 +96,44 @@ async fn a_websocket_over_http_2_reaches_an_upstream_that_speaks_http_1() {
 }
 
 #[tokio::test]
+async fn a_websocket_reaches_an_upstream_that_speaks_http_2() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection =
+            h2::server::Builder::new().enable_connect_protocol().handshake::<_, bytes::Bytes>(stream).await.unwrap();
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            assert_eq!(request.extensions().get::<Protocol>(), Some(&Protocol::from_static("websocket")));
+            tokio::spawn(async move {
+                let mut stream = respond.send_response(http::Response::new(()), false).unwrap();
+                let mut body = request.into_body();
+                // Frames of servers are not masked; those of this client are, with zeros.
+                while let Some(Ok(frame)) = body.data().await {
+                    assert_eq!(frame, b"\x81\x82\0\0\0\0hi"[..]);
+                    stream.send_data(b"\x81\x02hi"[..].into(), false).unwrap();
+                }
+            });
+        }
+    });
+    let patch = json!({ "upstreams": { "origin": { "protocol": "http2" } } });
+    let gateway = Setup::new().upstream("origin", address).patch(&patch).start().await;
+    let mut client = gateway.connect().await;
+    client
+        .write(
+            "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        )
+        .await;
+    let granted = client.interim().await.unwrap();
+    assert_eq!((granted.status, granted.value("sec-websocket-accept")), (101, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")));
+    for _ in 0..3 {
+        client.write(b"\x81\x82\0\0\0\0hi").await;
+        assert_eq!(in_time("the echo", client.reader().some(4)).await.unwrap(), b"\x81\x02hi");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_reaches_the_client_and_the_connection_goes_on() {
     let origin = Origin::start(|seen| match seen.target.as_str() {
         "/chat" => Reply::new(403, "not you"),

@@ -38,6 +38,20 @@ pub enum Verification {
     Off,
 }
 
+/// What tells settings apart, contents of the files included. To be asked for before the files are read for good: if one changes in
+/// between, the digest is that of the old one, and what is read the next time differs from it.
+pub fn client_digest(settings: &ClientSettings) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    digest.update(format!("{settings:?}"));
+    let identity = settings.identity.iter().flat_map(|files| [&files.certificate, &files.key]);
+    for path in settings.authorities.iter().chain(identity) {
+        let content = std::fs::read(path).unwrap_or_default();
+        digest.update((content.len() as u64).to_be_bytes());
+        digest.update(content);
+    }
+    digest.finalize().into()
+}
+
 /// Reads the files of the settings.
 pub fn client(settings: &ClientSettings) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());

@@ -16,7 +16,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-pub use client::{ClientSettings, Verification, client};
+pub use client::{ClientSettings, Verification, client, client_digest};
 pub use facts::facts;
 pub use identity::{EXPIRY_NEAR, Identity};
 pub use server::{Acceptor, Slot, server};

@@ -72,8 +72,8 @@ pub enum UpstreamError {
         /// The endpoint.
         endpoint: Rc<Endpoint>,
     },
-    /// It speaks HTTP/2, and not the other protocol that was asked for.
-    #[error("the upstream speaks HTTP/2 and takes no upgrades to other protocols")]
+    /// It speaks HTTP/2 and has not said that it takes extended CONNECT (RFC 8441 section 3).
+    #[error("the upstream speaks HTTP/2 and takes no upgrades to other protocols there")]
     NoTunnel,
     /// Its response uses a transfer coding other than `chunked`, which nobody asked for.
     #[error("{endpoint}: answered with a transfer coding other than `chunked`")]

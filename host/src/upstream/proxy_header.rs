@@ -9,6 +9,17 @@ use super::wire::{Ends, ProxyProtocol};
 
 /// The bytes that come before all others on a connection.
 pub(super) fn header(version: ProxyProtocol, (client, local): Ends) -> io::Result<Vec<u8>> {
+    if client.ip().is_unspecified() {
+        // We ask on our own behalf: for nobody, as the document wants health checks to say.
+        return match version {
+            ProxyProtocol::V1 => Ok(b"PROXY UNKNOWN\r\n".to_vec()),
+            ProxyProtocol::V2 => v2::Builder::new(
+                v2::Version::Two | v2::Command::Local,
+                v2::AddressFamily::Unspecified | v2::Protocol::Unspecified,
+            )
+            .build(),
+        };
+    }
     // Both addresses are of one family; where they are not, IPv4 is written as IPv6.
     let ends = match (client, local) {
         (SocketAddr::V4(_), SocketAddr::V4(_)) => (client, local),
@@ -45,5 +56,8 @@ mod tests {
         check(ProxyProtocol::V1, "[2001:db8::1]:1", "192.0.2.2:2", b"PROXY TCP6 2001:db8::1 ::ffff:192.0.2.2 1 2\r\n");
         let binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\x0f\xa0\x01\xbb";
         check(ProxyProtocol::V2, one, two, binary);
+        let nobody = "0.0.0.0:0";
+        check(ProxyProtocol::V1, nobody, nobody, b"PROXY UNKNOWN\r\n");
+        check(ProxyProtocol::V2, nobody, nobody, b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0");
     }
 }

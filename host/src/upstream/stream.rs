@@ -9,6 +9,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
@@ -48,13 +50,15 @@ pub(super) enum Socket {
 pub(super) enum Stream {
     Plain(Socket),
     Tls(Box<TlsStream<Socket>>),
+    /// A stream of HTTP/2 on which another protocol is spoken.
+    Connected(TokioIo<Upgraded>),
 }
 
 impl Stream {
     /// Whether both sides agreed on HTTP/2 in TLS.
     pub(super) fn agreed_on_http2(&self) -> bool {
         match self {
-            Self::Plain(_) => false,
+            Self::Plain(_) | Self::Connected(_) => false,
             Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
@@ -193,4 +197,4 @@ macro_rules! through {
 }
 
 through!(Socket, Tcp, Unix);
-through!(Stream, Plain, Tls);
+through!(Stream, Plain, Tls, Connected);

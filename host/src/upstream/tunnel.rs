@@ -17,12 +17,16 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf};
 use tokio::task::AbortHandle;
 
 use super::connection::Patience;
+use super::download;
 use super::fleet::{Asking, Member};
+use super::http2::Slot;
 use super::pool::{Place, Pool};
 use super::send::outgoing;
 use super::stream::{Purpose, Stream};
@@ -54,9 +58,6 @@ impl Upstreams {
     ) -> Result<Sent, UpstreamError> {
         let started = time::now();
         let upstream = self.list.get(upstream).ok_or(UpstreamError::NoEndpoint)?;
-        if upstream.settings.wire.protocol == Protocol::Http2 {
-            return Err(UpstreamError::NoTunnel);
-        }
         let admission = upstream.admit(started)?;
         let (fleet, asking) = (upstream.fleet(), Asking { client, request });
         let (mut failed, mut tried) = (UpstreamError::NoEndpoint, Vec::new());
@@ -64,9 +65,19 @@ impl Upstreams {
             let Some(Member { standing, .. }) = fleet.members().get(index) else { break };
             standing.tally.requests.increment();
             let pool = &standing.pool;
-            match pool.stream(client, Purpose::Http1).await {
-                Ok((place, stream)) => {
-                    let asked = ask(upstream, pool, (place, stream), (request, upgrade), said).await;
+            let opened = match upstream.settings.wire.protocol {
+                Protocol::Http2 => {
+                    let asked = Box::pin(upstream.ask_connect(pool, client, (request, upgrade))).await;
+                    asked.map(|(slot, answer)| Opened::Stream(slot, answer))
+                }
+                Protocol::Http1 | Protocol::Auto => {
+                    let connected = pool.stream(client, Purpose::Http1).await;
+                    connected.map(|(place, stream)| Opened::Connection(place, stream))
+                }
+            };
+            match opened {
+                Ok(opened) => {
+                    let asked = ask(upstream, pool, opened, (request, upgrade), said).await;
                     let now = time::now();
                     let took = now.saturating_duration_since(started);
                     if let Some(admission) = admission {
@@ -83,10 +94,11 @@ impl Upstreams {
                 Err(error) => {
                     let now = time::now();
                     fleet.failed(index, &error, now.saturating_duration_since(started), now);
-                    if !error.is_unsent() {
-                        return Err(error);
-                    }
+                    let goes_on = error.is_unsent();
                     failed = error;
+                    if !goes_on {
+                        break;
+                    }
                 }
             }
             tried.push(index);
@@ -98,14 +110,32 @@ impl Upstreams {
     }
 }
 
-/// Asks one endpoint.
+/// What a tunnel goes through.
+enum Opened {
+    /// A connection, on which nothing has been asked yet.
+    Connection(Place, Stream),
+    /// A stream of HTTP/2, and what the endpoint answered on it.
+    Stream(Slot, ::http::Response<Incoming>),
+}
+
+/// What is held as long as a tunnel stands.
+enum Held {
+    Connection { _place: Place },
+    Stream { _slot: Slot },
+}
+
+/// Asks one endpoint, or goes on where it has been asked.
 async fn ask(
     upstream: &Upstream,
     pool: &Rc<Pool>,
-    (place, stream): (Place, Stream),
+    opened: Opened,
     (request, upgrade): (&Request, &Upgrade),
     said: Body,
 ) -> Result<Response, UpstreamError> {
+    let (place, stream) = match opened {
+        Opened::Connection(place, stream) => (place, stream),
+        Opened::Stream(slot, answer) => return answered(upstream, slot, answer, (request, upgrade), said).await,
+    };
     let endpoint = || Rc::clone(&pool.endpoint);
     let broken = |error| UpstreamError::Protocol { endpoint: endpoint(), error };
     let handshake = http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).handshake(Transport::new(stream));
@@ -143,11 +173,8 @@ async fn ask(
         poll_fn(|cx| http.poll_without_shutdown(cx)).await.map_err(broken)?;
     }
     let parts = http.into_parts();
-    let (from, to) = tokio::io::split(parts.io.into_inner());
-    let activity = Rc::new(Cell::new(time::now()));
-    let pump = tokio::task::spawn_local(pump(said, to, Rc::clone(&activity))).abort_handle();
-    let (timeout, patience) = (upstream.tunnel_timeout, Patience::default());
-    let body = Body::boxed(Told { first: parts.read_buf, from, activity, timeout, patience, pump, _place: place });
+    let between = (parts.read_buf, parts.io.into_inner());
+    let body = stand(upstream, between, said, Held::Connection { _place: place });
     let status = grant(&mut headers, upgrade);
     Ok(Response { status, headers, body })
 }
@@ -163,9 +190,7 @@ fn asking(request: &Request, upgrade: &Upgrade) -> (::http::Request<Body>, Optio
         // Not secret: it only shows that whoever answers speaks WebSocket.
         let _ = aws_lc_rs::rand::fill(&mut random);
         let key = STANDARD.encode(random);
-        let digest =
-            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, &[key.as_bytes(), GUID].concat());
-        accept = upgrade.protocol.as_bytes().eq_ignore_ascii_case(b"websocket").then(|| STANDARD.encode(digest));
+        accept = is_websocket(upgrade).then(|| self::accept(key.as_bytes()));
         if let Ok(key) = HeaderValue::try_from(key) {
             asking.headers_mut().insert(KEY, key);
         }
@@ -176,6 +201,54 @@ fn asking(request: &Request, upgrade: &Upgrade) -> (::http::Request<Body>, Optio
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, upgrade.protocol.clone());
     (asking, accept)
+}
+
+fn is_websocket(upgrade: &Upgrade) -> bool {
+    upgrade.protocol.as_bytes().eq_ignore_ascii_case(b"websocket")
+}
+
+/// What shows that a key was understood (RFC 6455 section 4.2.2).
+fn accept(key: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, &[key, GUID].concat());
+    STANDARD.encode(digest)
+}
+
+/// What an endpoint answered on a stream: a tunnel, or an ordinary response.
+async fn answered(
+    upstream: &Upstream,
+    slot: Slot,
+    mut answer: ::http::Response<Incoming>,
+    (request, upgrade): (&Request, &Upgrade),
+    said: Body,
+) -> Result<Response, UpstreamError> {
+    let status = answer.status();
+    if status != StatusCode::OK {
+        let (head, incoming) = answer.into_parts();
+        let mut headers = head.headers;
+        strip_response(&mut headers);
+        return Ok(Response { status, headers, body: download::body_shared(incoming, slot, upstream.idle_timeout) });
+    }
+    let broken = |error| UpstreamError::Protocol { endpoint: Rc::clone(&slot.pool().endpoint), error };
+    let stream = Stream::Connected(TokioIo::new(hyper::upgrade::on(&mut answer).await.map_err(broken)?));
+    let mut headers = std::mem::take(answer.headers_mut());
+    let body = stand(upstream, (Bytes::new(), stream), said, Held::Stream { _slot: slot });
+    let status = grant(&mut headers, upgrade);
+    if upgrade.form == UpgradeForm::Upgrade
+        && let Some(key) = request.headers.get(KEY).filter(|_| is_websocket(upgrade))
+        && let Ok(accept) = HeaderValue::try_from(accept(key.as_bytes()))
+    {
+        headers.insert(ACCEPT, accept);
+    }
+    Ok(Response { status, headers, body })
+}
+
+/// Lets both sides speak; gives what the upstream says.
+fn stand(upstream: &Upstream, (first, stream): (Bytes, Stream), said: Body, held: Held) -> Body {
+    let (from, to) = tokio::io::split(stream);
+    let activity = Rc::new(Cell::new(time::now()));
+    let pump = tokio::task::spawn_local(pump(said, to, Rc::clone(&activity))).abort_handle();
+    let (timeout, patience) = (upstream.tunnel_timeout, Patience::default());
+    Body::boxed(Told { first, from, activity, timeout, patience, pump, _held: held })
 }
 
 /// Makes the fields those that grant the client's wish, and gives the status that does.
@@ -218,7 +291,7 @@ struct Told {
     timeout: Duration,
     patience: Patience,
     pump: AbortHandle,
-    _place: Place,
+    _held: Held,
 }
 
 impl Told {

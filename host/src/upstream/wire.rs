@@ -53,7 +53,7 @@ pub enum ProxyProtocol {
     V2,
 }
 
-/// How an upstream is spoken to by TLS. Equal only to its copies: what a file says may have changed when it is read again.
+/// How an upstream is spoken to by TLS. Equal where the digests are, so that connections stay when a configuration is read anew.
 #[derive(Debug, Clone)]
 pub struct Tls {
     pub(super) requests: Arc<ClientConfig>,
@@ -61,20 +61,22 @@ pub struct Tls {
     pub(super) http1: Arc<ClientConfig>,
     /// Who the endpoint must be; absent for its own host.
     pub(super) name: Option<ServerName<'static>>,
+    digest: [u8; 32],
 }
 
 impl Tls {
-    /// Speaks as `config` says. Without a `name`, an endpoint must have a certificate for its own host.
-    pub fn new(config: Arc<ClientConfig>, name: Option<ServerName<'static>>) -> Self {
+    /// Speaks as `config` says, of which `digest` tells what it was made of. Without a `name`, an endpoint must have a certificate
+    /// for its own host.
+    pub fn new(config: Arc<ClientConfig>, name: Option<ServerName<'static>>, digest: [u8; 32]) -> Self {
         let mut http1 = ClientConfig::clone(&config);
         http1.alpn_protocols = Protocol::Http1.offer().iter().map(|protocol| protocol.to_vec()).collect();
-        Self { requests: config, http1: Arc::new(http1), name }
+        Self { requests: config, http1: Arc::new(http1), name, digest }
     }
 }
 
 impl PartialEq for Tls {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.requests, &other.requests) && self.name == other.name
+        self.digest == other.digest && self.name == other.name
     }
 }
 

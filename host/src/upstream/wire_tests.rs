@@ -134,7 +134,7 @@ pub(super) fn upstreams(endpoint: &Endpoint, wire: Wire) -> Upstreams {
 
 pub(super) fn by_tls(settings: &ClientSettings, name: Option<&str>) -> Wire {
     let name = name.map(|name| ServerName::try_from(name.to_owned()).unwrap());
-    Wire { tls: Some(Tls::new(tls::client(settings).unwrap(), name)), ..Wire::default() }
+    Wire { tls: Some(Tls::new(tls::client(settings).unwrap(), name, tls::client_digest(settings))), ..Wire::default() }
 }
 
 /// Asks for `/`; gives the text, or what is told about there being none.
@@ -213,7 +213,7 @@ fn an_endpoint_that_speaks_no_tls_is_told_so() {
 }
 
 #[test]
-fn a_configuration_read_anew_makes_new_connections_with_tls_and_keeps_those_without() {
+fn a_configuration_read_anew_keeps_connections_unless_a_file_of_tls_has_changed() {
     run(async {
         let authority = Authority::new();
         let (certificate, key) = authority.issue("app.internal");
@@ -226,8 +226,37 @@ fn a_configuration_read_anew_makes_new_connections_with_tls_and_keeps_those_with
             hi(&old.rebuilt(&[Settings { wire: again, ..settings(&[endpoint]) }]), expected).await;
         };
         check(&encrypted, &wire, wire.clone(), Connected::Reused).await;
+        check(&encrypted, &wire, by_tls(&authority.ca(), Some("app.internal")), Connected::Reused).await;
+        let ca = authority.folder.path().join("ca.pem");
+        let other = std::fs::read_to_string(Authority::new().folder.path().join("ca.pem")).unwrap();
+        std::fs::write(&ca, std::fs::read_to_string(&ca).unwrap() + &other).unwrap();
         check(&encrypted, &wire, by_tls(&authority.ca(), Some("app.internal")), Connected::New).await;
         check(&plain, &Wire::default(), Wire::default(), Connected::Reused).await;
+    });
+}
+
+#[test]
+fn the_next_connection_resumes_the_session() {
+    run(async {
+        let authority = Authority::new();
+        let (certificate, key) = authority.issue("app.internal");
+        let tls = server(certificate, &key, None);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
+        let kinds = Rc::new(RefCell::new(Vec::new()));
+        let told = Rc::clone(&kinds);
+        tokio::task::spawn_local(async move {
+            loop {
+                let stream = tls.accept(listener.accept().await.unwrap().0).await.unwrap();
+                told.borrow_mut().push(stream.get_ref().1.handshake_kind().unwrap());
+                tokio::task::spawn_local(answer(stream, Seen::default()));
+            }
+        });
+        let wire = by_tls(&authority.ca(), Some("app.internal"));
+        let brief = Upstreams::new(&[Settings { idle_connections_max: 0, wire, ..settings(&[&endpoint]) }]);
+        hi(&brief, Connected::New).await;
+        hi(&brief, Connected::New).await;
+        assert_eq!(*kinds.borrow(), [rustls::HandshakeKind::Full, rustls::HandshakeKind::Resumed]);
     });
 }
 

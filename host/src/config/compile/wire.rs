@@ -129,8 +129,9 @@ fn tls(
         verification,
         protocols: protocol.offer().to_vec(),
     };
+    let digest = tls::client_digest(&settings);
     match tls::client(&settings) {
-        Ok(config) => Some(Tls::new(config, name)),
+        Ok(config) => Some(Tls::new(config, name, digest)),
         Err(error) => {
             tell(error, at, report);
             None

@@ -20,7 +20,7 @@ use crate::time::{self, Instant};
 
 /// How often one endpoint is asked where it did not begin with what was asked: a second time because it was going away, a third
 /// time because the next connection was, too.
-const TRIES_MAX: u32 = 3;
+pub(super) const TRIES_MAX: u32 = 3;
 
 impl Upstream {
     /// Asks one endpoint on a stream or, where it speaks HTTP/1.1 only, on a connection.
@@ -93,7 +93,7 @@ impl Upstream {
 
 /// The request as it is written to a stream: what HTTP/1.1 says by `Host` and framing is said by pseudo-header fields and frames
 /// (RFC 9113 section 8.3.1).
-fn outgoing(request: &Request, body: Body, pool: &Pool) -> ::http::Request<Body> {
+pub(super) fn outgoing(request: &Request, body: Body, pool: &Pool) -> ::http::Request<Body> {
     let mut headers = request.headers.clone();
     headers.remove(header::HOST);
     let declared = headers.get(header::CONTENT_LENGTH).map(|value| parse_length(value.as_bytes()));
@@ -130,14 +130,14 @@ fn cause(error: &hyper::Error) -> Option<&h2::Error> {
 
 /// Whether the endpoint says that it did not begin with the request: it refused the stream (RFC 9113 section 8.7), or was going away
 /// and named an earlier one as its last (section 6.8). Streams up to that one fail otherwise.
-fn is_unprocessed(error: &hyper::Error) -> bool {
+pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
     cause(error).is_some_and(|cause| {
         cause.is_remote()
             && (cause.is_go_away() || (cause.is_reset() && cause.reason() == Some(h2::Reason::REFUSED_STREAM)))
     })
 }
 
-fn is_going_away(error: &hyper::Error) -> bool {
+pub(super) fn is_going_away(error: &hyper::Error) -> bool {
     cause(error).is_some_and(h2::Error::is_go_away)
 }
 

@@ -4,6 +4,7 @@
 //! dies only the streams on it fail; what the endpoint says it did not begin with is sent again.
 
 mod ask;
+mod connect;
 mod multiplex;
 mod shared;
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper::rt::Executor;
+use tokio::sync::Notify;
 
 use super::super::connection::Patience;
 use super::super::pool::Pool;
@@ -34,13 +35,22 @@ const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// Longest response head.
 const HEAD_BYTES_MAX: u32 = 128 * 1024;
 
-/// Runs what hyper splits off on the worker's thread.
-#[derive(Clone)]
-struct Here;
+/// Runs what hyper splits off on the worker's thread, and lets go on who waits for something to come of it.
+#[derive(Clone, Default)]
+struct Here(Rc<Notify>);
 
 impl<F: Future<Output = ()> + 'static> Executor<F> for Here {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
+        let progress = Rc::clone(&self.0);
+        tokio::task::spawn_local(async move {
+            let mut future = pin!(future);
+            poll_fn(|cx| {
+                let polled = future.as_mut().poll(cx);
+                progress.notify_waiters();
+                polled
+            })
+            .await;
+        });
     }
 }
 
@@ -51,6 +61,8 @@ pub(super) struct Multiplex {
     /// None once it is over, so that what waits in it is given back.
     http: Rc<RefCell<Option<Http>>>,
     sender: RefCell<http2::SendRequest<Body>>,
+    /// Notified whenever something may have come from the endpoint.
+    progress: Rc<Notify>,
     streams: Cell<usize>,
     /// Streams that the endpoint takes, as last seen.
     limit: Rc<Cell<usize>>,
@@ -65,7 +77,9 @@ pub(super) struct Multiplex {
 impl Multiplex {
     /// Speaks HTTP/2 on a stream. `pool` is told of its end. `expected`: streams that the endpoint took on other connections.
     pub(super) async fn on(stream: Stream, pool: Weak<Pool>, expected: Option<usize>) -> hyper::Result<Rc<Self>> {
-        let (sender, http) = http2::Builder::new(Here)
+        let here = Here::default();
+        let progress = Rc::clone(&here.0);
+        let (sender, http) = http2::Builder::new(here)
             .initial_max_send_streams(STREAMS_FIRST)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -96,6 +110,7 @@ impl Multiplex {
         Ok(Rc::new(Self {
             http,
             sender: RefCell::new(sender),
+            progress,
             streams: Cell::new(0),
             limit,
             expected: expected.unwrap_or(STREAMS_MAX),
@@ -166,6 +181,11 @@ impl Slot {
         Self { multiplex, pool: Rc::clone(pool) }
     }
 
+    /// Whose it is.
+    pub(in crate::upstream) fn pool(&self) -> &Rc<Pool> {
+        &self.pool
+    }
+
     /// Its connection takes no more streams.
     pub(super) fn retire(&self) {
         self.multiplex.retire();
@@ -179,6 +199,23 @@ impl Slot {
     /// Whether the endpoint has not said anything that is HTTP/2.
     pub(super) fn is_mute(&self) -> bool {
         self.multiplex.known_limit().is_none()
+    }
+
+    /// Whether the endpoint takes extended CONNECT, which it says when the connection begins (RFC 8441 section 3).
+    pub(super) async fn takes_connect(&self) -> bool {
+        loop {
+            let progress = self.multiplex.progress.notified();
+            self.multiplex.limit();
+            if self.is_closed() {
+                return false;
+            }
+            if !self.is_mute()
+                && let Ok(http) = self.multiplex.http.try_borrow()
+            {
+                return http.as_ref().is_some_and(http2::Connection::is_extended_connect_protocol_enabled);
+            }
+            progress.await;
+        }
     }
 
     /// Sends a request and waits for the response head.

@@ -42,13 +42,15 @@ struct Manners {
     streams_max: u32,
     /// Gives up each connection, gracefully, after so many requests.
     requests_max: usize,
+    /// Whether it takes extended CONNECT.
+    connects: bool,
     /// Cuts the connection.
     cut: Rc<Notify>,
 }
 
 impl Default for Manners {
     fn default() -> Self {
-        Self { tls: None, streams_max: 100, requests_max: usize::MAX, cut: Rc::default() }
+        Self { tls: None, streams_max: 100, requests_max: usize::MAX, connects: false, cut: Rc::default() }
     }
 }
 
@@ -89,6 +91,9 @@ async fn serve(
     answer: Rc<impl Fn(Asked) -> Answering + 'static>,
 ) {
     let mut builder = h2::server::Builder::new();
+    if manners.connects {
+        builder.enable_connect_protocol();
+    }
     let Ok(mut connection) = builder.max_concurrent_streams(manners.streams_max).handshake(stream).await else {
         return;
     };
@@ -541,9 +546,73 @@ fn who_does_not_speak_it_is_told_so() {
         let error = send(&upstreams, &get("/"), Body::Empty).await.unwrap_err();
         assert_eq!(error.reason(), Why::UpstreamProtocol);
         assert_eq!(error.to_string(), format!("{endpoint}: no response: it does not seem to speak HTTP/2"));
+    });
+}
+
+/// Grants `/chat` to those who ask for it, says `hello` and then what it is told.
+fn chat((asked, mut respond): Asked) -> Answering {
+    Box::pin(async move {
+        let protocol = asked.extensions().get::<h2::ext::Protocol>().map(|protocol| protocol.as_str().to_owned());
+        let (head, mut body) = asked.into_parts();
+        assert_eq!((head.method, protocol.as_deref()), (Method::CONNECT, Some("websocket")));
+        assert_eq!(head.uri.to_string(), format!("http://api.example{}", head.uri.path()));
+        assert!(!head.headers.contains_key("sec-websocket-key") && head.headers["sec-websocket-version"] == "13");
+        if head.uri.path() != "/chat" {
+            let refusal = Response::builder().status(403).body(()).unwrap();
+            respond.send_response(refusal, false).unwrap().send_data("not you".into(), true).unwrap();
+            return;
+        }
+        let mut stream = respond.send_response(Response::new(()), false).unwrap();
+        stream.send_data("hello".into(), false).unwrap();
+        while let Some(Ok(data)) = body.data().await {
+            let _ = body.flow_control().release_capacity(data.len());
+            stream.send_data(data, false).unwrap();
+        }
+        stream.send_data(Bytes::new(), true).unwrap();
+    })
+}
+
+#[test]
+fn other_protocols_are_spoken_on_streams() {
+    run(async {
+        let origin = Origin::start(Manners { connects: true, ..Manners::default() }, chat).await;
+        let upstreams = origin.upstreams();
+        let fields = [("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="), ("sec-websocket-version", "13")];
+        for (form, status) in [(UpgradeForm::Upgrade, 101), (UpgradeForm::Connect, 200)] {
+            let upgrade = Upgrade { protocol: "websocket".parse().unwrap(), form };
+            let asked = request(Method::GET, "/chat", &fields);
+            let (say, said) = fed();
+            let sent = upstreams.tunnel(0, &alice(), &asked, &upgrade, said).await.unwrap();
+            assert_eq!(sent.response.status, status);
+            // RFC 6455 section 1.3 has this pair.
+            let accept = sent.response.headers.get("sec-websocket-accept").map(|accept| accept.to_str().unwrap());
+            assert_eq!(accept, (status == 101).then_some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+            let mut heard = sent.response.body;
+            assert_eq!(heard.frame().await.unwrap().unwrap().into_data().unwrap(), "hello");
+            say.send("word").unwrap();
+            assert_eq!(heard.frame().await.unwrap().unwrap().into_data().unwrap(), "word");
+            assert_eq!(upstreams.connections(0)[0].idle, 0);
+            drop(say);
+            assert_eq!(heard.collect().await.unwrap().to_bytes(), "");
+            assert_eq!((upstreams.connections(0)[0].open, upstreams.connections(0)[0].idle), (1, 1));
+
+            let asked = request(Method::GET, "/other", &fields);
+            let sent = upstreams.tunnel(0, &alice(), &asked, &upgrade, Body::Empty).await.unwrap();
+            assert_eq!(sent.response.status, StatusCode::FORBIDDEN);
+            assert_eq!(text(sent).await, "not you");
+        }
+        assert_eq!(origin.accepted.get(), 1);
+    });
+}
+
+#[test]
+fn who_does_not_take_other_protocols_is_not_asked_for_them() {
+    run(async {
+        let origin = Origin::start(Manners::default(), |_| unreachable!()).await;
         let upgrade = Upgrade { protocol: "websocket".parse().unwrap(), form: UpgradeForm::Upgrade };
-        let error = upstreams.tunnel(0, &alice(), &get("/"), &upgrade, Body::Empty).await.unwrap_err();
-        assert_eq!(error.to_string(), "the upstream speaks HTTP/2 and takes no upgrades to other protocols");
+        let error = origin.upstreams().tunnel(0, &alice(), &get("/"), &upgrade, Body::Empty).await.unwrap_err();
+        assert_eq!(error.reason(), Why::UpstreamProtocol);
+        assert_eq!(error.to_string(), "the upstream speaks HTTP/2 and takes no upgrades to other protocols there");
     });
 }
 
