@@ -226,7 +226,8 @@ async fn tunnels_lead_through_tls_and_unix_sockets() {
             assert_eq!(in_time("the echo", socket.next()).await.unwrap().unwrap(), message);
         }
         socket.close(None).await.unwrap();
-        assert!(matches!(in_time("the close", socket.next()).await, Some(Ok(Message::Close(_)))));
+        let close = in_time("the close", socket.next()).await;
+        assert!(matches!(close, Some(Ok(Message::Close(_)))), "{upstream}: {close:?}");
     }
 }
 
