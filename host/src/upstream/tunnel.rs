@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -323,6 +324,8 @@ impl http_body::Body for Told {
                 self.activity.set(time::now());
                 Poll::Ready(Some(Ok(Frame::data(Bytes::copy_from_slice(read.filled())))))
             }
+            // Many end TLS without saying so (RFC 8446 section 6.1); protocols that are tunnelled say themselves when they are complete.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(None),
             Poll::Ready(Err(_)) => Poll::Ready(Some(Err(BodyError::Closed))),
             Poll::Pending => self.poll_patience(cx).map(|()| Some(Err(BodyError::Idle(self.timeout)))),
         }
