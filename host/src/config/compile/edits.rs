@@ -6,7 +6,7 @@ use http::header::{HOST, HeaderName};
 
 use super::super::file::{self, HeaderValues};
 use super::super::problem::Report;
-use super::handler::{header_name, header_value};
+use super::handler::{header_name, header_value, lines};
 use super::template::{self, Parameters};
 use crate::pipeline::{Edits, FieldText};
 use crate::plugin::schema::JsonPath;
@@ -63,18 +63,8 @@ fn fields(
     for (key, values) in written.into_iter().flatten() {
         let at = at.key(key);
         let name = name(key, side, &at, report);
-        let mut add = |text: Option<&str>, at: &JsonPath| {
-            let text = text.and_then(|text| self::text(text, parameters, at, report));
-            fields.extend(name.clone().zip(text));
-        };
-        match values {
-            Some(HeaderValues::One(text)) => add(Some(text), &at),
-            Some(HeaderValues::Many(texts)) => {
-                for (index, text) in texts.iter().enumerate() {
-                    add(text.as_deref(), &at.index(index));
-                }
-            }
-            None => {}
+        for (text, at) in lines(values.as_ref(), &at) {
+            fields.extend(name.clone().zip(self::text(text, parameters, &at, report)));
         }
     }
     fields

@@ -78,23 +78,29 @@ fn headers(respond: &file::Respond, at: &JsonPath, report: &mut Report) -> Heade
             }
             !twice
         });
-        let mut add = |text: Option<&str>, at: &JsonPath| {
-            let value = text.and_then(|text| header_value(text, at, report));
-            if let (Some(name), Some(value)) = (&name, value) {
+        for (text, at) in lines(values.as_ref(), &at) {
+            if let (Some(name), Some(value)) = (&name, header_value(text, &at, report)) {
                 headers.append(name, value);
             }
-        };
-        match values {
-            Some(HeaderValues::One(text)) => add(Some(text), &at),
-            Some(HeaderValues::Many(texts)) => {
-                for (index, text) in texts.iter().enumerate() {
-                    add(text.as_deref(), &at.index(index));
-                }
-            }
-            None => {}
         }
     }
     headers
+}
+
+/// The lines of a field, each with where it is written.
+pub(super) fn lines<'w>(
+    written: Option<&'w HeaderValues>,
+    at: &JsonPath,
+) -> impl Iterator<Item = (&'w str, JsonPath)> {
+    let lines: Vec<_> = match written {
+        Some(HeaderValues::One(text)) => vec![(text.as_str(), at.clone())],
+        Some(HeaderValues::Many(texts)) => {
+            let lines = texts.iter().enumerate();
+            lines.filter_map(|(index, text)| Some((text.as_deref()?, at.index(index)))).collect()
+        }
+        None => Vec::new(),
+    };
+    lines.into_iter()
 }
 
 /// RFC 9110 section 5.1.
