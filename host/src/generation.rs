@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::config::{Config, Route, RouteCache, RouteUnlisted};
+use crate::config::{Config, Route, RouteUnlisted};
 use crate::names::Name;
 use crate::pipeline::{self, Chain, Plan};
 use crate::plugin::{Loaded, Roster, Scope, Wanted};
@@ -58,7 +58,7 @@ fn plan(config: &Config, roster: &Roster) -> Result<Plan, String> {
     let routes = config.routes.iter().zip(&orders).map(|(route, order)| pipeline::Route {
         name: route.matches.name.clone(),
         handler: route.handler.clone(),
-        cached: route.cache == RouteCache::On,
+        cache: route.cache.clone(),
         body_bytes_max: route.body_bytes_max,
         request_edits: route.request_edits.clone(),
         response_edits: route.response_edits.clone(),

@@ -1,11 +1,14 @@
-//! The memory cache: what the handler gave, kept under a key for as long as it is fresh.
+//! The memory cache: what the handler gave, kept under a key.
 //!
 //! Bounded in bytes and shared by all workers. It keeps responses before any `post-handler` hook, so that per-request hooks
-//! still run on a hit. [`policy`] says what may be kept and how long; here that is only done.
+//! still run on a hit. [`policy`] says what may be kept, how long, and how it may be used; here that is only done.
 
+mod flights;
+mod growing;
 pub mod policy;
-mod recorder;
+mod purges;
 mod stored;
+mod vary;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
@@ -14,14 +17,22 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName};
+use http::StatusCode;
 use http_body::Body as _;
 use moka::Expiry;
 
 use crate::exchange::Response;
 use crate::http::{Body, parse_length};
 
-pub use stored::Stored;
+use flights::Flights;
+pub use flights::{Boarding, Landing, Lead};
+use growing::Growing;
+use purges::{Purges, Standing};
+pub use purges::{Marks, Mode, Selection};
+use stored::Content;
+pub use stored::{Stored, Trouble};
 
 /// How much is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,15 +49,42 @@ impl Default for Settings {
     }
 }
 
-/// That a response is to be stored, and how: from [`policy::freshness`] or from a plugin (`cache-admit`).
+/// That a response is to be stored, and how: from [`policy::admission`] or from a plugin (`cache-admit`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Admission {
     /// For how long from now it is fresh.
     pub ttl: Duration,
     /// How old it already is (RFC 9111 section 4.2.3).
     pub age: Duration,
+    /// How it may be used after that.
+    pub stale: Stale,
+    /// Whether it must be validated even while it is fresh (`no-cache`).
+    pub validate: bool,
+    /// A hit that finds it fresh for less than this lets it be fetched anew in the background; zero: never.
+    pub refresh_ahead: Duration,
+    /// Fields that are not stored.
+    pub withheld: Vec<HeaderName>,
     /// Names under which it can be purged.
     pub tags: Vec<Box<str>>,
+}
+
+/// For how long after its freshness a response may be used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stale {
+    /// While it is fetched anew (RFC 5861 section 3).
+    pub while_revalidate: Duration,
+    /// Instead of an answer that tells of an error (RFC 5861 section 4).
+    pub if_error: Duration,
+    /// Where there is no answer.
+    pub if_unreachable: Duration,
+    /// Whether it may never be used, whoever asks for it.
+    pub forbidden: bool,
+}
+
+impl Stale {
+    fn longest(&self) -> Duration {
+        self.while_revalidate.max(self.if_error).max(self.if_unreachable)
+    }
 }
 
 /// Most responses under one key that differ by `Vary`. The oldest goes first: without a limit, a `Vary: user-agent` would
@@ -57,6 +95,8 @@ const VARIANTS_MAX: usize = 8;
 #[derive(Clone)]
 pub struct Cache {
     entries: moka::sync::Cache<Box<str>, Arc<Entry>>,
+    purges: Arc<Purges>,
+    flights: Flights,
     object_bytes_max: u64,
 }
 
@@ -64,15 +104,15 @@ pub struct Cache {
 #[derive(Debug)]
 struct Entry {
     variants: Vec<Arc<Stored>>,
-    /// How long the one that stays fresh longest does, counted from when the entry was made.
-    fresh_for: Duration,
+    /// How long the one that is good for longest is, counted from when the entry was made.
+    keep_for: Duration,
 }
 
-struct UntilStale;
+struct UntilUseless;
 
-impl Expiry<Box<str>, Arc<Entry>> for UntilStale {
+impl Expiry<Box<str>, Arc<Entry>> for UntilUseless {
     fn expire_after_create(&self, _: &Box<str>, entry: &Arc<Entry>, _: Instant) -> Option<Duration> {
-        Some(entry.fresh_for)
+        Some(entry.keep_for)
     }
 
     fn expire_after_update(
@@ -82,8 +122,37 @@ impl Expiry<Box<str>, Arc<Entry>> for UntilStale {
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        Some(entry.fresh_for)
+        Some(entry.keep_for)
     }
+}
+
+/// What is stored for a request.
+#[derive(Debug)]
+pub enum Found {
+    /// This; it may be stale.
+    Stored(Arc<Stored>),
+    /// Only answers to requests that differ in what `Vary` names.
+    OtherVariants,
+    /// Nothing.
+    Nothing,
+}
+
+/// A response that goes by and is to be stored.
+pub struct Recording<'a> {
+    /// Under which key.
+    pub key: &'a str,
+    /// How.
+    pub admission: Admission,
+    /// Which purges find it; its tags are the admission's.
+    pub url: &'a str,
+    /// What is made unreachable at once.
+    pub namespace: &'a str,
+    /// The fields of the request.
+    pub request: &'a HeaderMap,
+    /// [`Cache::sequence`] from before it was asked for.
+    pub sequence: u64,
+    /// When its head came.
+    pub now: Instant,
 }
 
 impl Cache {
@@ -97,74 +166,215 @@ impl Cache {
         let entries = moka::sync::Cache::builder()
             .max_capacity(settings.memory_bytes_max)
             .weigher(weigh)
-            .expire_after(UntilStale)
+            .expire_after(UntilUseless)
             .build();
         // moka weighs in 32 bits; a body that does not fit would be counted as less than it is.
-        Self { entries, object_bytes_max: settings.object_bytes_max.min(u64::from(u32::MAX / 2)) }
+        let object_bytes_max = settings.object_bytes_max.min(u64::from(u32::MAX / 2));
+        Self { entries, purges: Arc::new(Purges::new()), flights: Flights::new(), object_bytes_max }
     }
 
-    /// The fresh response stored under `key` that suits the request's fields (`Vary`, RFC 9111 section 4.1).
-    pub fn lookup(&self, key: &str, request: &HeaderMap, now: Instant) -> Option<Arc<Stored>> {
-        let entry = self.entries.get(key)?;
-        entry.variants.iter().rev().find(|stored| stored.is_fresh(now) && stored.suits(request)).map(Arc::clone)
+    /// The newest response stored under `key` that suits the request's fields (`Vary`, RFC 9111 section 4.1) and was not purged.
+    pub fn find(&self, key: &str, request: &HeaderMap, now: Instant) -> Found {
+        let Some(entry) = self.entries.get(key) else { return Found::Nothing };
+        let there = |stored: &&Arc<Stored>| self.purges.judge(stored, key, now) == Standing::There && stored.is_usable();
+        let mut others = false;
+        for stored in entry.variants.iter().rev().filter(there) {
+            if stored.suits(request) {
+                return Found::Stored(Arc::clone(stored));
+            }
+            others = true;
+        }
+        if others { Found::OtherVariants } else { Found::Nothing }
     }
 
-    /// Stores a response while it goes by. Gives it back with a body that collects what is read from it; when the body is
-    /// complete, and as long as `Content-Length` says if it says, the response is in the cache. One that is too long, that
-    /// breaks off, or that is not read to its end is not stored. `now` is when the response head came.
+    /// The number of the last purge. What is asked for from now on is not meant by it.
+    pub fn sequence(&self) -> u64 {
+        self.purges.sequence()
+    }
+
+    /// Asks who fetches what is stored under a key.
+    pub fn board(&self, key: &str, now: Instant) -> Boarding {
+        self.flights.board(key, now)
+    }
+
+    /// Whether somebody fetches what is stored under a key.
+    pub fn is_underway(&self, key: &str) -> bool {
+        self.flights.is_underway(key)
+    }
+
+    /// Stores a response while it goes by, and says whether it does. Gives it back with a body that follows what comes. One
+    /// that turns out too long, that breaks off, or that has trailers, is not stored in the end.
     ///
-    /// Refuses what no cache may store, whoever says so: partial and not-modified responses, and `Vary: *`.
-    pub fn record(
-        &self,
-        key: &str,
-        admission: Admission,
-        request: &HeaderMap,
-        mut response: Response,
-        now: Instant,
-    ) -> Response {
-        let whole = !matches!(response.status, StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED);
-        let declared = response.headers.get(http::header::CONTENT_LENGTH);
+    /// Refuses what no cache may store, whoever says so: not-modified and broken partial responses, and `Vary: *`.
+    pub fn record(&self, recording: Recording<'_>, mut response: Response) -> (Response, bool) {
+        let Recording { key, mut admission, url, namespace, request, sequence, now } = recording;
+        let declared = response.headers.get(header::CONTENT_LENGTH);
         let declared = declared.map(|length| parse_length(length.as_bytes()).unwrap_or(u64::MAX));
         let length = declared.unwrap_or(0).max(response.body.size_hint().lower());
-        if !whole || admission.ttl.is_zero() || length > self.object_bytes_max {
-            return response;
-        }
-        let Some(draft) = stored::Draft::new(admission, request, response.status, &response.headers, now) else {
-            return response;
+        let span = match response.status {
+            StatusCode::NOT_MODIFIED => return (response, false),
+            StatusCode::PARTIAL_CONTENT => match part_of(&response.headers) {
+                Some(span) => Some(span),
+                None => return (response, false),
+            },
+            _ => None,
         };
-        let recorder = recorder::Recorder::new(self.clone(), key.into(), draft, declared);
+        if length > self.object_bytes_max {
+            return (response, false);
+        }
+        let tags = std::mem::take(&mut admission.tags);
+        let marks = Arc::new(Marks::new(url.into(), namespace.into(), tags));
+        let stored = Stored::new(admission, request, response.status, &response.headers, (marks, sequence), now);
+        let Some(stored) = stored.filter(|stored| !stored.keep_for(now).is_zero()) else { return (response, false) };
+        let place = move |bytes: Bytes| match span {
+            None => Some(Content::Whole(bytes)),
+            Some((first, last, size)) if last - first + 1 == bytes.len() as u64 => {
+                Some(Content::Part { first, bytes, size })
+            }
+            Some(_) => None,
+        };
         response.body = match std::mem::take(&mut response.body) {
             Body::Empty => {
-                recorder.finish();
+                let whole = declared.is_none_or(|declared| declared == 0);
+                if let Some(content) = place(Bytes::new()).filter(|_| whole) {
+                    self.insert(key, stored.with(content));
+                }
                 Body::Empty
             }
             Body::Full(bytes) => {
-                recorder.finish_with(&bytes);
+                // Copied, because as it came it is part of a larger read buffer.
+                let whole = declared.is_none_or(|declared| declared == bytes.len() as u64);
+                if let Some(content) = place(Bytes::copy_from_slice(&bytes)).filter(|_| whole) {
+                    self.insert(key, stored.with(content));
+                }
                 Body::Full(bytes)
             }
-            body => recorder.follow(body),
+            body => self.follow(key, stored, body, declared, place),
         };
-        response
+        (response, true)
     }
 
-    fn insert(&self, key: Box<str>, stored: Stored) {
-        let (stored, now) = (Arc::new(stored), crate::time::now());
-        self.entries.entry(key).and_upsert_with(|old| {
+    /// Fetches a body in a task of its own, so that it is stored whatever becomes of who asked for it first.
+    fn follow(
+        &self,
+        key: &str,
+        stored: Stored,
+        body: Body,
+        declared: Option<u64>,
+        place: impl Fn(Bytes) -> Option<Content> + 'static,
+    ) -> Body {
+        let growing = Growing::new(declared, self.object_bytes_max);
+        let reader = growing.follow();
+        let joinable = stored.status != StatusCode::PARTIAL_CONTENT;
+        let draft = Arc::new(stored.with(Content::Growing(Arc::clone(&growing))));
+        if joinable {
+            self.insert_shared(key, &draft);
+        }
+        let (cache, key) = (self.clone(), Box::<str>::from(key));
+        // What is not fetched to its end is not left for others to wait for, either.
+        let guard = Abandoned(Arc::clone(&growing));
+        tokio::task::spawn_local(async move {
+            let guard = guard;
+            match guard.0.fetch(body).await.and_then(place) {
+                Some(content) => cache.insert(&key, draft.with(content)),
+                None if joinable => cache.take_out(&key, &draft),
+                None => {}
+            }
+        });
+        reader
+    }
+
+    /// Stores a response that is at hand.
+    pub fn insert(&self, key: &str, stored: Stored) {
+        self.insert_shared(key, &Arc::new(stored));
+    }
+
+    /// The same, of what others hold, too.
+    pub fn insert_shared(&self, key: &str, stored: &Arc<Stored>) {
+        let now = crate::time::now();
+        self.entries.entry(key.into()).and_upsert_with(|old| {
             let old = old.map(moka::Entry::into_value);
             let known = old.iter().flat_map(|entry| &entry.variants);
-            let mut variants: Vec<_> =
-                known.filter(|known| known.is_fresh(now) && !known.is_same_variant(&stored)).cloned().collect();
+            let kept = |known: &&Arc<Stored>| !known.keep_for(now).is_zero() && !known.is_same_variant(stored);
+            let mut variants: Vec<_> = known.filter(kept).cloned().collect();
             variants.drain(..variants.len().saturating_sub(VARIANTS_MAX - 1));
-            variants.push(stored);
-            let fresh_for = variants.iter().map(|stored| stored.ttl(now)).max().unwrap_or_default();
-            Arc::new(Entry { variants, fresh_for })
+            variants.push(Arc::clone(stored));
+            Arc::new(Entry::new(variants, now))
         });
+    }
+
+    /// Takes one response out, if it is still there.
+    pub fn take_out(&self, key: &str, stored: &Arc<Stored>) {
+        let now = crate::time::now();
+        self.entries.entry(key.into()).and_compute_with(|old| match old.map(moka::Entry::into_value) {
+            None => moka::ops::compute::Op::Nop,
+            Some(entry) => {
+                let others = entry.variants.iter().filter(|known| !Arc::ptr_eq(known, stored)).cloned();
+                let others: Vec<_> = others.collect();
+                match others.len() {
+                    0 => moka::ops::compute::Op::Remove,
+                    count if count == entry.variants.len() => moka::ops::compute::Op::Nop,
+                    _ => moka::ops::compute::Op::Put(Arc::new(Entry::new(others, now))),
+                }
+            }
+        });
+    }
+
+    /// Purges: nothing that was asked for before is used once this has returned.
+    pub fn purge(&self, selection: &Selection, mode: Mode) -> u64 {
+        let number = self.purges.add(selection, mode, None);
+        if self.purges.wants_sweep() {
+            self.sweep();
+        }
+        number
+    }
+
+    /// Compares everything with all purges and takes out what has gone. Gives how much that was. Takes a while.
+    pub fn sweep(&self) -> u64 {
+        let (now, last) = (crate::time::now(), self.purges.sequence());
+        let mut gone = 0;
+        for (key, entry) in &self.entries {
+            for stored in &entry.variants {
+                if self.purges.judge(stored, &key, now) == Standing::Gone {
+                    self.take_out(&key, stored);
+                    gone += 1;
+                }
+            }
+        }
+        self.purges.forget(last);
+        gone
     }
 
     /// How many keys there are, and how many bytes they hold. Nearly: moka counts in the background.
     pub fn size(&self) -> (u64, u64) {
         (self.entries.entry_count(), self.entries.weighted_size())
     }
+}
+
+impl Entry {
+    fn new(variants: Vec<Arc<Stored>>, now: Instant) -> Self {
+        let keep_for = variants.iter().map(|stored| stored.keep_for(now)).max().unwrap_or_default();
+        Self { variants, keep_for }
+    }
+}
+
+/// Ends a body that nobody fetches any more.
+struct Abandoned(Arc<Growing>);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+/// The one range of a partial response: first and last byte, and how long all is (RFC 9110 section 14.4).
+fn part_of(headers: &HeaderMap) -> Option<(u64, u64, u64)> {
+    let text = headers.get(header::CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?;
+    let (range, size) = text.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let number = |text: &str| parse_length(text.as_bytes());
+    let (first, last, size) = (number(first)?, number(last)?, number(size)?);
+    (first <= last && last < size).then_some((first, last, size))
 }
 
 impl std::fmt::Debug for Cache {

@@ -1,112 +1,239 @@
 //! A stored response: prepared when it is stored, so that a hit copies as little as possible.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::Admission;
+use super::growing::Growing;
+use super::policy::Facts;
+use super::purges::Marks;
+use super::vary::{self, Vary};
+use super::{Admission, Stale};
 use crate::exchange::Response;
-use crate::http::Body;
+use crate::http::{Body, Validators, date};
 
 /// What one stored field, and one stored response, takes besides its bytes: about the size of what holds them.
 const FIELD_BYTES: usize = 96;
-const RESPONSE_BYTES: usize = 512;
+const RESPONSE_BYTES: usize = 640;
+
+/// For how long something is kept that can be validated, after it can no longer be used without. The memory limits it, too.
+const KEEP: Duration = Duration::from_secs(60 * 60);
+
+/// Fields of a stored response that its validation leaves alone: they speak of the bytes that are stored (RFC 9111 section 3.2), and the
+/// tag is what it was validated by.
+const KEPT: [HeaderName; 5] =
+    [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::CONTENT_RANGE, header::ETAG, header::TRANSFER_ENCODING];
 
 /// A response in the cache.
 #[derive(Debug)]
 pub struct Stored {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
-    tags: Box<[Box<str>]>,
-    vary: Vary,
-    stored_at: Instant,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) content: Content,
+    pub(super) vary: Vary,
+    /// What purges go by.
+    pub(super) marks: Arc<Marks>,
+    pub(super) received: Instant,
     /// How old it was then.
-    age: Duration,
-    ttl: Duration,
+    pub(super) age: Duration,
+    /// For how long it was fresh then.
+    pub(super) ttl: Duration,
+    pub(super) stale: Stale,
+    pub(super) validate: bool,
+    pub(super) refresh_ahead: Duration,
+    /// Of the purges, the last that was there when it was asked for.
+    pub(super) sequence: u64,
+    /// Of the purges, the last that it was compared with.
+    pub(super) checked: AtomicU64,
+    /// Whether one of them took its freshness.
+    pub(super) softened: AtomicBool,
 }
 
-/// The request fields that the response depends on, and what they were.
-type Vary = Box<[(HeaderName, Option<HeaderValue>)]>;
+/// The body of a stored response.
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    /// All of it.
+    Whole(Bytes),
+    /// A part (RFC 9111 section 3.4).
+    Part {
+        /// Where it begins.
+        first: u64,
+        /// It.
+        bytes: Bytes,
+        /// How long all of it is.
+        size: u64,
+    },
+    /// It is on its way.
+    Growing(Arc<Growing>),
+}
 
-/// A response that lacks its body.
-#[derive(Debug)]
-pub(super) struct Draft(Stored);
+impl Content {
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Whole(bytes) | Self::Part { bytes, .. } => bytes.len(),
+            Self::Growing(growing) => growing.expected_bytes(),
+        }
+    }
+}
 
-impl Draft {
-    /// None for `Vary: *`: nothing that a request says would tell whether this suits it.
+impl Stored {
+    /// A stored response without its body; none for `Vary: *`: nothing that a request says would tell whether it suits.
     pub(super) fn new(
         admission: Admission,
         request: &HeaderMap,
         status: StatusCode,
         headers: &HeaderMap,
+        (marks, sequence): (Arc<Marks>, u64),
         now: Instant,
     ) -> Option<Self> {
-        let vary = vary(request, headers)?;
-        let Admission { ttl, age, tags } = admission;
-        let (tags, headers) = (tags.into(), compact(headers));
-        Some(Self(Stored { status, headers, body: Bytes::new(), tags, vary, stored_at: now, age, ttl }))
+        let vary = vary::vary(request, headers)?;
+        let Admission { ttl, age, stale, validate, refresh_ahead, withheld, .. } = admission;
+        Some(Self {
+            status,
+            headers: compact(headers, &withheld),
+            content: Content::Whole(Bytes::new()),
+            vary,
+            marks,
+            received: now,
+            age,
+            ttl,
+            stale,
+            validate,
+            refresh_ahead,
+            sequence,
+            checked: AtomicU64::new(sequence),
+            softened: AtomicBool::new(false),
+        })
     }
 
-    pub(super) fn complete(self, body: Bytes) -> Stored {
-        Stored { body, ..self.0 }
+    /// The same with this body.
+    pub(super) fn with(&self, content: Content) -> Self {
+        Self {
+            status: self.status,
+            headers: self.headers.clone(),
+            content,
+            vary: self.vary.clone(),
+            marks: Arc::clone(&self.marks),
+            received: self.received,
+            age: self.age,
+            ttl: self.ttl,
+            stale: self.stale,
+            validate: self.validate,
+            refresh_ahead: self.refresh_ahead,
+            sequence: self.sequence,
+            checked: AtomicU64::new(self.sequence),
+            softened: AtomicBool::new(false),
+        }
     }
-}
 
-impl Stored {
-    /// The response, with its age. The body is shared, not copied.
+    /// The response, with its age. The body is shared, not copied. Of a part, what there is of it.
     pub fn response(&self, now: Instant) -> Response {
         let mut headers = self.headers.clone();
         headers.insert(header::AGE, HeaderValue::from(self.age(now).as_secs()));
-        Response { status: self.status, headers, body: Body::from(self.body.clone()) }
+        let body = match &self.content {
+            Content::Whole(bytes) | Content::Part { bytes, .. } => Body::from(bytes.clone()),
+            Content::Growing(growing) => growing.follow(),
+        };
+        Response { status: self.status, headers, body }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The fields.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The whole body, where it is at hand.
+    pub fn whole(&self) -> Option<&Bytes> {
+        match &self.content {
+            Content::Whole(bytes) => Some(bytes),
+            Content::Part { .. } | Content::Growing(_) => None,
+        }
+    }
+
+    /// The part that is stored, where only a part is: where it begins, its bytes, and how long the whole is.
+    pub fn part(&self) -> Option<(u64, &Bytes, u64)> {
+        match &self.content {
+            Content::Part { first, bytes, size } => Some((*first, bytes, *size)),
+            Content::Whole(_) | Content::Growing(_) => None,
+        }
+    }
+
+    /// What tells it from other versions.
+    pub fn validators(&self) -> Validators {
+        Validators {
+            etag: self.headers.get(header::ETAG).cloned(),
+            modified: date(&self.headers, &header::LAST_MODIFIED),
+        }
     }
 
     /// Its age (RFC 9111 section 4.2.3).
     pub fn age(&self, now: Instant) -> Duration {
-        self.age + now.saturating_duration_since(self.stored_at)
+        self.age + now.saturating_duration_since(self.received)
     }
 
     /// How much longer it is fresh.
     pub fn ttl(&self, now: Instant) -> Duration {
-        self.ttl.saturating_sub(now.saturating_duration_since(self.stored_at))
+        if self.softened.load(Ordering::Relaxed) {
+            return Duration::ZERO;
+        }
+        self.ttl.saturating_sub(now.saturating_duration_since(self.received))
     }
 
-    /// The value of `Cache-Status` for a hit (RFC 9211): `portcullis; hit; ttl=59`.
-    pub fn cache_status(&self, now: Instant) -> HeaderValue {
-        const START: &[u8] = b"portcullis; hit; ttl=";
-        let mut text = [0; START.len() + 20];
-        let (start, digits) = text.split_at_mut(START.len());
-        start.copy_from_slice(START);
-        let mut rest = self.ttl(now).as_secs();
-        let count = rest.checked_ilog10().unwrap_or(0) as usize + 1;
-        for digit in digits.iter_mut().take(count).rev() {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
+    /// What decides how it may be used.
+    pub fn facts(&self, now: Instant) -> Facts {
+        Facts {
+            age: self.age(now),
+            ttl: self.ttl(now),
+            staleness: self.staleness(now),
+            validate: self.validate,
+            stale_forbidden: self.stale.forbidden,
+            while_revalidate: self.stale.while_revalidate,
         }
-        let text = text.get(..START.len() + count).unwrap_or(START);
-        HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static("portcullis; hit"))
+    }
+
+    /// Whether it may be used instead of an error answer; `unreachable` instead of none at all.
+    pub fn replaces_error(&self, now: Instant, failure: Trouble) -> bool {
+        let window = match failure {
+            Trouble::Answer => self.stale.if_error,
+            Trouble::NoAnswer => self.stale.if_unreachable,
+        };
+        !self.stale.forbidden && !self.validate && self.staleness(now) < window
+    }
+
+    /// Whether it should be fetched anew although it is fresh.
+    pub fn wants_refresh(&self, now: Instant) -> bool {
+        !self.refresh_ahead.is_zero() && self.ttl(now) < self.refresh_ahead
     }
 
     /// The names under which it can be purged.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
-        self.tags.iter().map(|tag| &**tag)
+        self.marks.tags.iter().map(|tag| &**tag)
     }
 
-    pub(super) fn is_fresh(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.stored_at) < self.ttl
+    /// For how long it has been stale.
+    fn staleness(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.received).saturating_sub(self.ttl)
+    }
+
+    /// How much longer it may be good for something.
+    pub(super) fn keep_for(&self, now: Instant) -> Duration {
+        let has_validator = self.headers.contains_key(header::ETAG) || self.headers.contains_key(header::LAST_MODIFIED);
+        let longest = self.stale.longest().max(if has_validator { KEEP } else { Duration::ZERO });
+        (self.ttl + longest).saturating_sub(now.saturating_duration_since(self.received))
     }
 
     /// Whether it is the answer to a request with these fields, too.
     pub(super) fn suits(&self, request: &HeaderMap) -> bool {
-        self.vary.iter().all(|(name, stored)| {
-            let mut values = request.get_all(name).iter();
-            match (values.next(), values.next()) {
-                (value, None) => value == stored.as_ref(),
-                _ => joined(request, name) == *stored,
-            }
-        })
+        vary::suits(&self.vary, &self.headers, request)
     }
 
     pub(super) fn is_same_variant(&self, other: &Self) -> bool {
@@ -116,44 +243,71 @@ impl Stored {
     pub(super) fn memory_bytes(&self) -> usize {
         let fields: usize =
             self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES).sum();
-        let tags: usize = self.tags.iter().map(|tag| tag.len() + 16).sum();
         let vary: usize =
             self.vary.iter().map(|(_, value)| value.as_ref().map_or(0, HeaderValue::len) + FIELD_BYTES).sum();
-        RESPONSE_BYTES + fields + tags + vary + self.body.len()
+        RESPONSE_BYTES + fields + self.marks.memory_bytes() + vary + self.content.memory_bytes()
+    }
+
+    /// Its fields after it was validated by an answer with those (RFC 9111 section 4.3.4). Its age begins anew.
+    pub fn updated(&self, by: &HeaderMap, date: HeaderValue) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        headers.insert(header::DATE, date);
+        for name in by.keys().filter(|name| !KEPT.contains(name) && *name != "content-md5") {
+            headers.remove(name);
+            headers.extend(by.get_all(name).iter().map(|value| (name.clone(), value.clone())));
+        }
+        headers
+    }
+
+    /// The same body, admitted anew with these fields.
+    pub fn renewed(
+        &self,
+        mut admission: Admission,
+        request: &HeaderMap,
+        headers: &HeaderMap,
+        (url, namespace, sequence): (&str, &str, u64),
+        now: Instant,
+    ) -> Option<Self> {
+        let tags = std::mem::take(&mut admission.tags);
+        let marks = Arc::new(Marks::new(url.into(), namespace.into(), tags));
+        let renewed = Self::new(admission, request, self.status, headers, (marks, sequence), now)?;
+        Some(renewed.with(self.content.clone()))
+    }
+
+    /// Whether an answer to HEAD with these fields speaks of the same version (RFC 9111 section 4.3.5).
+    pub fn is_same_version(&self, other: &HeaderMap) -> bool {
+        [header::ETAG, header::LAST_MODIFIED, header::CONTENT_LENGTH]
+            .iter()
+            .all(|name| other.get(name).is_none_or(|value| self.headers.get(name).is_none_or(|known| known == value)))
+    }
+
+    /// Whether its bytes can be trusted to be those of anything with the same tag (RFC 9110 section 8.8.1).
+    pub fn strong_tag(&self) -> Option<&HeaderValue> {
+        self.headers.get(header::ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""))
+    }
+
+    /// Whether it can be answered with.
+    pub(super) fn is_usable(&self) -> bool {
+        match &self.content {
+            Content::Whole(_) | Content::Part { .. } => true,
+            Content::Growing(growing) => growing.can_be_joined(),
+        }
     }
 }
 
-/// The fields that `Vary` names with what the request says of each; none for `*`.
-fn vary(request: &HeaderMap, response: &HeaderMap) -> Option<Vary> {
-    let lines = response.get_all(header::VARY).iter();
-    let names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
-    let fields = names.filter(|name| !name.is_empty()).map(|name| {
-        // A name that is none cannot be compared, just as `*` cannot.
-        let name = if name == b"*" { None } else { HeaderName::from_bytes(name).ok() }?;
-        let value = joined(request, &name);
-        Some((name, value))
-    });
-    let mut fields = fields.collect::<Option<Vec<_>>>()?;
-    fields.sort_unstable_by(|(one, _), (two, _)| one.as_str().cmp(two.as_str()));
-    fields.dedup();
-    Some(fields.into())
-}
-
-/// All lines of a field as one, copied: the request's own memory goes with the request.
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
-    let mut values = headers.get_all(name).iter();
-    let mut all = values.next()?.as_bytes().to_vec();
-    for value in values {
-        all.extend_from_slice(b", ");
-        all.extend_from_slice(value.as_bytes());
-    }
-    HeaderValue::from_bytes(&all).ok()
+/// What a stored response is used instead of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// An answer that tells of an error.
+    Answer,
+    /// No answer.
+    NoAnswer,
 }
 
 /// The fields in one piece of memory of their own. As they came, each is part of the connection's read buffer and would
 /// keep all of it. `Age` is left out: it is written anew on every hit.
-fn compact(headers: &HeaderMap) -> HeaderMap {
-    let kept = || headers.iter().filter(|(name, _)| **name != header::AGE);
+fn compact(headers: &HeaderMap, withheld: &[HeaderName]) -> HeaderMap {
+    let kept = || headers.iter().filter(|(name, _)| **name != header::AGE && !withheld.contains(name));
     let mut memory = BytesMut::with_capacity(kept().map(|(_, value)| value.len()).sum());
     for (_, value) in kept() {
         memory.extend_from_slice(value.as_bytes());

@@ -1,12 +1,8 @@
-//! The policy by tables; the cache by what comes out after what went in.
-
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+//! The cache by what comes out after what went in.
 
 use bytes::Bytes;
-use http::{HeaderName, Method};
+use http::HeaderName;
 
-use super::policy::{Lookup, NotStored, freshness};
 use super::*;
 use crate::http::test_bodies::{chunks, chunks_then, collect, failing};
 use crate::time;
@@ -21,91 +17,8 @@ fn fields(lines: &[(&'static str, &str)]) -> HeaderMap {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-#[test]
-fn a_request_may_ask_for_something_new() {
-    let check = |method: Method, lines: &[(&'static str, &str)], expected| {
-        assert_eq!(policy::lookup(&method, &fields(lines)), expected, "{method} {lines:?}");
-    };
-    check(Method::GET, &[], Lookup::Allowed);
-    check(Method::HEAD, &[], Lookup::Allowed);
-    check(Method::POST, &[], Lookup::Unsuited);
-    check(Method::GET, &[("cache-control", "max-age=5")], Lookup::Allowed);
-    check(Method::GET, &[("cache-control", "Max-Age=0")], Lookup::Bypass);
-    check(Method::GET, &[("cache-control", "x"), ("cache-control", "y,  no-cache ")], Lookup::Bypass);
-    check(Method::GET, &[("cache-control", "no-store")], Lookup::Bypass);
-    check(Method::GET, &[("pragma", "No-Cache")], Lookup::Bypass);
-    check(Method::GET, &[("pragma", "no-cache"), ("cache-control", "max-age=5")], Lookup::Allowed);
-    check(Method::GET, &[("range", "bytes=0-1")], Lookup::Bypass);
-}
-
-/// The freshness of a response to GET, in seconds, that came in at 00:01:00 and took one second.
-fn fresh(request: &[(&'static str, &str)], status: u16, response: &[(&'static str, &str)]) -> Result<u64, NotStored> {
-    let now = Duration::from_secs(946_684_860);
-    let (request, response) = (fields(request), fields(response));
-    let status = StatusCode::from_u16(status).unwrap();
-    freshness((&Method::GET, &request), (status, &response), now, SECOND).map(|admission| admission.ttl.as_secs())
-}
-
-#[test]
-fn freshness_is_what_the_response_says() {
-    let check = |response: &[(&'static str, &str)], expected| {
-        assert_eq!(fresh(&[], 200, response), expected, "{response:?}");
-    };
-    let date = |second: &str| format!("Sat, 01 Jan 2000 00:0{second} GMT");
-    check(&[], Err(NotStored::NotFresh));
-    check(&[("cache-control", "max-age=60")], Ok(60));
-    check(&[("cache-control", "max-age=\"60\"")], Ok(60));
-    check(&[("cache-control", "max-age=60, s-maxage=90")], Ok(90));
-    check(&[("cache-control", "x=\"a, s-maxage=5, \\\" b\", max-age=60")], Ok(60));
-    check(&[("cache-control", "max-age=60"), ("expires", &date("9:00"))], Ok(60));
-    check(&[("cache-control", "max-age=60, max-age=60")], Ok(60));
-    check(&[("cache-control", "max-age=60, max-age=61")], Err(NotStored::NotFresh));
-    check(&[("cache-control", "max-age=x"), ("expires", &date("9:00"))], Err(NotStored::NotFresh));
-    check(&[("cache-control", "max-age=-1")], Err(NotStored::NotFresh));
-    check(&[("cache-control", "max-age=0")], Err(NotStored::NotFresh));
-    check(&[("cache-control", "max-age=99999999999999999999")], Ok(1 << 31));
-    check(&[("expires", &date("2:00"))], Ok(60));
-    check(&[("expires", &date("2:00")), ("date", &date("1:00"))], Ok(60));
-    check(&[("expires", &date("2:00")), ("date", &date("0:50"))], Ok(60));
-    check(&[("expires", &date("1:00"))], Err(NotStored::NotFresh));
-    check(&[("expires", "0")], Err(NotStored::NotFresh));
-    // Age: what the Date says or what the field says plus what it took to get here, whichever is more.
-    check(&[("cache-control", "max-age=60"), ("date", &date("0:50"))], Ok(50));
-    check(&[("cache-control", "max-age=60"), ("age", "9")], Ok(50));
-    check(&[("cache-control", "max-age=60"), ("age", "9"), ("date", &date("0:20"))], Ok(20));
-    check(&[("cache-control", "max-age=60"), ("age", "70")], Err(NotStored::NotFresh));
-}
-
-#[test]
-fn not_everything_may_be_stored() {
-    let check = |request: &[(&'static str, &str)], status, response: &[(&'static str, &str)], expected| {
-        let with_age = [response, &[("cache-control", "max-age=60")]].concat();
-        assert_eq!(fresh(request, status, &with_age), expected, "{request:?} {status} {response:?}");
-    };
-    for status in [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501] {
-        check(&[], status, &[], Ok(60));
-    }
-    for status in [201, 206, 302, 304, 307, 400, 401, 403, 500, 502, 503] {
-        check(&[], status, &[], Err(NotStored::Status));
-    }
-    check(&[("cache-control", "no-store")], 200, &[], Err(NotStored::Forbidden));
-    check(&[("cache-control", "no-cache")], 200, &[], Ok(60));
-    check(&[], 200, &[("cache-control", "No-Store")], Err(NotStored::Forbidden));
-    check(&[], 200, &[("cache-control", "no-cache=\"x-a, x-b\"")], Err(NotStored::Forbidden));
-    check(&[], 200, &[("cache-control", "private")], Err(NotStored::Private));
-    check(&[], 200, &[("set-cookie", "a=b")], Err(NotStored::Private));
-    check(&[], 200, &[("vary", "accept, *")], Err(NotStored::Varies));
-    check(&[("authorization", "x")], 200, &[], Err(NotStored::Private));
-    for shared in ["public", "must-revalidate", "s-maxage=60"] {
-        check(&[("authorization", "x")], 200, &[("cache-control", shared)], Ok(60));
-    }
-    let response = fields(&[("cache-control", "max-age=60")]);
-    let post = freshness((&Method::POST, &HeaderMap::new()), (StatusCode::OK, &response), SECOND, SECOND);
-    assert_eq!(post, Err(NotStored::Method));
-}
-
 fn cache() -> Cache {
-    Cache::new(&Settings { memory_bytes_max: 1 << 20, object_bytes_max: 10 })
+    Cache::new(&Settings { memory_bytes_max: 1 << 20, object_bytes_max: 10, ..Settings::default() })
 }
 
 fn minute() -> Admission {
@@ -120,35 +33,59 @@ fn full(text: &'static str) -> Body {
     Body::from(Bytes::from_static(text.as_bytes()))
 }
 
-/// Records a response, reads it to its end, and gives what is then found.
+fn recording<'a>(key: &'a str, admission: Admission, request: &'a HeaderMap, now: Instant) -> Recording<'a> {
+    Recording { key, admission, url: "http://a/b", namespace: "n", request, sequence: 0, now }
+}
+
+/// What is stored for a request.
+fn found(cache: &Cache, key: &str, request: &HeaderMap, now: Instant) -> Option<Arc<Stored>> {
+    match cache.find(key, request, now) {
+        Found::Stored(stored) => Some(stored),
+        Found::OtherVariants | Found::Nothing => None,
+    }
+}
+
+/// Records a response, lets it be fetched, and gives what is then found.
 fn record(cache: &Cache, request: &HeaderMap, response: Response) -> Option<Arc<Stored>> {
     let now = time::now();
-    drop(collect(cache.record("key", minute(), request, response, now).body));
-    cache.lookup("key", request, now)
+    on_a_worker(|| drop(collect(cache.record(recording("key", minute(), request, now), response).0.body)));
+    found(cache, "key", request, now)
+}
+
+/// Runs something where tasks can be started, and these to their ends.
+fn on_a_worker<T>(run: impl FnOnce() -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let local = tokio::task::LocalSet::new();
+    let given = local.block_on(&runtime, async {
+        let given = run();
+        tokio::task::yield_now().await;
+        given
+    });
+    runtime.block_on(local);
+    given
 }
 
 #[test]
 fn a_hit_is_what_was_stored() {
     let cache = cache();
     let now = time::now();
-    let admission = Admission { ttl: 60 * SECOND, age: 5 * SECOND, tags: vec!["a".into(), "b".into()] };
+    let tags = vec!["a".into(), "b".into()];
+    let admission = Admission { ttl: 60 * SECOND, age: 5 * SECOND, tags, ..Admission::default() };
     let given = response(&[("x", "1"), ("x", "2"), ("age", "5"), ("content-length", "4")], full("body"));
-    let passed = cache.record("key", admission, &HeaderMap::new(), given, now);
+    let (passed, stored) = cache.record(recording("key", admission, &HeaderMap::new(), now), given);
+    assert!(stored);
     assert_eq!(passed.headers, fields(&[("x", "1"), ("x", "2"), ("age", "5"), ("content-length", "4")]));
     assert_eq!(collect(passed.body).0, b"body");
 
     let later = now + 10 * SECOND;
-    let stored = cache.lookup("key", &HeaderMap::new(), later).unwrap();
+    let stored = found(&cache, "key", &HeaderMap::new(), later).unwrap();
     let hit = stored.response(later);
     assert_eq!((hit.status, stored.tags().collect::<Vec<_>>()), (StatusCode::OK, vec!["a", "b"]));
     assert_eq!(hit.headers, fields(&[("x", "1"), ("x", "2"), ("content-length", "4"), ("age", "15")]));
     assert!(matches!(hit.body, Body::Full(body) if body == "body"));
-    assert_eq!(stored.cache_status(later), "portcullis; hit; ttl=50");
-    assert_eq!(stored.cache_status(now + 100 * SECOND), "portcullis; hit; ttl=0");
-    assert_eq!(stored.cache_status(now + 51 * SECOND), "portcullis; hit; ttl=9");
-
-    assert!(cache.lookup("key", &HeaderMap::new(), now + 60 * SECOND).is_none());
-    assert!(cache.lookup("other", &HeaderMap::new(), now).is_none());
+    let told = |at: u64| (stored.ttl(now + SECOND * at as u32).as_secs(), stored.facts(now + SECOND * at as u32).staleness.as_secs());
+    assert_eq!([told(10), told(60), told(100)], [(50, 0), (0, 0), (0, 40)]);
+    assert!(matches!(cache.find("other", &HeaderMap::new(), now), Found::Nothing));
 }
 
 #[test]
@@ -176,16 +113,116 @@ fn only_what_is_complete_and_true_is_stored() {
 }
 
 #[test]
-fn a_body_that_is_not_read_to_its_end_is_not_stored() {
+fn a_body_is_stored_although_nobody_reads_it_to_its_end() {
     let (cache, now) = (cache(), time::now());
-    let given = response(&[], chunks(&["12", "345"]));
-    let mut body = cache.record("key", minute(), &HeaderMap::new(), given, now).body;
-    let read = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
-    assert!(matches!(read, Poll::Ready(Some(Ok(_)))));
-    drop(body);
-    assert!(cache.lookup("key", &HeaderMap::new(), now).is_none());
-    let partial = Response { status: StatusCode::PARTIAL_CONTENT, ..response(&[], full("1")) };
-    assert!(record(&cache, &HeaderMap::new(), partial).is_none());
+    on_a_worker(|| drop(cache.record(recording("key", minute(), &HeaderMap::new(), now), response(&[], chunks(&["12", "345"])))));
+    assert_eq!(found(&cache, "key", &HeaderMap::new(), now).unwrap().whole().unwrap(), "12345");
+}
+
+#[test]
+fn a_part_is_stored_if_it_is_what_it_says() {
+    let check = |range: &str, body: &'static str, expected| {
+        let given = response(&[("content-range", range)], full(body));
+        let given = Response { status: StatusCode::PARTIAL_CONTENT, ..given };
+        let stored = record(&cache(), &HeaderMap::new(), given);
+        assert_eq!(stored.and_then(|stored| stored.part().map(|(first, _, size)| (first, size))), expected, "{range}");
+    };
+    check("bytes 2-3/10", "23", Some((2, 10)));
+    check("bytes 2-3/10", "234", None);
+    check("bytes 2-3/*", "23", None);
+    check("bytes 2-3/3", "23", None);
+    check("bytes 3-2/10", "", None);
+    check("lines 2-3/10", "23", None);
+}
+
+#[test]
+fn who_comes_while_it_grows_reads_all_of_it() {
+    let (cache, now) = (cache(), time::now());
+    let (first, second) = on_a_worker(|| {
+        let given = response(&[], chunks(&["12", "345"]));
+        let first = cache.record(recording("key", minute(), &HeaderMap::new(), now), given).0.body;
+        let second = found(&cache, "key", &HeaderMap::new(), now).unwrap().response(now).body;
+        (first, second)
+    });
+    assert_eq!((collect(first).0.as_slice(), collect(second).0.as_slice()), (&b"12345"[..], &b"12345"[..]));
+}
+
+#[test]
+fn what_is_purged_is_gone_and_what_comes_later_is_not() {
+    let (cache, now) = (cache(), time::now());
+    let store = |sequence| {
+        let admission = Admission { tags: vec!["t".into()], ..minute() };
+        let request = HeaderMap::new();
+        let recording = Recording { sequence, ..recording("key", admission, &request, now) };
+        drop(cache.record(recording, response(&[("x-kind", "page of a shop")], full("1"))));
+    };
+    let there = || found(&cache, "key", &HeaderMap::new(), now).is_some();
+    let some = |text: &str| Some(text.to_owned());
+    let none = Selection::default();
+    let hits = [
+        Selection { url: some("http://a/b"), ..none.clone() },
+        Selection { tag: some("t"), ..none.clone() },
+        Selection { namespace: some("n"), ..none.clone() },
+        Selection { key: some("key"), ..none.clone() },
+        Selection { pattern: some("http://*/b"), ..none.clone() },
+        Selection { status: Some(200), bytes_min: Some(1), ..none.clone() },
+        Selection { field: Some(("x-kind".into(), "of a".into())), tag: some("t"), ..none.clone() },
+        Selection { age_min: Some(0), ..none.clone() },
+        none.clone(),
+    ];
+    for selection in hits {
+        let before = cache.sequence();
+        store(before);
+        assert!(there());
+        cache.purge(&selection, Mode::Hard);
+        assert!(!there(), "{selection:?}");
+        // Asked for before, come after.
+        store(before);
+        assert!(!there(), "{selection:?}");
+        store(cache.sequence());
+        assert!(there(), "{selection:?}");
+    }
+    let misses = [
+        Selection { url: some("http://a/c"), ..none.clone() },
+        Selection { tag: some("u"), ..none.clone() },
+        Selection { namespace: some("m"), ..none.clone() },
+        Selection { pattern: some("https://*"), ..none.clone() },
+        Selection { status: Some(404), ..none.clone() },
+        Selection { tag: some("t"), status: Some(404), ..none.clone() },
+        Selection { age_min: Some(1), ..none.clone() },
+        Selection { bytes_min: Some(2), ..none.clone() },
+        Selection { field: Some(("x-kind".into(), "else".into())), ..none.clone() },
+    ];
+    for selection in misses {
+        cache.purge(&selection, Mode::Hard);
+        assert!(there(), "{selection:?}");
+    }
+    cache.purge(&Selection { tag: some("t"), ..none.clone() }, Mode::Soft);
+    let soft = found(&cache, "key", &HeaderMap::new(), now).unwrap();
+    assert_eq!(soft.ttl(now), Duration::ZERO);
+    cache.purge(&none, Mode::Hard);
+    assert_eq!((cache.sweep(), cache.sweep(), there()), (1, 0, false));
+}
+
+#[test]
+fn one_fetches_and_the_others_wait() {
+    let (cache, now) = (cache(), time::now());
+    let Boarding::Lead(lead) = cache.board("key", now) else { unreachable!() };
+    let waits: Vec<_> = std::iter::repeat_with(|| cache.board("key", now)).take(3).collect();
+    assert!(cache.is_underway("key") && !cache.is_underway("other"));
+    lead.stored();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for wait in waits {
+        let Boarding::Wait(wait) = wait else { unreachable!() };
+        assert_eq!(runtime.block_on(wait.landed(SECOND)), Landing::Stored);
+    }
+    // Not stored: nobody waits, for a while.
+    let Boarding::Lead(lead) = cache.board("key", now) else { unreachable!() };
+    let Boarding::Wait(wait) = cache.board("key", now) else { unreachable!() };
+    lead.pass(now + SECOND);
+    assert_eq!(runtime.block_on(wait.landed(SECOND)), Landing::Empty);
+    assert!(matches!(cache.board("key", now), Boarding::Alone));
+    assert!(matches!(cache.board("key", now + SECOND), Boarding::Lead(_)));
 }
 
 #[test]
@@ -196,7 +233,7 @@ fn variants_are_told_apart_by_what_vary_names() {
         assert!(record(&cache, request, given).is_some());
     };
     let find = |request: &HeaderMap| {
-        cache.lookup("key", request, now).map(|found| String::from_utf8(collect(found.response(now).body).0).unwrap())
+        found(&cache, "key", request, now).map(|found| String::from_utf8(collect(found.response(now).body).0).unwrap())
     };
     let (html, json) = (fields(&[("accept", "text/html")]), fields(&[("accept", "application/json")]));
     store(&html, "html");
@@ -224,20 +261,15 @@ fn variants_and_memory_are_bounded() {
         let request = fields(&[("accept-language", language)]);
         record(&cache, &request, response(&[("vary", "accept-language")], full("x")));
     }
-    let found =
-        |language: &String| cache.lookup("key", &fields(&[("accept-language", language)]), time::now()).is_some();
-    let kept: Vec<bool> = languages.iter().map(found).collect();
+    let is_there =
+        |language: &String| found(&cache, "key", &fields(&[("accept-language", language)]), time::now()).is_some();
+    let kept: Vec<bool> = languages.iter().map(is_there).collect();
     assert_eq!(kept, [[false; 12].as_slice(), [true; VARIANTS_MAX].as_slice()].concat());
 
-    let small = Cache::new(&Settings { memory_bytes_max: 10_000, object_bytes_max: 10 });
+    let small = Cache::new(&Settings { memory_bytes_max: 10_000, object_bytes_max: 10, ..Settings::default() });
     for number in 0..200 {
-        drop(small.record(
-            &format!("key {number}"),
-            minute(),
-            &HeaderMap::new(),
-            response(&[], full("x")),
-            time::now(),
-        ));
+        let (key, request) = (format!("key {number}"), HeaderMap::new());
+        drop(small.record(recording(&key, minute(), &request, time::now()), response(&[], full("x"))));
     }
     small.entries.run_pending_tasks();
     let (count, bytes) = small.size();

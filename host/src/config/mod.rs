@@ -67,7 +67,7 @@ pub struct Route {
     /// What it does.
     pub handler: Handler,
     /// Whether responses are cached.
-    pub cache: RouteCache,
+    pub cache: Option<Arc<crate::cache::policy::Policy>>,
     /// The plugins that are active here, in chain order, each as this route wants it; without those that no chain entry names.
     pub chain: Vec<plugin::Entry>,
     /// Whether unlisted plugins run here, too.
@@ -80,15 +80,6 @@ pub struct Route {
     pub response_edits: Edits,
     /// How responses are encoded; none: not at all.
     pub compression: Option<Arc<Compression>>,
-}
-
-/// Whether a route's responses are cached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RouteCache {
-    /// No.
-    Off,
-    /// Where HTTP and the plugins allow it.
-    On,
 }
 
 /// Whether unlisted plugins run on a route.

@@ -50,6 +50,8 @@ pub enum Reason {
     PreconditionFailed,
     /// TLS was made for another host (RFC 9110 section 15.5.20).
     Misdirected,
+    /// Only what is stored was wanted, and nothing is that could be used (RFC 9111 section 5.2.1.7).
+    NotCached,
     /// The upstream has no endpoint that may be asked.
     NoEndpoint,
     /// No connection to the upstream.
@@ -88,6 +90,7 @@ impl Reason {
             Self::RangeNotSatisfiable => "range_not_satisfiable",
             Self::PreconditionFailed => "precondition_failed",
             Self::Misdirected => "misdirected",
+            Self::NotCached => "not_cached",
             Self::NoEndpoint => "no_endpoint",
             Self::UpstreamConnect => "upstream_connect",
             Self::UpstreamProtocol => "upstream_protocol",
@@ -116,7 +119,8 @@ impl Reason {
             | Self::NoFile
             | Self::RangeNotSatisfiable
             | Self::PreconditionFailed
-            | Self::Misdirected => Fault::Downstream,
+            | Self::Misdirected
+            | Self::NotCached => Fault::Downstream,
             Self::NoEndpoint
             | Self::UpstreamConnect
             | Self::UpstreamProtocol
@@ -149,7 +153,7 @@ impl Reason {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::UpstreamConnect | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
-            Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::UpstreamTimeout | Self::NotCached => StatusCode::GATEWAY_TIMEOUT,
             Self::PluginFailed | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -4,13 +4,12 @@
 //! refuses whatever would lead out of it (see `root`). Everything that decides (paths, conditions, ranges, codings) is pure.
 
 mod accept;
-mod conditions;
 mod listing;
 mod media;
 mod parts;
 mod path;
-mod range;
 mod root;
+mod validators;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
@@ -25,13 +24,11 @@ use cap_std::fs::Dir;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::exchange::{Failure, Reason, Request, Response};
-use crate::http::{Body, accepted_codings, merged_slashes};
+use crate::http::{Body, Decision, Ranges, accepted_codings, decide, merged_slashes, wanted_ranges};
 use crate::time::Instant;
 
 pub use crate::http::Coding;
-use conditions::{Decision, Validators};
 use path::Asked;
-use range::Ranges;
 use root::{OpenFile, Opened, Root};
 
 /// `Allow` of every resource here.
@@ -175,9 +172,9 @@ impl Files {
         unix: Duration,
     ) -> Result<Response, Failure> {
         let (file, coding) = self.best_form(root, plain, path, &request.headers)?;
-        let validators = Validators::new(&file.stamp, coding, unix);
+        let validators = validators::of(&file.stamp, coding, unix);
         let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(header::ETAG, validators.etag.clone());
+        headers.extend(validators.etag.clone().map(|etag| (header::ETAG, etag)));
         if let Some(vary) = self.vary(cause) {
             headers.insert(header::VARY, vary);
         }
@@ -188,20 +185,20 @@ impl Files {
             (Cause::Asked, None) => {}
         }
         let size = file.stamp.size;
-        let ranges = match conditions::decide(&request.method, &request.headers, &validators, unix) {
+        let ranges = match decide(&request.method, &request.headers, &validators, unix) {
             Decision::Failed => return Err(Failure::new(Reason::PreconditionFailed, "the file is another now")),
             Decision::NotModified => {
                 return Ok(Response { status: StatusCode::NOT_MODIFIED, headers, body: Body::Empty });
             }
             Decision::Whole => Ranges::Whole,
-            Decision::Part => range::wanted(&request.headers, size),
+            Decision::Part => wanted_ranges(&request.headers, size),
         };
         headers.insert(header::CONTENT_TYPE, media::of(path));
         if let Some(coding) = coding {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.token()));
         }
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        insert(&mut headers, header::LAST_MODIFIED, validators.last_modified().as_deref());
+        insert(&mut headers, header::LAST_MODIFIED, validators::last_modified(&validators).as_deref());
         let file = Arc::new(file.file);
         let (status, body) = match ranges {
             Ranges::Whole if request.method == Method::HEAD => {
@@ -220,7 +217,7 @@ impl Files {
                 headers.insert(header::CONTENT_TYPE, of_all);
                 (StatusCode::PARTIAL_CONTENT, body)
             }
-            Ranges::Outside => return Err(range::refused(size)),
+            Ranges::Outside => return Err(outside(size)),
         };
         Ok(Response { status, headers, body })
     }
@@ -258,6 +255,15 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: Option<&str>) {
     // Dates and ranges always are field values.
     if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
         headers.insert(name, value);
+    }
+}
+
+/// The answer where only what lies outside is asked for (RFC 9110 section 15.5.17).
+fn outside(size: u64) -> Failure {
+    let failure = Failure::new(Reason::RangeNotSatisfiable, "no range within the file");
+    match HeaderValue::try_from(format!("bytes */{size}")) {
+        Ok(value) => failure.with(header::CONTENT_RANGE, value),
+        Err(_) => failure,
     }
 }
 

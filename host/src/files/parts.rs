@@ -2,20 +2,15 @@
 //!
 //! Small pieces are read at once, large ones are left to whoever sends them.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::fs::FileExt as _;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http_body::{Body as _, Frame, SizeHint};
 
-use super::range::Range;
-use crate::http::{Body, BodyError, FilePiece};
+use crate::http::{Body, FilePiece, Range};
 
 /// Up to here a file is read at once: copying it costs less than another system call.
 const READ_BYTES_MAX: u64 = 16 * 1024;
@@ -48,7 +43,7 @@ pub(super) fn multipart(
     let boundary = format!("{:016x}{:016x}", random(), random());
     let of_all = HeaderValue::try_from(format!("multipart/byteranges; boundary={boundary}"));
     let media_type = media_type.and_then(|value| value.to_str().ok()).unwrap_or("application/octet-stream");
-    let mut parts = Parts::default();
+    let mut parts = Vec::new();
     let mut line_break = "";
     for range in ranges {
         let told = range.told(size);
@@ -59,54 +54,15 @@ pub(super) fn multipart(
         line_break = "\r\n";
     }
     parts.push(Body::from(Bytes::from(format!("\r\n--{boundary}--\r\n"))));
-    (of_all.unwrap_or(HeaderValue::from_static("multipart/byteranges")), Body::boxed(parts))
-}
-
-/// Bodies of known length, one after the other.
-#[derive(Default)]
-struct Parts {
-    parts: VecDeque<Body>,
-    left: u64,
-}
-
-impl Parts {
-    fn push(&mut self, part: Body) {
-        self.left += part.size_hint().lower();
-        self.parts.push_back(part);
-    }
-}
-
-impl http_body::Body for Parts {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        while let Some(part) = self.parts.front_mut() {
-            match Pin::new(part).poll_frame(cx) {
-                Poll::Ready(None) => drop(self.parts.pop_front()),
-                Poll::Ready(Some(Ok(frame))) => {
-                    self.left = self.left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
-                    return Poll::Ready(Some(Ok(frame)));
-                }
-                other => return other,
-            }
-        }
-        Poll::Ready(None)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
-    }
+    (of_all.unwrap_or(HeaderValue::from_static("multipart/byteranges")), Body::in_order(parts))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::io::Write as _;
+
+    use http_body::Body as _;
 
     use super::*;
     use crate::http::test_bodies::collect;
@@ -127,7 +83,7 @@ mod tests {
         assert!(matches!(piece(&file, 0, 0), Body::Empty));
         // Shorter than it was.
         let (data, error) = collect(piece(&file, 19_999, 2));
-        assert!(data == b"x" && matches!(error, Some(BodyError::File(_))));
+        assert!(data == b"x" && matches!(error, Some(crate::http::BodyError::File(_))));
     }
 
     #[test]

@@ -4,13 +4,16 @@
 
 mod body;
 mod coding;
+mod conditions;
 mod file;
 mod forwarding;
 mod framing;
 mod hop;
+mod in_order;
 mod limit;
 mod network;
 mod observe;
+mod range;
 mod request_id;
 mod target;
 mod transport;
@@ -18,6 +21,8 @@ mod upgrade;
 
 pub use body::{Body, BodyError};
 pub use coding::{Coding, Levels, accepted_codings, weighted};
+pub(crate) use conditions::date;
+pub use conditions::{Decision, Validators, decide};
 pub use file::FilePiece;
 pub use forwarding::{Forwarding, ForwardingFields, IncomingForwarding};
 pub(crate) use framing::parse_length;
@@ -25,6 +30,7 @@ pub use framing::settle_length;
 pub use hop::{is_framing, is_framing_in_request, is_plainly_framed, strip_request, strip_response};
 pub use network::{Network, NetworkError};
 pub use observe::{BodyEnd, BodyOutcome, Observed};
+pub use range::{Range, Ranges, wanted_ranges};
 pub use request_id::{REQUEST_ID, RequestIds};
 pub use target::{has_dot_segment, merged_slashes};
 pub use transport::Transport;

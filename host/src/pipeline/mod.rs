@@ -27,7 +27,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Method, header};
 
 use crate::cache::Cache;
-use crate::exchange::{CacheStatus, Client, Failure, Reason, Response};
+use crate::exchange::{Client, Failure, Reason, Response};
 use crate::files::Files;
 use crate::http::{Body, BodyOutcome, RequestIds, merged_slashes};
 use crate::names::Hook;
@@ -38,6 +38,7 @@ use crate::traffic::Gate;
 use crate::upstream::Upstreams;
 
 use admit::Admitted;
+use caching::Looked;
 pub use edits::{Edits, FieldPart, FieldText};
 pub use encode::Compression;
 use mirror::Copies;
@@ -60,6 +61,8 @@ pub struct Pipeline {
     ids: Rc<RequestIds>,
     dealer: Dealer,
     copies: Copies,
+    /// Whether any route caches.
+    caches: bool,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -86,7 +89,8 @@ impl Pipeline {
         let lanes = plan.plugins.iter().map(lane).collect();
         let copies = before.map(|before| before.copies.clone()).unwrap_or_default();
         let files = files::of(&plan);
-        Self { plan, lanes, files, upstreams, cache, gate, ids, dealer: Dealer::default(), copies }
+        let caches = plan.routes.iter().any(|route| route.cache.is_some());
+        Self { plan, lanes, files, upstreams, cache, gate, ids, dealer: Dealer::default(), copies, caches }
     }
 
     /// Answers one request.
@@ -129,7 +133,7 @@ impl Pipeline {
     }
 
     /// The steps from an admitted request to a response in the exchange.
-    async fn answer<'p>(&'p self, walk: &mut Walk<'p>, body: Body) -> Result<(), Failure> {
+    async fn answer<'p>(self: &'p Rc<Self>, walk: &mut Walk<'p>, body: Body) -> Result<(), Failure> {
         // What has nothing to do with any route comes first.
         if let Some(response) = courtesy::answer(&walk.exchange)? {
             walk.exchange.response = Some(response);
@@ -149,14 +153,13 @@ impl Pipeline {
         // What plugins have found out can be told to the upstream, and what caches distinguish is what it will see.
         route.request_edits.edit_request(&mut walk.exchange);
         // A fresh stored response is the handler's answer; plugins on the way out see it like any other.
-        let looked_up = self.look_up(walk, route, &body)?;
-        if walk.exchange.cache == CacheStatus::Hit {
+        let looked = self.look_up(walk, route, &body).await?;
+        if matches!(looked, Looked::Answered) {
             return Ok(());
         }
-        self.handle_with(walk, route, body).await?;
-        // What the handler gave is stored before any plugin dresses it for this client.
-        self.store(walk, looked_up);
-        Ok(())
+        let handled = self.handle_with(walk, route, body).await;
+        // What the handler gave is stored before any plugin dresses it for this client; where it failed, what is stored may do.
+        self.settle(walk, route, looked, handled)
     }
 
     /// Finds the route.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::edits::Edits;
 use super::encode::Compression;
 use super::settings::Handler;
+use crate::cache::policy::Policy;
 use crate::http::Forwarding;
 use crate::names::{Hook, Name};
 use crate::plugin::Loaded;
@@ -34,8 +35,8 @@ pub struct Route {
     pub name: Name,
     /// What it does.
     pub handler: Handler,
-    /// Whether its responses are cached.
-    pub cached: bool,
+    /// How its responses are cached; none: not at all.
+    pub cache: Option<Arc<Policy>>,
     /// Longest request body in bytes.
     pub body_bytes_max: Option<u64>,
     /// What is done to the fields of its requests.

@@ -88,10 +88,7 @@ fn headers(respond: &file::Respond, at: &JsonPath, report: &mut Report) -> Heade
 }
 
 /// The lines of a field, each with where it is written.
-pub(super) fn lines<'w>(
-    written: Option<&'w HeaderValues>,
-    at: &JsonPath,
-) -> impl Iterator<Item = (&'w str, JsonPath)> {
+pub(super) fn lines<'w>(written: Option<&'w HeaderValues>, at: &JsonPath) -> impl Iterator<Item = (&'w str, JsonPath)> {
     let lines: Vec<_> = match written {
         Some(HeaderValues::One(text)) => vec![(text.as_str(), at.clone())],
         Some(HeaderValues::Many(texts)) => {

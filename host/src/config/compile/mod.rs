@@ -18,6 +18,7 @@ mod matches;
 mod pattern;
 mod plugins;
 mod proxy;
+mod route_cache;
 mod routes;
 mod template;
 mod tls;

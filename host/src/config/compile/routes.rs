@@ -8,11 +8,11 @@ use http::Method;
 
 use super::super::file::File;
 use super::super::problem::Report;
-use super::super::{Route, RouteCache};
+use super::super::Route;
 use super::edits::{self, Side};
 use super::matches::{self, Matches};
 use super::plugins::Plugins;
-use super::{Unique, compression, handler, name};
+use super::{Unique, compression, handler, name, route_cache};
 use crate::plugin::schema::JsonPath;
 use crate::router::{self, PathPattern, Segment, Tail};
 
@@ -40,6 +40,7 @@ pub(super) fn compile((file, folder): (&File, &Path), plugins: &Plugins<'_>, rep
         let response_edits = edits::compile(written.response_headers.as_ref(), of(Side::Response), &response, report);
         let (whole, own) = (file.compression.as_ref(), written.compression.as_ref());
         let compression = compression::compile(whole, own, &at.key("compression"), report);
+        let cache = route_cache::compile(written.cache.as_ref(), written.name.as_deref(), &at.key("cache"), report);
         let chain = plugins.chain_of(written, &at.key("plugins"));
         let unlisted = plugins.unlisted_of(written, &at.key("plugins"), report);
         if let Some(found) = &found {
@@ -51,7 +52,7 @@ pub(super) fn compile((file, folder): (&File, &Path), plugins: &Plugins<'_>, rep
         routes.push(Route {
             matches: router::Settings { name, priority, host, path, path_regex, methods, conditions },
             handler,
-            cache: if written.cache.unwrap_or(false) { RouteCache::On } else { RouteCache::Off },
+            cache,
             chain,
             unlisted,
             body_bytes_max: written.body_bytes_max,

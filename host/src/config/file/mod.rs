@@ -17,6 +17,7 @@ mod listener_tls;
 mod matches;
 mod plugins;
 mod proxy;
+mod route_cache;
 mod routes;
 mod schema;
 mod wire;
@@ -41,6 +42,7 @@ pub(super) use listener_tls::{ListenerTls, TlsClientMode, TlsVersion, UnknownHos
 pub(super) use matches::{Match, MatchScheme, ValueTest};
 pub(super) use plugins::{Chain, FailurePolicy, InstanceMode, Limits, Plugins, Unlisted};
 pub(super) use proxy::{Mirror, Proxy, Rewrite, SplitBy, SplitShare};
+pub(super) use route_cache::{RouteCache, RouteCacheSettings};
 pub(super) use routes::{HeaderValues, Redirect, Respond, Route, RouteOverride, RoutePlugin};
 pub use schema::schema;
 pub(super) use schema::strict_schema;

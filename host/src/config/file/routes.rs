@@ -12,7 +12,7 @@ use super::compression::RouteCompression;
 use super::edits::HeaderEdits;
 use super::matches::Match;
 use super::proxy::Proxy;
-use super::{FailurePolicy, Files, Limits};
+use super::{FailurePolicy, Files, Limits, RouteCache};
 
 /// One route. It has exactly one of `proxy`, `files`, `respond` and `redirect`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -28,9 +28,9 @@ pub(in crate::config) struct Route {
     /// Routes of a higher priority come first, however specific others are.
     #[schemars(range(min = -1_000_000, max = 1_000_000), extend("default" = 0))]
     pub(in crate::config) priority: Option<i32>,
-    /// Whether responses may be cached.
+    /// Whether and how responses are cached.
     #[schemars(extend("default" = false))]
-    pub(in crate::config) cache: Option<bool>,
+    pub(in crate::config) cache: Option<RouteCache>,
     /// Longest request body, in bytes; over it the answer is 413. Absent: no limit.
     #[schemars(range(max = 1_u64 << 50))]
     pub(in crate::config) body_bytes_max: Option<u64>,

@@ -1,26 +1,23 @@
 //! Validators and conditional requests (RFC 9110 sections 8.8 and 13).
 //!
-//! Pure. The entity tag is strong: it is made of what changes whenever the bytes do.
+//! Pure.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
-use super::Coding;
-use super::root::Stamp;
-
-/// What tells one version of a file from another, for clients.
+/// What tells one version of a representation from another.
 #[derive(Debug)]
-pub(super) struct Validators {
+pub struct Validators {
     /// `ETag`.
-    pub(super) etag: HeaderValue,
-    /// When the file was modified, in seconds since the Unix epoch; none where HTTP has no date for it.
-    modified: Option<u64>,
+    pub etag: Option<HeaderValue>,
+    /// `Last-Modified`, in seconds since the Unix epoch.
+    pub modified: Option<u64>,
 }
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decision {
+pub enum Decision {
     /// Answer with the whole.
     Whole,
     /// Answer with the part that is asked for.
@@ -32,34 +29,15 @@ pub(super) enum Decision {
 }
 
 impl Validators {
-    /// The validators of a file in one of its forms.
-    pub(super) fn new(stamp: &Stamp, coding: Option<Coding>, now: Duration) -> Self {
-        // The number of the file and its time to the nanosecond, mixed: nobody needs to know them.
-        let time = stamp.modified_s.wrapping_mul(1_000_000_000).wrapping_add(stamp.modified_ns).cast_unsigned();
-        let version = mix(time ^ mix(stamp.inode));
-        let text = match coding {
-            None => format!("\"{:x}-{version:016x}\"", stamp.size),
-            Some(coding) => format!("\"{:x}-{version:016x}-{}\"", stamp.size, coding.token()),
-        };
-        let etag = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("\"\""));
-        // Section 8.8.2.1: a time that is still to come is not told.
-        let modified = u64::try_from(stamp.modified_s).ok().map(|modified| modified.min(now.as_secs()));
-        Self { etag, modified }
-    }
-
-    /// `Last-Modified`.
-    pub(super) fn last_modified(&self) -> Option<String> {
-        self.modified.map(|seconds| httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds)))
-    }
-
     /// Whether `list` has our entity tag (section 13.1).
     fn is_in(&self, headers: &HeaderMap, list: &HeaderName, comparison: Comparison) -> bool {
+        let own = self.etag.as_ref().map(HeaderValue::as_bytes);
         headers.get_all(list).iter().any(|line| {
-            line.as_bytes().trim_ascii() == b"*" || has_tag(line.as_bytes(), self.etag.as_bytes(), comparison)
+            line.as_bytes().trim_ascii() == b"*" || own.is_some_and(|own| has_tag(line.as_bytes(), own, comparison))
         })
     }
 
-    /// Whether the file is no newer than a date; none where that cannot be said (sections 13.1.3 and 13.1.4).
+    /// Whether it is no newer than a date; none where that cannot be said (sections 13.1.3 and 13.1.4).
     fn is_as_old_as(&self, headers: &HeaderMap, name: &HeaderName) -> Option<bool> {
         Some(self.modified? <= date(headers, name)?)
     }
@@ -70,8 +48,10 @@ impl Validators {
         match (lines.next(), lines.next()) {
             (None, _) => true,
             (Some(_), Some(_)) => false,
-            (Some(line), None) if line.as_bytes().ends_with(b"\"") => line == self.etag,
-            // A date is good for this only once its second is over: until then the file may change again within it.
+            (Some(line), None) if line.as_bytes().ends_with(b"\"") => {
+                self.etag.as_ref() == Some(line) && line.as_bytes().starts_with(b"\"")
+            }
+            // A date is good for this only once its second is over: until then it may change again within it.
             (Some(_), None) => {
                 self.modified.is_some_and(|modified| modified < now.as_secs())
                     && date(headers, &header::IF_RANGE) == self.modified
@@ -81,7 +61,7 @@ impl Validators {
 }
 
 /// In the order of RFC 9110 section 13.2.2.
-pub(super) fn decide(method: &Method, headers: &HeaderMap, validators: &Validators, now: Duration) -> Decision {
+pub fn decide(method: &Method, headers: &HeaderMap, validators: &Validators, now: Duration) -> Decision {
     if headers.contains_key(header::IF_MATCH) {
         if !validators.is_in(headers, &header::IF_MATCH, Comparison::Strong) {
             return Decision::Failed;
@@ -108,8 +88,9 @@ enum Comparison {
     Weak,
 }
 
-/// Whether a list of entity tags has a strong one. A comma may be part of a tag.
+/// Whether a list of entity tags has this one. A comma may be part of a tag.
 fn has_tag(list: &[u8], tag: &[u8], comparison: Comparison) -> bool {
+    let (own_weak, tag) = tag.strip_prefix(b"W/").map_or((false, tag), |tag| (true, tag));
     let mut rest = list;
     loop {
         while let [b' ' | b'\t' | b',', after @ ..] = rest {
@@ -122,7 +103,7 @@ fn has_tag(list: &[u8], tag: &[u8], comparison: Comparison) -> bool {
         let [b'"', after @ ..] = quoted else { return false };
         let Some(end) = after.iter().position(|byte| *byte == b'"') else { return false };
         let (one, after) = quoted.split_at(end + 2);
-        if one == tag && (comparison == Comparison::Weak || !weak) {
+        if one == tag && (comparison == Comparison::Weak || !(weak || own_weak)) {
             return true;
         }
         rest = after;
@@ -130,19 +111,12 @@ fn has_tag(list: &[u8], tag: &[u8], comparison: Comparison) -> bool {
 }
 
 /// The date of a field of which there is one, in seconds since the Unix epoch. What is no date counts as absent.
-fn date(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
+pub(crate) fn date(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
     let mut lines = headers.get_all(name).iter();
     let (line, None) = (lines.next()?, lines.next()) else { return None };
     let time = httpdate::parse_http_date(line.to_str().ok()?).ok()?;
-    // What lies before the epoch is older than any file that has a date.
+    // What lies before the epoch is older than anything that has a date.
     Some(time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
-}
-
-/// The end of splitmix64: every bit in depends on every bit of the number, and no two numbers have the same.
-fn mix(number: u64) -> u64 {
-    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ (number >> 31)
 }
 
 #[cfg(test)]
@@ -151,11 +125,14 @@ mod tests {
     use super::*;
 
     const MODIFIED: u64 = 784_111_777;
-    const STAMP: Stamp = Stamp { size: 5, modified_s: MODIFIED as i64, modified_ns: 7, inode: 42 };
     const NOW: Duration = Duration::from_secs(MODIFIED + 100);
     const THEN: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const EARLIER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
     const LATER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+
+    fn validators() -> Validators {
+        Validators { etag: Some(HeaderValue::from_static("\"5-a\"")), modified: Some(MODIFIED) }
+    }
 
     fn headers(fields: &[(HeaderName, &str)], etag: &str) -> HeaderMap {
         fields.iter().map(|(name, value)| (name.clone(), value.replace("TAG", etag).parse().unwrap())).collect()
@@ -164,8 +141,8 @@ mod tests {
     #[test]
     fn conditions_are_judged_in_their_order() {
         use header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
-        let validators = Validators::new(&STAMP, None, NOW);
-        let etag = validators.etag.to_str().unwrap();
+        let validators = validators();
+        let etag = "\"5-a\"";
         let check = |fields: &[(HeaderName, &str)], expected| {
             assert_eq!(decide(&Method::GET, &headers(fields, etag), &validators, NOW), expected, "{fields:?}");
         };
@@ -204,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_date_is_no_validator_while_its_second_lasts() {
-        let validators = Validators::new(&STAMP, None, Duration::from_secs(MODIFIED));
+        let validators = validators();
         let headers = headers(&[(header::RANGE, "bytes=0-1"), (header::IF_RANGE, THEN)], "");
         let decided = |now| decide(&Method::GET, &headers, &validators, Duration::from_secs(now));
         assert_eq!(decided(MODIFIED), Decision::Whole);
@@ -212,26 +189,25 @@ mod tests {
     }
 
     #[test]
-    fn every_change_changes_the_tag() {
-        let tag = |stamp: &Stamp, coding| Validators::new(stamp, coding, NOW).etag;
-        let first = tag(&STAMP, None);
-        assert_eq!(first, tag(&STAMP, None));
-        for other in [
-            tag(&Stamp { size: 6, ..STAMP }, None),
-            tag(&Stamp { modified_s: STAMP.modified_s + 1, ..STAMP }, None),
-            tag(&Stamp { modified_ns: 8, ..STAMP }, None),
-            tag(&Stamp { inode: 43, ..STAMP }, None),
-            tag(&STAMP, Some(Coding::Gzip)),
-        ] {
-            assert_ne!(first, other);
-        }
+    fn a_weak_tag_is_no_proof() {
+        let weak = Validators { etag: Some(HeaderValue::from_static("W/\"a\"")), modified: None };
+        let check = |name: HeaderName, text: &str, expected| {
+            let headers = headers(&[(name, text), (header::RANGE, "bytes=0-1")], "");
+            assert_eq!(decide(&Method::GET, &headers, &weak, NOW), expected, "{text}");
+        };
+        check(header::IF_NONE_MATCH, "\"a\"", Decision::NotModified);
+        check(header::IF_NONE_MATCH, "W/\"a\"", Decision::NotModified);
+        check(header::IF_MATCH, "W/\"a\"", Decision::Failed);
+        check(header::IF_RANGE, "W/\"a\"", Decision::Whole);
     }
 
     #[test]
-    fn dates_that_http_does_not_know_do_no_harm() {
-        let told = |modified_s| Validators::new(&Stamp { modified_s, ..STAMP }, None, NOW).last_modified();
-        assert_eq!(told(STAMP.modified_s).as_deref(), Some(THEN));
-        assert_eq!(told(-1), None);
-        assert_eq!(told(i64::MAX).as_deref(), Some("Sun, 06 Nov 1994 08:51:17 GMT"));
+    fn what_has_no_validator_is_there_all_the_same() {
+        let none = Validators { etag: None, modified: None };
+        let decided = |name, text| decide(&Method::GET, &headers(&[(name, text)], ""), &none, NOW);
+        assert_eq!(decided(header::IF_NONE_MATCH, "*"), Decision::NotModified);
+        assert_eq!(decided(header::IF_NONE_MATCH, "\"a\""), Decision::Whole);
+        assert_eq!(decided(header::IF_MATCH, "*"), Decision::Whole);
+        assert_eq!(decided(header::IF_MODIFIED_SINCE, THEN), Decision::Whole);
     }
 }

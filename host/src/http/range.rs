@@ -1,38 +1,36 @@
 //! Ranges of bytes (RFC 9110 section 14).
 //!
-//! Pure. What is asked for never comes to more than the file: whoever asks for many or overlapping ranges gets the whole.
+//! Pure. What is asked for never comes to more than there is: whoever asks for many or overlapping ranges gets the whole.
 
-use http::{HeaderMap, HeaderValue, header};
-
-use crate::exchange::{Failure, Reason};
+use http::{HeaderMap, header};
 
 /// Most ranges in one request. Each costs a few bytes of ours besides its own.
 const RANGES_MAX: usize = 64;
 
-/// Bytes of a file, the last one included.
+/// Bytes of something, the last one included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Range {
+pub struct Range {
     /// Where it begins.
-    pub(super) first: u64,
+    pub first: u64,
     /// Where it ends.
-    pub(super) last: u64,
+    pub last: u64,
 }
 
 impl Range {
     /// How many there are.
-    pub(super) fn length(self) -> u64 {
+    pub const fn length(self) -> u64 {
         self.last - self.first + 1
     }
 
     /// `Content-Range`.
-    pub(super) fn told(self, size: u64) -> String {
+    pub fn told(self, size: u64) -> String {
         format!("bytes {}-{}/{size}", self.first, self.last)
     }
 }
 
-/// What is wanted of a file.
+/// What is wanted of a representation.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Ranges {
+pub enum Ranges {
     /// All of it.
     Whole,
     /// A part.
@@ -43,8 +41,8 @@ pub(super) enum Ranges {
     Outside,
 }
 
-/// What `Range` asks for of a file of this size. A field that is not understood is not heard.
-pub(super) fn wanted(headers: &HeaderMap, size: u64) -> Ranges {
+/// What `Range` asks for of something of this size. A field that is not understood is not heard.
+pub fn wanted_ranges(headers: &HeaderMap, size: u64) -> Ranges {
     let mut lines = headers.get_all(header::RANGE).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else { return Ranges::Whole };
     // Of nothing there are no parts; some clients ask for ranges always.
@@ -62,16 +60,7 @@ pub(super) fn wanted(headers: &HeaderMap, size: u64) -> Ranges {
     }
 }
 
-/// The answer where only what lies outside is asked for.
-pub(super) fn refused(size: u64) -> Failure {
-    let failure = Failure::new(Reason::RangeNotSatisfiable, "no range within the file");
-    match HeaderValue::try_from(format!("bytes */{size}")) {
-        Ok(value) => failure.with(header::CONTENT_RANGE, value),
-        Err(_) => failure,
-    }
-}
-
-/// The ranges that are within the file; none where the field is malformed or has too many.
+/// The ranges that are within it; none where the field is malformed or has too many.
 fn read(text: &str, size: u64) -> Option<Vec<Range>> {
     let (unit, set) = text.split_once('=')?;
     if !unit.eq_ignore_ascii_case("bytes") {
@@ -120,7 +109,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str, size: u64) -> Ranges {
-        wanted(&HeaderMap::from_iter([(header::RANGE, text.parse().unwrap())]), size)
+        wanted_ranges(&HeaderMap::from_iter([(header::RANGE, text.parse().unwrap())]), size)
     }
 
     #[test]

@@ -1,0 +1,94 @@
+//! Under which key a response is stored, and by which URL it is purged.
+//!
+//! Pure.
+
+use std::borrow::Cow;
+
+use http::Uri;
+
+use crate::exchange::{Exchange, Scheme};
+use crate::pipeline::plan::Route;
+
+/// The key before any plugin had its say: the route, and what was asked for.
+pub(super) fn of(route: &Route, url: &str) -> String {
+    let route = route.name.as_str();
+    let mut key = String::with_capacity(route.len() + url.len() + 1);
+    for part in [route, "\0", url] {
+        key.push_str(part);
+    }
+    key
+}
+
+/// What was asked for, as in `https://example.com/a?b`.
+pub(super) fn url(exchange: &Exchange) -> String {
+    written(exchange.client.scheme, &exchange.request.authority, exchange.request.target.as_str())
+}
+
+fn written(scheme: Scheme, authority: &str, target: &str) -> String {
+    let scheme = scheme.as_str();
+    let authority = canonical(authority, scheme);
+    let mut url = String::with_capacity(scheme.len() + authority.len() + target.len() + 3);
+    for part in [scheme, "://", &authority, target] {
+        url.push_str(part);
+    }
+    url
+}
+
+/// The URL that a reference in a response leads to (RFC 3986 section 5), if it is on the same site.
+pub(super) fn referred(exchange: &Exchange, reference: &str) -> Option<String> {
+    let (scheme, request) = (exchange.client.scheme, &exchange.request);
+    let reference = reference.split('#').next().unwrap_or_default();
+    let same_site = |authority: &str| {
+        canonical(authority, scheme.as_str()) == canonical(&request.authority, scheme.as_str())
+    };
+    if reference.contains("://") || reference.starts_with("//") {
+        let uri: Uri = reference.trim_start_matches("//").parse().ok()?;
+        let found = match uri.scheme_str() {
+            Some(found) => found.eq_ignore_ascii_case(scheme.as_str()),
+            None => true,
+        };
+        let rest = reference.split_once("//")?.1;
+        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let target = if target.starts_with('/') { Cow::Borrowed(target) } else { Cow::Owned(format!("/{target}")) };
+        return (found && same_site(authority)).then(|| written(scheme, authority, &target));
+    }
+    let path = request.target.path();
+    let target = match reference.as_bytes().first() {
+        None => Cow::Borrowed(request.target.as_str()),
+        Some(b'/') => Cow::Borrowed(reference),
+        Some(b'?') => Cow::Owned(format!("{path}{reference}")),
+        Some(_) => {
+            let folder = path.rfind('/').and_then(|at| path.get(..=at)).unwrap_or("/");
+            Cow::Owned(format!("{folder}{reference}"))
+        }
+    };
+    Some(written(scheme, &request.authority, &target))
+}
+
+/// The host as every spelling of it is stored under: in lower case, without the scheme's own port and without the dot of the root
+/// (RFC 3986 section 6.2.3).
+fn canonical<'a>(authority: &'a str, scheme: &str) -> Cow<'a, str> {
+    let own = if scheme == "https" { ":443" } else { ":80" };
+    let authority = authority.strip_suffix(own).or_else(|| authority.strip_suffix(':')).unwrap_or(authority);
+    let authority = authority.strip_suffix('.').unwrap_or(authority);
+    match authority.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(authority.to_ascii_lowercase()),
+        false => Cow::Borrowed(authority),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_one_host_are_one() {
+        let check = |authority: &str, scheme: &str, expected: &str| assert_eq!(canonical(authority, scheme), expected);
+        check("a.example", "http", "a.example");
+        check("A.Example:80", "http", "a.example");
+        check("a.example.:443", "https", "a.example");
+        check("a.example:", "http", "a.example");
+        check("a.example:443", "http", "a.example:443");
+        check("[::1]:80", "http", "[::1]");
+    }
+}

@@ -1,0 +1,243 @@
+//! Looking for a stored response, and waiting for one that somebody else fetches.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method, header};
+
+use super::status::{self, Forward};
+use super::{CONDITIONS, Fetch, is_safe, key, serve, take_fields};
+use crate::cache::policy::{Asked, Policy, Reuse, reuse};
+use crate::cache::{Boarding, Found, Landing, Lead, Stored};
+use crate::exchange::{CacheStatus, Failure, Reason};
+use crate::http::Body;
+use crate::pipeline::Pipeline;
+use crate::pipeline::plan::Route;
+use crate::pipeline::walk::Walk;
+use crate::time;
+
+/// What the cache says to a request.
+#[derive(Debug)]
+pub(in crate::pipeline) enum Looked {
+    /// It has answered; the response is there.
+    Answered,
+    /// Ask the handler; the cache has nothing to do with it.
+    Unused,
+    /// Ask the handler, and let nothing of it be stored.
+    Around(Forward),
+    /// Ask the handler, and let what is stored be forgotten if that succeeds.
+    Unsafe,
+    /// Ask the handler; its answer may be stored.
+    Ask(Box<Fetch>),
+}
+
+/// What is stored, as far as it is good for the request.
+enum Candidate {
+    /// The exchange has its response.
+    Served,
+    /// Ask the handler for this reason, and whether this is still right.
+    Ask(Forward, Option<Arc<Stored>>),
+}
+
+impl Pipeline {
+    /// Looks for a stored response.
+    pub(in crate::pipeline) async fn look_up(
+        self: &Rc<Self>,
+        walk: &mut Walk<'_>,
+        route: &Route,
+        body: &Body,
+    ) -> Result<Looked, Failure> {
+        let request = &walk.exchange.request;
+        if request.upgrade.is_some() || !self.caches {
+            return Ok(Looked::Unused);
+        }
+        if !is_safe(&request.method) {
+            return Ok(Looked::Unsafe);
+        }
+        let Some(policy) = &route.cache else { return Ok(Looked::Unused) };
+        if request.method != Method::GET && request.method != Method::HEAD {
+            return Ok(Looked::Around(Forward::Method));
+        }
+        // The body of a GET means nothing to a cache and may mean something to the upstream (RFC 9110 section 9.3.1).
+        if !matches!(body, Body::Empty) {
+            return Ok(Looked::Around(Forward::Bypass));
+        }
+        let url = key::url(&walk.exchange);
+        let Some(key) = walk.cache_key(key::of(route, &url), route.name.as_str().len() + 1)? else {
+            walk.exchange.cache = CacheStatus::Bypass;
+            return Ok(Looked::Around(Forward::Bypass));
+        };
+        let headers = &walk.exchange.request.headers;
+        if headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_UNMODIFIED_SINCE) {
+            // Only who has the last word can say whether they hold.
+            walk.exchange.cache = CacheStatus::Bypass;
+            return Ok(Looked::Around(Forward::Request));
+        }
+        let asked = Asked::read(policy, headers);
+        self.ask_or_serve(walk, policy, (key, url), &asked).await
+    }
+
+    async fn ask_or_serve(
+        self: &Rc<Self>,
+        walk: &mut Walk<'_>,
+        policy: &Policy,
+        (key, url): (String, String),
+        asked: &Asked,
+    ) -> Result<Looked, Failure> {
+        let started = time::now();
+        let mut collapsed = false;
+        let (forward, basis, lead, sequence) = loop {
+            // Before anything is looked at: what is purged from now on must not be stored again.
+            let sequence = self.cache.sequence();
+            let (forward, basis) = match self.candidate(walk, (&key, &url), asked)? {
+                Candidate::Served => {
+                    walk.exchange.timings.cache = walk.exchange.lap(time::now());
+                    return Ok(Looked::Answered);
+                }
+                Candidate::Ask(forward, basis) => (forward, basis),
+            };
+            if asked.only_if_cached {
+                return Err(Failure::new(Reason::NotCached, "nothing is stored that could be used"));
+            }
+            let request = &walk.exchange.request;
+            let alone = request.method != Method::GET
+                || request.headers.contains_key(header::RANGE)
+                || asked.validate
+                || asked.no_store;
+            let now = time::now();
+            let waited = now.saturating_duration_since(started);
+            if alone || collapsed && waited >= policy.wait_max {
+                break (forward, basis, None, sequence);
+            }
+            match self.cache.board(&key, now) {
+                Boarding::Lead(lead) => break (forward, basis, Some(lead), sequence),
+                Boarding::Alone => break (forward, basis, None, sequence),
+                Boarding::Wait(wait) => {
+                    collapsed = true;
+                    if wait.landed(policy.wait_max.saturating_sub(waited)).await != Landing::Stored {
+                        break (forward, basis, None, sequence);
+                    }
+                }
+            }
+        };
+        let validates = asked.validate || forward == Forward::Request;
+        walk.exchange.cache = if validates { CacheStatus::Bypass } else { CacheStatus::Miss };
+        walk.exchange.timings.cache = walk.exchange.lap(time::now());
+        let fetch = Fetch {
+            key,
+            url,
+            forward,
+            basis,
+            withheld: HeaderMap::new(),
+            lead,
+            sequence,
+            collapsed,
+            completing: false,
+            no_store: asked.no_store,
+        };
+        Ok(Looked::Ask(Box::new(fetch.prepared(&mut walk.exchange.request))))
+    }
+
+    /// Serves what is stored, if it may be.
+    fn candidate(
+        self: &Rc<Self>,
+        walk: &mut Walk<'_>,
+        (key, url): (&str, &str),
+        asked: &Asked,
+    ) -> Result<Candidate, Failure> {
+        let now = time::now();
+        let exchange = &mut *walk.exchange;
+        let stored = match self.cache.find(key, &exchange.request.headers, now) {
+            Found::Stored(stored) => stored,
+            Found::OtherVariants => return Ok(Candidate::Ask(Forward::VaryMiss, None)),
+            Found::Nothing => return Ok(Candidate::Ask(Forward::UriMiss, None)),
+        };
+        if asked.no_store {
+            return Ok(Candidate::Ask(Forward::Request, None));
+        }
+        let facts = stored.facts(now);
+        let reused = reuse(&facts, asked);
+        if reused == Reuse::Validated {
+            let wanted = asked.validate || !facts.ttl.is_zero() && !facts.validate;
+            let forward = if wanted { Forward::Request } else { Forward::Stale };
+            return Ok(Candidate::Ask(forward, Some(stored)));
+        }
+        let Some(mut response) = serve::answer(&exchange.request, &stored, now)? else {
+            return Ok(Candidate::Ask(Forward::Partial, Some(stored)));
+        };
+        match reused {
+            Reuse::Fresh => status::hit(&mut response.headers, facts.ttl),
+            _ => status::stale_hit(&mut response.headers, facts.staleness),
+        }
+        exchange.response = Some(response);
+        exchange.cache = CacheStatus::Hit;
+        if reused == Reuse::WhileRevalidating || stored.wants_refresh(now) {
+            self.refresh(walk, (key, url), stored);
+        }
+        Ok(Candidate::Served)
+    }
+
+    /// Who is to fetch something in the background, unless somebody does already.
+    pub(super) fn lead_alone(&self, key: &str) -> Option<Lead> {
+        match self.cache.board(key, time::now()) {
+            Boarding::Lead(lead) => Some(lead),
+            Boarding::Wait(_) | Boarding::Alone => None,
+        }
+    }
+}
+
+impl Fetch {
+    /// A fetch that nobody asked for but the cache.
+    pub(super) fn in_background((key, url): (&str, &str), basis: Arc<Stored>, lead: Lead, sequence: u64) -> Self {
+        Self {
+            key: key.to_owned(),
+            url: url.to_owned(),
+            forward: Forward::Stale,
+            basis: Some(basis),
+            withheld: HeaderMap::new(),
+            lead: Some(lead),
+            sequence,
+            collapsed: false,
+            completing: false,
+            no_store: false,
+        }
+    }
+
+    /// Makes of the client's request the one that is sent: it asks for what can be stored, and whether what is stored is still right.
+    pub(super) fn prepared(mut self, request: &mut crate::exchange::Request) -> Self {
+        let headers = &mut request.headers;
+        let asks_part = headers.contains_key(header::RANGE);
+        // What is not stored anyway is asked for as the client did.
+        if self.no_store || request.method == Method::GET && self.lead.is_none() && self.basis.is_none() {
+            return self;
+        }
+        match &self.basis {
+            Some(basis) if basis.part().is_some() => {
+                if let Some((range, tag)) = serve::rest_of(basis).filter(|_| !asks_part && request.method == Method::GET) {
+                    self.withheld = take_fields(headers, &CONDITIONS);
+                    headers.insert(header::RANGE, range);
+                    headers.insert(header::IF_RANGE, tag);
+                    self.completing = true;
+                } else {
+                    self.basis = None;
+                }
+            }
+            // What is still growing is fetched anew.
+            Some(basis) if basis.whole().is_none() => self.basis = None,
+            Some(basis) if request.method == Method::GET => {
+                let all = [CONDITIONS.as_slice(), &[header::RANGE, header::IF_RANGE]].concat();
+                self.withheld = take_fields(headers, &all);
+                let mut copy = |from: &header::HeaderName, to: &header::HeaderName| {
+                    let value: Option<HeaderValue> = basis.headers().get(from).cloned();
+                    headers.extend(value.map(|value| (to.clone(), value)));
+                };
+                copy(&header::ETAG, &header::IF_NONE_MATCH);
+                copy(&header::LAST_MODIFIED, &header::IF_MODIFIED_SINCE);
+            }
+            Some(_) => {}
+            None if !asks_part && request.method == Method::GET => self.withheld = take_fields(headers, &CONDITIONS),
+            None => {}
+        }
+        self
+    }
+}
