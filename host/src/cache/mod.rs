@@ -3,6 +3,8 @@
 //! Bounded in bytes and shared by all workers. It keeps responses before any `post-handler` hook, so that per-request hooks
 //! still run on a hit. [`policy`] says what may be kept and how long; here that is only done.
 
+pub mod envelope;
+pub mod keep;
 pub mod policy;
 mod recorder;
 mod stored;
@@ -11,6 +13,7 @@ mod stored;
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,11 +33,23 @@ pub struct Settings {
     pub memory_bytes_max: u64,
     /// A response with a longer body is passed through and not stored.
     pub object_bytes_max: u64,
+    /// Stored responses with more bytes are compressed before they leave the process.
+    pub compress_above_bytes: u64,
+    /// With what they are encrypted before they leave the process; none: not at all.
+    pub encryption: Option<envelope::Keys>,
+    /// The file in which the memory cache outlives a restart; none: it does not.
+    pub persist: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { memory_bytes_max: 256 * 1024 * 1024, object_bytes_max: 8 * 1024 * 1024 }
+        Self {
+            memory_bytes_max: 256 * 1024 * 1024,
+            object_bytes_max: 8 * 1024 * 1024,
+            compress_above_bytes: 4096,
+            encryption: None,
+            persist: None,
+        }
     }
 }
 

@@ -105,7 +105,7 @@ fn not_everything_may_be_stored() {
 }
 
 fn cache() -> Cache {
-    Cache::new(&Settings { memory_bytes_max: 1 << 20, object_bytes_max: 10 })
+    Cache::new(&Settings { memory_bytes_max: 1 << 20, object_bytes_max: 10, ..Settings::default() })
 }
 
 fn minute() -> Admission {
@@ -229,7 +229,7 @@ fn variants_and_memory_are_bounded() {
     let kept: Vec<bool> = languages.iter().map(found).collect();
     assert_eq!(kept, [[false; 12].as_slice(), [true; VARIANTS_MAX].as_slice()].concat());
 
-    let small = Cache::new(&Settings { memory_bytes_max: 10_000, object_bytes_max: 10 });
+    let small = Cache::new(&Settings { memory_bytes_max: 10_000, object_bytes_max: 10, ..Settings::default() });
     for number in 0..200 {
         drop(small.record(
             &format!("key {number}"),
