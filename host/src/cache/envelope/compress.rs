@@ -1,5 +1,7 @@
 //! Zstandard, fast and with a limit on the way back.
 
+use std::cell::RefCell;
+
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use zstd::bulk::{Compressor, Decompressor};
@@ -9,6 +11,12 @@ use super::Corrupt;
 
 /// Where somebody waits, the fastest is best; the next levels save a tenth more and take twice as long.
 const LEVEL: i32 = 1;
+
+// Made anew for each record, they would take longer than the compression of a small one.
+thread_local! {
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = RefCell::new(Compressor::new(LEVEL).ok());
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = RefCell::new(Decompressor::new().ok());
+}
 
 /// Whether a body with these fields can be expected to become smaller: those that are encoded, and media that are, do not.
 pub(super) fn is_compressible(headers: &HeaderMap) -> bool {
@@ -23,7 +31,7 @@ pub(super) fn is_compressible(headers: &HeaderMap) -> bool {
 
 /// The compressed bytes, unless that does not save a sixteenth.
 pub(super) fn squeeze(plain: &[u8]) -> Option<Vec<u8>> {
-    let compressed = Compressor::new(LEVEL).ok()?.compress(plain).ok()?;
+    let compressed = COMPRESSOR.with_borrow_mut(|context| context.as_mut()?.compress(plain).ok())?;
     (compressed.len() <= plain.len() - plain.len() / 16).then_some(compressed)
 }
 
@@ -33,9 +41,10 @@ pub(super) fn expand(compressed: &[u8], bytes_max: usize) -> Result<Vec<u8>, Cor
     let declared = get_frame_content_size(compressed).ok().flatten().ok_or(Corrupt::Expansion)?;
     let length = usize::try_from(declared).ok().filter(|length| *length <= bytes_max).ok_or(Corrupt::TooLong)?;
     let mut plain = Vec::with_capacity(length);
-    let written = Decompressor::new().and_then(|mut context| context.decompress_to_buffer(compressed, &mut plain));
+    let written =
+        DECOMPRESSOR.with_borrow_mut(|context| context.as_mut()?.decompress_to_buffer(compressed, &mut plain).ok());
     match written {
-        Ok(written) if written == length => Ok(plain),
+        Some(written) if written == length => Ok(plain),
         _ => Err(Corrupt::Expansion),
     }
 }

@@ -26,7 +26,7 @@ pub struct Loaded<'a> {
     warning: Option<String>,
     records: u64,
     outdated: u64,
-    locked: u64,
+    passed_over: u64,
 }
 
 /// What is left to read.
@@ -42,7 +42,7 @@ struct Source {
 }
 
 /// Reads what [`save`](super::save) wrote, and takes the file away: it is good for one start. Without a file there are no records. Those that
-/// are neither fresh nor within a stale window at `now_unix_ms`, and those whose key is not known any more, are left out. Blocks.
+/// are neither fresh nor within a stale window at `now_unix_ms`, and those that settings have made unusable, are left out. Blocks.
 ///
 /// A file of another user, one that others may read or write, one of another version and a link are left alone, with a warning.
 pub fn load<'a>(path: &Path, envelope: &'a Envelope, now_unix_ms: u64) -> Loaded<'a> {
@@ -51,7 +51,7 @@ pub fn load<'a>(path: &Path, envelope: &'a Envelope, now_unix_ms: u64) -> Loaded
         Err(what) => (None, Some(format!("{}: {what}; it is ignored", path.display()))),
     };
     let path = path.to_owned();
-    Loaded { path, envelope, now_unix_ms, source, warning, records: 0, outdated: 0, locked: 0 }
+    Loaded { path, envelope, now_unix_ms, source, warning, records: 0, outdated: 0, passed_over: 0 }
 }
 
 fn open(path: &Path) -> Result<Option<Source>, String> {
@@ -96,8 +96,8 @@ enum Stop {
 }
 
 impl Source {
-    /// The next record's bytes.
-    fn next(&mut self, sealed_bytes_max: usize) -> Result<Bytes, Stop> {
+    /// The next record's bytes; none where they are more than a record may have, which is so when larger ones could be stored before.
+    fn next(&mut self, sealed_bytes_max: usize) -> Result<Option<Bytes>, Stop> {
         let broken = |error: io::Error| {
             Stop::Wrong(match error.kind() {
                 io::ErrorKind::UnexpectedEof => "the file breaks off".to_owned(),
@@ -114,24 +114,29 @@ impl Source {
             _ if u64::from(length) > left => return Err(Stop::Wrong("the file breaks off".to_owned())),
             _ => {}
         }
-        let length = usize::try_from(length).ok().filter(|length| *length <= sealed_bytes_max);
-        let length = length.ok_or_else(|| Stop::Wrong(Corrupt::TooLong.to_string()))?;
-        let mut sealed = vec![0; length];
-        self.file.read_exact(&mut sealed).map_err(broken)?;
-        Ok(Bytes::from(sealed))
+        self.at += LENGTH_BYTES as u64 + u64::from(length);
+        match usize::try_from(length) {
+            Ok(length) if length <= sealed_bytes_max => {
+                let mut sealed = vec![0; length];
+                self.file.read_exact(&mut sealed).map_err(broken)?;
+                Ok(Some(Bytes::from(sealed)))
+            }
+            _ => self.file.seek_relative(i64::from(length)).map(|()| None).map_err(broken),
+        }
     }
 
-    /// The next record, opened.
+    /// The next record, opened, or why this one is passed over.
     fn open(&mut self, envelope: &Envelope) -> Result<Result<Record, Corrupt>, Stop> {
         let sealed = self.next(envelope.sealed_bytes_max())?;
-        let length = (sealed.len() + LENGTH_BYTES) as u64;
-        let opened = match envelope.open(&place(&self.id, self.number), sealed) {
-            opened @ (Ok(_) | Err(Corrupt::UnknownKey(_) | Corrupt::NotEncrypted)) => opened,
-            Err(corrupt) => return Err(Stop::Wrong(corrupt.to_string())),
-        };
-        self.at += length;
+        let place = place(&self.id, self.number);
         self.number += 1;
-        Ok(opened)
+        match sealed.map(|sealed| envelope.open(&place, sealed)) {
+            None => Ok(Err(Corrupt::TooLong)),
+            Some(opened @ (Ok(_) | Err(Corrupt::UnknownKey(_) | Corrupt::NotEncrypted | Corrupt::TooLong))) => {
+                Ok(opened)
+            }
+            Some(Err(corrupt)) => Err(Stop::Wrong(corrupt.to_string())),
+        }
     }
 }
 
@@ -146,26 +151,26 @@ impl Iterator for Loaded<'_> {
     fn next(&mut self) -> Option<Record> {
         loop {
             let source = self.source.as_mut()?;
+            let (number, at) = (source.number + 1, source.at);
             match source.open(self.envelope) {
                 Ok(Ok(record)) if is_usable(&record, self.now_unix_ms) => {
                     self.records += 1;
                     return Some(record);
                 }
                 Ok(Ok(_)) => self.outdated += 1,
-                Ok(Err(locked)) => {
-                    self.locked += 1;
+                Ok(Err(why)) => {
+                    self.passed_over += 1;
                     let path = self.path.display();
-                    let what = || format!("{path}: not everything is loaded; of a response: {locked}");
+                    let what = || {
+                        format!("{path}: response {number}, at byte {at}: {why}; it and all like it are passed over")
+                    };
                     self.warning.get_or_insert_with(what);
                 }
-                Err(stop) => {
-                    if let Stop::Wrong(what) = stop {
-                        let (path, number, at) = (self.path.display(), source.number + 1, source.at);
-                        let kept = self.records;
-                        self.warning = Some(format!(
-                            "{path}: response {number}, at byte {at}: {what}; the {kept} before it that are of use are kept"
-                        ));
-                    }
+                Err(Stop::End) => self.source = None,
+                Err(Stop::Wrong(what)) => {
+                    let (path, kept) = (self.path.display(), self.records);
+                    let kept = format!("the {kept} before it that are of use are kept");
+                    self.warning = Some(format!("{path}: response {number}, at byte {at}: {what}; {kept}"));
                     self.source = None;
                 }
             }
@@ -189,8 +194,9 @@ impl Loaded<'_> {
         self.outdated
     }
 
-    /// How many were left out because their key is not known, or because they should be encrypted and are not.
-    pub fn locked(&self) -> u64 {
-        self.locked
+    /// How many were left out because their key is not known, because they should be encrypted and are not, or because they are longer than
+    /// what is stored now.
+    pub fn passed_over(&self) -> u64 {
+        self.passed_over
     }
 }

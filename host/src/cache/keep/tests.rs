@@ -183,7 +183,7 @@ fn a_damaged_file_gives_what_came_before_the_damage() {
             let (found, warning) = loaded(&place, &envelope, NOW);
             // Without encryption, nothing depends on the random bytes.
             let harmless = warning.is_empty() && (MAGIC.len() + 1..head).contains(&at);
-            assert!(harmless || found == keys(&before(at)) || warning.contains("not known"), "byte {at}: {found:?}");
+            assert!(harmless || found == keys(&before(at)) || warning.contains("passed over"), "byte {at}: {found:?}");
             assert!(harmless || warning.starts_with("cache.bin: "), "byte {at}: {warning:?}");
         }
         put(&[whole.as_slice(), b"x"].concat());
@@ -219,12 +219,6 @@ fn warnings_say_what_and_where() {
     check_first(&|bytes| bytes[first..first + 4].fill(0xff), "the file breaks off");
     check_first(&|bytes| bytes[first..first + 4].fill(0), "the file goes on after its end");
     check_first(&|bytes| bytes[first + 30] ^= 1, "its checksum does not match");
-    // Nothing is read that is longer than any record.
-    let long = |bytes: &mut Vec<u8>| {
-        bytes.resize(3 << 20, 0);
-        bytes[first..first + 4].copy_from_slice(&(2_u32 << 20).to_le_bytes());
-    };
-    check_first(&long, "it is longer than a stored response may be");
 }
 
 #[test]
@@ -251,11 +245,20 @@ fn what_cannot_be_opened_is_passed_over() {
         assert_eq!(loaded.by_ref().count(), 0);
         let warning = loaded.warning().unwrap();
         assert!(warning.contains("cache.bin") && warning.contains(expected), "{warning}");
-        assert_eq!((loaded.records(), loaded.locked()), (0, 3));
+        assert_eq!((loaded.records(), loaded.passed_over()), (0, 3));
     };
     check(&with_key("2025"), &with_key("2026"), "the key \"2025\", which is not known here");
     check(&with_key("2025"), &envelope(), "the key \"2025\", which is not known here");
-    check(&envelope(), &with_key("2026"), "it is not encrypted");
+    check(&envelope(), &with_key("2026"), "response 1, at byte 34: it is not encrypted");
+    let settings = |object_bytes_max| Settings { object_bytes_max, ..Settings::default() };
+    check(&envelope(), &Envelope::new(&settings(5)), "longer than a stored response may be");
+    // By so much that they are not even read.
+    let long = Record { body: vec![b'x'; 3 << 20].into(), ..record("long") };
+    let wide = Envelope::new(&Settings { compress_above_bytes: 1 << 50, ..settings(4 << 20) });
+    save(&place.path, [record("a"), long, record("b")].into_iter(), &wide, 1 << 30).unwrap();
+    let (found, warning) = loaded(&place, &envelope(), NOW);
+    assert_eq!(found, keys("a b"));
+    assert!(warning.contains("response 2") && warning.contains("passed over"), "{warning}");
 }
 
 #[test]
