@@ -202,9 +202,7 @@ impl http_body::Body for Reader {
 
     fn is_end_stream(&self) -> bool {
         let state = self.growing.state();
-        state.end == Some(End::Complete)
-            && state.trailers.is_none()
-            && self.read >= state.gone + state.pieces.len()
+        state.end == Some(End::Complete) && state.trailers.is_none() && self.read >= state.gone + state.pieces.len()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -3,8 +3,10 @@
 //! Bounded in bytes and shared by all workers. It keeps responses before any `post-handler` hook, so that per-request hooks
 //! still run on a hit. [`policy`] says what may be kept, how long, and how it may be used; here that is only done.
 
+pub mod envelope;
 mod flights;
 mod growing;
+pub mod keep;
 pub mod policy;
 mod purges;
 mod stored;
@@ -14,12 +16,13 @@ mod vary;
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName};
 use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderName};
 use http_body::Body as _;
 use moka::Expiry;
 
@@ -29,8 +32,8 @@ use crate::http::{Body, parse_length};
 use flights::Flights;
 pub use flights::{Boarding, Landing, Lead};
 use growing::Growing;
-use purges::{Purges, Standing};
 pub use purges::{Marks, Mode, Selection};
+use purges::{Purges, Standing};
 use stored::Content;
 pub use stored::{Stored, Trouble};
 
@@ -41,11 +44,23 @@ pub struct Settings {
     pub memory_bytes_max: u64,
     /// A response with a longer body is passed through and not stored.
     pub object_bytes_max: u64,
+    /// Stored responses with more bytes are compressed before they leave the process.
+    pub compress_above_bytes: u64,
+    /// With what they are encrypted before they leave the process; none: not at all.
+    pub encryption: Option<envelope::Keys>,
+    /// The file in which the memory cache outlives a restart; none: it does not.
+    pub persist: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { memory_bytes_max: 256 * 1024 * 1024, object_bytes_max: 8 * 1024 * 1024 }
+        Self {
+            memory_bytes_max: 256 * 1024 * 1024,
+            object_bytes_max: 8 * 1024 * 1024,
+            compress_above_bytes: 4096,
+            encryption: None,
+            persist: None,
+        }
     }
 }
 
@@ -176,7 +191,8 @@ impl Cache {
     /// The newest response stored under `key` that suits the request's fields (`Vary`, RFC 9111 section 4.1) and was not purged.
     pub fn find(&self, key: &str, request: &HeaderMap, now: Instant) -> Found {
         let Some(entry) = self.entries.get(key) else { return Found::Nothing };
-        let there = |stored: &&Arc<Stored>| self.purges.judge(stored, key, now) == Standing::There && stored.is_usable();
+        let there =
+            |stored: &&Arc<Stored>| self.purges.judge(stored, key, now) == Standing::There && stored.is_usable();
         let mut others = false;
         for stored in entry.variants.iter().rev().filter(there) {
             if stored.suits(request) {

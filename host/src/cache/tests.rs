@@ -83,7 +83,9 @@ fn a_hit_is_what_was_stored() {
     assert_eq!((hit.status, stored.tags().collect::<Vec<_>>()), (StatusCode::OK, vec!["a", "b"]));
     assert_eq!(hit.headers, fields(&[("x", "1"), ("x", "2"), ("content-length", "4"), ("age", "15")]));
     assert!(matches!(hit.body, Body::Full(body) if body == "body"));
-    let told = |at: u64| (stored.ttl(now + SECOND * at as u32).as_secs(), stored.facts(now + SECOND * at as u32).staleness.as_secs());
+    let told = |at: u64| {
+        (stored.ttl(now + SECOND * at as u32).as_secs(), stored.facts(now + SECOND * at as u32).staleness.as_secs())
+    };
     assert_eq!([told(10), told(60), told(100)], [(50, 0), (0, 0), (0, 40)]);
     assert!(matches!(cache.find("other", &HeaderMap::new(), now), Found::Nothing));
 }
@@ -115,7 +117,9 @@ fn only_what_is_complete_and_true_is_stored() {
 #[test]
 fn a_body_is_stored_although_nobody_reads_it_to_its_end() {
     let (cache, now) = (cache(), time::now());
-    on_a_worker(|| drop(cache.record(recording("key", minute(), &HeaderMap::new(), now), response(&[], chunks(&["12", "345"])))));
+    on_a_worker(|| {
+        drop(cache.record(recording("key", minute(), &HeaderMap::new(), now), response(&[], chunks(&["12", "345"]))))
+    });
     assert_eq!(found(&cache, "key", &HeaderMap::new(), now).unwrap().whole().unwrap(), "12345");
 }
 

@@ -137,8 +137,10 @@ mod tests {
     #[test]
     fn a_response_in_the_language_that_is_liked_best_suits() {
         let fields = [("vary", "accept-language"), ("content-language", "de")];
-        let response: HeaderMap =
-            fields.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).into_iter().collect();
+        let response: HeaderMap = fields
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .into_iter()
+            .collect();
         let vary = vary(&request("accept-language", "en, de"), &response).unwrap();
         let check = |asked: &str, expected| {
             assert_eq!(suits(&vary, &response, &request("accept-language", asked)), expected, "{asked}");

@@ -159,6 +159,35 @@ fn relative_paths_are_relative_to_the_main_file() {
 }
 
 #[test]
+fn the_cache_may_leave_the_process() {
+    use crate::cache::envelope::{CipherKey, Keys};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.json");
+    let mut value = with_routes(json!([{"name": "x", "proxy": {"upstream": "demo"}}]));
+    value["cache"] = json!({
+        "compress_above_bytes": 0,
+        "encryption": {"keys": {"2026-10": "${OLD}", "2026-11": "${NEW}"}, "current": "2026-11"},
+        "persist": {"path": "state/cache.bin"},
+    });
+    std::fs::write(&path, value.to_string()).unwrap();
+    // As `openssl rand -base64 32` gives it, and in the alphabet for URLs without padding.
+    let environment = |name: &str| match name {
+        "OLD" => Some("-__-".repeat(10) + "-_8"),
+        "NEW" => Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n".to_owned()),
+        _ => None,
+    };
+    let cache = load(&path, &[], &environment).unwrap().cache;
+    let new: Vec<u8> = (0..32).collect();
+    let old = [[0xfb, 0xff, 0xfe].repeat(10), vec![0xfb, 0xff]].concat();
+    let key = |id: &str, secret: &[u8]| (id.parse().unwrap(), CipherKey::new(secret).unwrap());
+    let keys = Keys::new("2026-11".parse().unwrap(), vec![key("2026-10", &old), key("2026-11", &new)]);
+    let defaults = cache::Settings::default();
+    let persist = Some(folder.path().join("state/cache.bin"));
+    assert_eq!(cache, cache::Settings { compress_above_bytes: 0, encryption: keys, persist, ..defaults });
+    assert!(!format!("{cache:?}").contains("AAEC"));
+}
+
+#[test]
 fn handlers_are_compiled() {
     let config = good(&with_routes(json!([
         {"name": "p", "match": {"path": "/p"}, "proxy": {"upstream": "demo"}},

@@ -107,7 +107,8 @@ impl Directives {
     /// The directives for caches like this one: those of the first of `targeted` that is there and well-formed, otherwise
     /// those of `Cache-Control` (RFC 9213 section 2.2). Says whether they were targeted: then `Expires` does not count.
     pub fn of_response(headers: &HeaderMap, targeted: &[HeaderName]) -> (Self, Target) {
-        let found = targeted.iter().filter(|name| headers.contains_key(*name)).find_map(|name| dictionary(headers, name));
+        let found =
+            targeted.iter().filter(|name| headers.contains_key(*name)).find_map(|name| dictionary(headers, name));
         match found {
             Some(members) => {
                 let mut directives = Self::default();
@@ -201,7 +202,8 @@ enum Item<'t> {
 
 /// Key and value of a member; parameters are left out. None where it is malformed.
 fn member_of(member: &str) -> Option<(&str, Item<'_>)> {
-    let end = member.find(|c: char| !matches!(c, 'a'..='z' | '0'..='9' | '_' | '-' | '.' | '*')).unwrap_or(member.len());
+    let end =
+        member.find(|c: char| !matches!(c, 'a'..='z' | '0'..='9' | '_' | '-' | '.' | '*')).unwrap_or(member.len());
     let (key, rest) = member.split_at(end);
     if !key.starts_with(|c: char| c.is_ascii_lowercase() || c == '*') {
         return None;

@@ -202,7 +202,10 @@ fn requests_say_what_they_take() {
         read(&[("pragma", "no-cache"), ("cache-control", "max-age=5")]),
         Asked { max_age: Some(5 * SECOND), ..nothing }
     );
-    assert_eq!(read(&[("cache-control", "x"), ("cache-control", "y,  no-cache ")]), Asked { validate: true, ..nothing });
+    assert_eq!(
+        read(&[("cache-control", "x"), ("cache-control", "y,  no-cache ")]),
+        Asked { validate: true, ..nothing }
+    );
     assert_eq!(read(&[("cache-control", "max-stale")]), Asked { max_stale: Some(Duration::MAX), ..nothing });
     assert_eq!(
         read(&[("cache-control", "max-stale=3, min-fresh=4, only-if-cached")]),
@@ -238,13 +241,18 @@ fn reuse_is_decided_by_both_sides() {
     check(stale(3), asked, Reuse::Validated);
     check(stale(9), Asked { max_stale: Some(9 * SECOND), ..asked }, Reuse::Stale);
     check(stale(9), Asked { max_stale: Some(8 * SECOND), ..asked }, Reuse::Validated);
-    check(Facts { stale_forbidden: true, ..stale(1) }, Asked { max_stale: Some(Duration::MAX), ..asked }, Reuse::Validated);
+    check(
+        Facts { stale_forbidden: true, ..stale(1) },
+        Asked { max_stale: Some(Duration::MAX), ..asked },
+        Reuse::Validated,
+    );
     check(stale(1), Asked { min_fresh: SECOND, ..asked }, Reuse::Validated);
 }
 
 #[test]
 fn directives_are_read_from_every_line() {
-    let read = Directives::read(&fields(&[("cache-control", "PUBLIC, max-age=1"), ("cache-control", "must-revalidate")]));
+    let read =
+        Directives::read(&fields(&[("cache-control", "PUBLIC, max-age=1"), ("cache-control", "must-revalidate")]));
     assert!(read.public && read.must_revalidate && read.max_age == Seconds::Given(1));
     assert!(Directives::read(&fields(&[("cache-control", "private=\"\"")])).private);
     assert!(Directives::read(&fields(&[("cache-control", "no-cache=\"not a name\"")])).no_cache);

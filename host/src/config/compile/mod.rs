@@ -7,6 +7,7 @@
 mod acme;
 mod address;
 mod balance;
+mod cache;
 mod compression;
 mod edits;
 mod files;
@@ -40,7 +41,7 @@ use crate::http::{Forwarding, ForwardingFields, IncomingForwarding, Network};
 use crate::names::Name;
 use crate::plugin::schema::{JsonPath, nearest};
 use crate::telemetry::{LogFormat, LogSettings};
-use crate::{cache, listener, traffic, upstream};
+use crate::{listener, traffic, upstream};
 
 /// Checks and compiles a file that stands in `folder`.
 pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config {
@@ -66,7 +67,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
         drain_timeout: millis(file.drain_timeout_ms, file::DRAIN_TIMEOUT_MS),
         plugins: plugins.settings,
         upstreams,
-        cache: cache(file.cache.as_ref(), &root.key("cache"), report),
+        cache: cache::compile(file.cache.as_ref(), folder, &root.key("cache"), report),
         overload: overload(file.overload.as_ref()),
         routes,
         forwarding: forwarding(file.forwarding.as_ref()),
@@ -220,20 +221,6 @@ fn upstreams(
         });
     }
     upstreams
-}
-
-fn cache(written: Option<&file::Cache>, at: &JsonPath, report: &mut Report) -> cache::Settings {
-    let defaults = cache::Settings::default();
-    let (memory, object) = (written.and_then(|w| w.memory_bytes_max), written.and_then(|w| w.object_bytes_max));
-    let memory_bytes_max = memory.unwrap_or(defaults.memory_bytes_max);
-    if let Some(object) = object
-        && object > memory_bytes_max
-    {
-        let what = format!("{object} is more than the whole cache may hold");
-        report.add(&at.key("object_bytes_max"), what, format!("write {memory_bytes_max} or less"));
-    }
-    let object_bytes_max = object.unwrap_or(defaults.object_bytes_max.min(memory_bytes_max));
-    cache::Settings { memory_bytes_max, object_bytes_max }
 }
 
 fn overload(written: Option<&file::Overload>) -> traffic::Settings {

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use http::Method;
 
+use super::super::Route;
 use super::super::file::File;
 use super::super::problem::Report;
-use super::super::Route;
 use super::edits::{self, Side};
 use super::matches::{self, Matches};
 use super::plugins::Plugins;

@@ -6,6 +6,7 @@
 
 mod acme;
 mod balance;
+mod cache;
 mod compression;
 mod edits;
 mod files;
@@ -27,10 +28,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{cache, traffic};
+use crate::traffic;
 
 pub(super) use acme::{Acme, AcmeChallenge};
 pub(super) use balance::{Balance, Endpoint, Hash, HashBy, SameSite, Sticky};
+pub(super) use cache::{Cache, CacheEncryption};
 pub(super) use compression::{Compression, RouteCompression};
 pub(super) use edits::HeaderEdits;
 pub(super) use files::{Files, FilesCoding};
@@ -233,18 +235,6 @@ pub(super) enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
-}
-
-/// The memory cache.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Cache {
-    /// Most bytes of all stored responses together.
-    #[schemars(range(min = 1, max = 1_u64 << 50), extend("default" = cache::Settings::default().memory_bytes_max))]
-    pub(super) memory_bytes_max: Option<u64>,
-    /// Longest response body that is stored, in bytes.
-    #[schemars(range(min = 1, max = 1_u64 << 50), extend("default" = cache::Settings::default().object_bytes_max))]
-    pub(super) object_bytes_max: Option<u64>,
 }
 
 /// What is taken on before new requests are refused with 503 and `Retry-After`.

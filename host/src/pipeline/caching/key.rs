@@ -38,9 +38,8 @@ fn written(scheme: Scheme, authority: &str, target: &str) -> String {
 pub(super) fn referred(exchange: &Exchange, reference: &str) -> Option<String> {
     let (scheme, request) = (exchange.client.scheme, &exchange.request);
     let reference = reference.split('#').next().unwrap_or_default();
-    let same_site = |authority: &str| {
-        canonical(authority, scheme.as_str()) == canonical(&request.authority, scheme.as_str())
-    };
+    let same_site =
+        |authority: &str| canonical(authority, scheme.as_str()) == canonical(&request.authority, scheme.as_str());
     if reference.contains("://") || reference.starts_with("//") {
         let uri: Uri = reference.trim_start_matches("//").parse().ok()?;
         let found = match uri.scheme_str() {

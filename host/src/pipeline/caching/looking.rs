@@ -213,7 +213,9 @@ impl Fetch {
         }
         match &self.basis {
             Some(basis) if basis.part().is_some() => {
-                if let Some((range, tag)) = serve::rest_of(basis).filter(|_| !asks_part && request.method == Method::GET) {
+                if let Some((range, tag)) =
+                    serve::rest_of(basis).filter(|_| !asks_part && request.method == Method::GET)
+                {
                     self.withheld = take_fields(headers, &CONDITIONS);
                     headers.insert(header::RANGE, range);
                     headers.insert(header::IF_RANGE, tag);

@@ -28,9 +28,8 @@ pub(super) fn answer(request: &Request, stored: &Stored, now: Instant) -> Result
         }
         return Ok(Some(piece(stored.response(now), range, size, first)));
     }
-    let conditional = asks_part
-        || headers.contains_key(header::IF_NONE_MATCH)
-        || headers.contains_key(header::IF_MODIFIED_SINCE);
+    let conditional =
+        asks_part || headers.contains_key(header::IF_NONE_MATCH) || headers.contains_key(header::IF_MODIFIED_SINCE);
     if !conditional || stored.status() != StatusCode::OK {
         return Ok(Some(stored.response(now)));
     }

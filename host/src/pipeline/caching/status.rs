@@ -67,10 +67,7 @@ pub(super) fn hit(headers: &mut HeaderMap, ttl: Duration) {
         rest /= 10;
     }
     let text = text.get(..START.len() + count).unwrap_or(START);
-    headers.append(
-        CACHE_STATUS,
-        HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static("portcullis; hit")),
-    );
+    headers.append(CACHE_STATUS, HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static("portcullis; hit")));
 }
 
 /// Says that the response comes from the cache although it is stale by so much.
