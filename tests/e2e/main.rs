@@ -9,6 +9,7 @@ mod broken;
 mod browser;
 mod budgets;
 mod cache;
+mod cache_http;
 mod capabilities;
 mod cli;
 mod compression;

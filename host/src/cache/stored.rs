@@ -14,7 +14,7 @@ use super::purges::Marks;
 use super::vary::{self, Vary};
 use super::{Admission, Stale};
 use crate::exchange::Response;
-use crate::http::{Body, Validators, date};
+use crate::http::Body;
 
 /// What one stored field, and one stored response, takes besides its bytes: about the size of what holds them.
 const FIELD_BYTES: usize = 96;
@@ -164,14 +164,6 @@ impl Stored {
         match &self.content {
             Content::Part { first, bytes, size } => Some((*first, bytes, *size)),
             Content::Whole(_) | Content::Growing(_) => None,
-        }
-    }
-
-    /// What tells it from other versions.
-    pub fn validators(&self) -> Validators {
-        Validators {
-            etag: self.headers.get(header::ETAG).cloned(),
-            modified: date(&self.headers, &header::LAST_MODIFIED),
         }
     }
 

@@ -105,7 +105,7 @@ fn what_can_be_validated_is_stored_although_it_is_not_fresh() {
     let always = decided(&Policy::default(), &[], 200, &[tag, ("cache-control", "no-cache, max-age=60")]).unwrap();
     assert!(always.validate && always.stale.forbidden);
     // The cookie of the first client must not come with what is validated for the second.
-    let cookie = [tag, ("cache-control", "no-cache"), ("set-cookie", "a=b")];
+    let cookie = [tag, ("cache-control", "no-cache, max-age=60"), ("set-cookie", "a=b")];
     assert_eq!(decided(&Policy::default(), &[], 200, &cookie).unwrap().withheld, [header::SET_COOKIE]);
 }
 

@@ -22,7 +22,7 @@ pub(super) fn answer(request: &Request, stored: &Stored, now: Instant) -> Result
         }
         let Ranges::One(range) = wanted_ranges(headers, size) else { return Ok(None) };
         let inside = range.first >= first && range.last < first + bytes.len() as u64;
-        let decided = decide(&request.method, headers, &stored.validators(), time::unix());
+        let decided = decide(&request.method, headers, &validators(headers, stored.headers()), time::unix());
         if !inside || decided != Decision::Part {
             return Ok(None);
         }
@@ -33,7 +33,7 @@ pub(super) fn answer(request: &Request, stored: &Stored, now: Instant) -> Result
     if !conditional || stored.status() != StatusCode::OK {
         return Ok(Some(stored.response(now)));
     }
-    match decide(&request.method, headers, &stored.validators(), time::unix()) {
+    match decide(&request.method, headers, &validators(headers, stored.headers()), time::unix()) {
         Decision::NotModified => Ok(Some(not_modified(stored.response(now)))),
         Decision::Whole | Decision::Failed => Ok(Some(stored.response(now))),
         Decision::Part => {
@@ -60,13 +60,19 @@ pub(super) fn unless_known(request: &Request, response: Response) -> Response {
     if response.status != StatusCode::OK {
         return response;
     }
-    let headers = &response.headers;
-    let validators =
-        Validators { etag: headers.get(header::ETAG).cloned(), modified: date(headers, &header::LAST_MODIFIED) };
+    let validators = validators(&request.headers, &response.headers);
     match decide(&request.method, &request.headers, &validators, time::unix()) {
         Decision::NotModified => not_modified(response),
         Decision::Whole | Decision::Part | Decision::Failed => response,
     }
+}
+
+/// What tells a response from other versions, for a request. What does not say when it was modified was not after it was sent
+/// (RFC 9111 section 4.3.2); that is good for nothing but the question whether it is still the same.
+fn validators(request: &HeaderMap, response: &HeaderMap) -> Validators {
+    let sent = || date(response, &header::DATE).filter(|_| !request.contains_key(header::IF_RANGE));
+    let modified = date(response, &header::LAST_MODIFIED).or_else(sent);
+    Validators { etag: response.get(header::ETAG).cloned(), modified }
 }
 
 fn not_modified(mut response: Response) -> Response {
