@@ -69,10 +69,10 @@ impl Pipeline {
         let admission = match verdict {
             AdmitVerdict::NoStore => None,
             // A plugin that could not see the credentials cannot have meant to share what they brought.
-            AdmitVerdict::Store { .. } if hides_credentials(exchange) && by_http(exchange, &response).is_none() => None,
-            AdmitVerdict::Store { ttl, tags } => {
-                let tags = tags.into_iter().map(String::into_boxed_str).collect();
-                Some(Admission { ttl, tags, ..Admission::default() })
+            AdmitVerdict::Store(_) if hides_credentials(exchange) && by_http(exchange, &response).is_none() => None,
+            AdmitVerdict::Store(told) => {
+                let tags = told.tags.into_iter().map(String::into_boxed_str).collect();
+                Some(Admission { ttl: told.ttl, tags, ..Admission::default() })
             }
             AdmitVerdict::Next => by_http(exchange, &response),
         };

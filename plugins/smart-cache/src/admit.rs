@@ -1,5 +1,7 @@
 //! Whether and for how long a response is stored: reads the facts, lets `ttl` decide, adds tags. Runs on misses only.
 
+use std::time::Duration;
+
 use portcullis_sdk::prelude::*;
 
 use crate::adaptive::{Adaptive, Seen};
@@ -81,7 +83,7 @@ impl Admit {
         if from_origin && (tags.is_empty() || ttl_ms == 0) {
             return AdmitVerdict::Next;
         }
-        AdmitVerdict::Store(Admission { ttl_ms, tags })
+        Admission::fresh_for(Duration::from_millis(ttl_ms)).tags(tags).into()
     }
 
     fn facts(&self, request: &Request, response: &Response) -> Facts {

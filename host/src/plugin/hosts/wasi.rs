@@ -52,18 +52,18 @@ pub(in crate::plugin) fn is_inert(import: &str) -> bool {
     INERT.iter().any(|prefix| import.starts_with(prefix))
 }
 
-/// Makes every function of an imported interface trap when called.
+/// Makes every function of an imported interface trap when called; `why` ends the sentence that begins with what was called.
 pub(super) fn trap(
     linker: &mut Linker<State>,
     engine: &Engine,
-    import: &str,
-    ty: &ComponentInstance,
+    (import, ty): (&str, &ComponentInstance),
+    why: &str,
 ) -> wasmtime::Result<()> {
     let mut instance = linker.instance(import)?;
     for (name, item) in ty.exports(engine) {
         match item.ty {
             ComponentItem::ComponentFunc(_) => {
-                let message = format!("called {import}#{name}, which is not there for plugins");
+                let message = format!("called {import}#{name}, {why}");
                 instance.func_new(name, move |_, _, _, _| Err(wasmtime::format_err!("{message}")))?;
             }
             ComponentItem::Resource(_) => {
