@@ -105,6 +105,7 @@ impl Loaded {
                 Ok(idle)
             }
             Err(CallError::Instantiate(message)) => Err(BindError::Instantiate(message)),
+            Err(CallError::NotGranted { import, grant }) => Err(not_granted(import, grant, &self.entry)),
             Err(error) => Err(BindError::Init(error)),
         }
     }
@@ -143,9 +144,11 @@ impl Loaded {
 fn check_grants(code: &Code, entry: &Entry) -> Result<(), BindError> {
     let needed = |grant: &Grant| !entry.grants.contains(grant) && !code.does_without(*grant);
     let missing = code.capabilities.iter().find(|(grant, _)| needed(grant));
-    missing.map_or(Ok(()), |(grant, import)| {
-        Err(BindError::NotGranted { import: import.clone(), grant: grant.as_str(), path: entry.origin.to_string() })
-    })
+    missing.map_or(Ok(()), |(grant, import)| Err(not_granted(import.clone(), *grant, entry)))
+}
+
+fn not_granted(import: String, grant: Grant, entry: &Entry) -> BindError {
+    BindError::NotGranted { import, grant: grant.as_str(), path: entry.origin.to_string() }
 }
 
 fn check_config(code: &Code, entry: &Entry) -> Result<(), BindError> {

@@ -50,7 +50,7 @@ pub(super) fn link(
     for (name, item) in component.component_type().imports(engine) {
         let ComponentItem::ComponentInstance(ty) = item.ty else { continue };
         if wasi::is_inert(name) {
-            wasi::trap(&mut linker, engine, (name, &ty), "which is not there for plugins")?;
+            wasi::trap(&mut linker, engine, (name, &ty), None)?;
             wasi::define(&mut linker, name, &|grant| grants.contains(&grant))?;
         }
         let capability = super::names::parse(name).and_then(|import| Grant::from_name(import.interface));
@@ -58,8 +58,7 @@ pub(super) fn link(
             && !grants.contains(&grant)
             && does_without(grant)
         {
-            let why = format!("but `{grant}` is not among the \"grants\" of its entry in plugins.chain");
-            wasi::trap(&mut linker, engine, (name, &ty), &why)?;
+            wasi::trap(&mut linker, engine, (name, &ty), Some(grant))?;
         }
     }
     Ok(linker)
