@@ -60,6 +60,3 @@ impl Host for State {
         Ok(result)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,6 +2,9 @@
 //!
 //! Border: the cache is another station, so it is handed in as a [`Purges`] where everything is put together.
 
+#[cfg(test)]
+mod tests;
+
 /// What is to be purged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PurgeTarget<'a> {
