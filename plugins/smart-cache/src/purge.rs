@@ -117,6 +117,13 @@ impl Entry {
         if targets.is_empty() {
             return Err("name what is purged in `tags`, `urls` or `patterns`".into());
         }
+        if entry.methods.is_empty() {
+            return Err("`methods` names none".into());
+        }
+        // Methods are case-sensitive (RFC 9110 section 9.1), and an entry for `post` would wait for ever.
+        if let Some(small) = entry.methods.iter().find(|method| method.bytes().any(|b| b.is_ascii_lowercase())) {
+            return Err(format!("methods are written in capitals: `{}`", small.to_ascii_uppercase()).into());
+        }
         let mode = match entry.mode {
             Mode::Hard => PurgeMode::Hard,
             Mode::Soft => PurgeMode::Soft,
@@ -124,7 +131,6 @@ impl Entry {
         Ok(Self { methods: entry.methods.clone(), path, targets, mode })
     }
 
-    /// Methods are case-sensitive (RFC 9110 section 9.1).
     fn is_for(&self, method: &str) -> bool {
         self.methods.iter().any(|known| known == method)
     }
@@ -254,6 +260,11 @@ mod tests {
     #[test]
     fn mistakes_are_refused() {
         for (wrong, why) in [
+            (
+                json!([{ "path": "*", "tags": ["a"] }, { "path": "*", "tags": ["a"], "methods": [] }]),
+                "purge_on[1]: `methods`",
+            ),
+            (json!([{ "path": "*", "tags": ["a"], "methods": ["PUT", "post"] }]), "in capitals: `POST`"),
             (json!([{ "path": "/a/*" }]), "purge_on[0]: name what is purged"),
             (json!([{ "path": "/a/*", "tags": ["x", "{2}"] }]), "no `*` number 2"),
             (json!([{ "path": "/a", "tags": ["{0}"] }]), "no `*` number 0"),
