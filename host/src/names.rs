@@ -133,14 +133,16 @@ pub enum Grant {
     Crypto,
     /// `clock`
     Clock,
+    /// `cache`
+    Cache,
 }
 
 impl Grant {
     /// Every grant.
-    pub const ALL: [Self; 5] = [Self::Log, Self::Metrics, Self::Kv, Self::Crypto, Self::Clock];
+    pub const ALL: [Self; 6] = [Self::Log, Self::Metrics, Self::Kv, Self::Crypto, Self::Clock, Self::Cache];
 
     /// What a plugin gets whose chain entry does not list grants, and one that no chain entry names: nothing that
-    /// could keep or reveal a secret.
+    /// could keep or reveal a secret, or take something away from others.
     pub const DEFAULT: [Self; 3] = [Self::Log, Self::Metrics, Self::Clock];
 
     /// The name in the configuration and of the WIT interface.
@@ -151,6 +153,7 @@ impl Grant {
             Self::Kv => "kv",
             Self::Crypto => "crypto",
             Self::Clock => "clock",
+            Self::Cache => "cache",
         }
     }
 

@@ -5,10 +5,11 @@
 
 use std::cell::OnceCell;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::plugin::{AdmitVerdict, KeyVerdict, Verdict};
+use crate::plugin::{Admission, AdmitVerdict, KeyVerdict, Verdict};
 use crate::raw;
 use crate::{Plugin, Request, Response, Result};
 
@@ -180,7 +181,24 @@ impl From<AdmitVerdict> for raw::cache_admit::AdmitVerdict {
         match verdict {
             AdmitVerdict::Next => Self::Next,
             AdmitVerdict::NoStore => Self::NoStore,
-            AdmitVerdict::Store(admission) => Self::Store(admission),
+            AdmitVerdict::Store(admission) => Self::Store(admission.into()),
         }
     }
+}
+
+impl From<Admission> for raw::cache_admit::Admission {
+    fn from(admission: Admission) -> Self {
+        Self {
+            ttl_ms: milliseconds(admission.ttl),
+            tags: admission.tags,
+            stale_while_revalidate_ms: milliseconds(admission.stale_while_revalidate),
+            stale_if_error_ms: milliseconds(admission.stale_if_error),
+            refresh_ahead_ms: milliseconds(admission.refresh_ahead),
+        }
+    }
+}
+
+/// More milliseconds than fit are as good as forever.
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::Result;
+use crate::export::milliseconds;
 use crate::raw::kv;
 
 pub use crate::raw::kv::KvError;
@@ -47,9 +48,4 @@ pub fn compare_and_swap(
 /// What is stored is not a number, or a limit.
 pub fn increment(key: &str, delta: i64, ttl: Option<Duration>) -> Result<i64, KvError> {
     kv::increment(key, delta, ttl.map(milliseconds))
-}
-
-/// More milliseconds than fit are as good as forever.
-fn milliseconds(ttl: Duration) -> u64 {
-    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)
 }

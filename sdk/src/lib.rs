@@ -75,6 +75,7 @@ mod plugin;
 mod request;
 mod response;
 
+pub mod cache;
 pub mod clock;
 pub mod crypto;
 pub mod kv;

@@ -2,13 +2,14 @@
 //!
 //! Invariant: the defaults are never called by the gateway, since `#[plugin]` exports only the hooks that were written.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::{Request, Response, Result};
 
-pub use crate::raw::cache_admit::Admission;
 pub use crate::raw::init::Hook;
 pub use crate::raw::on_error::{Error as Failure, Fault};
 pub use crate::raw::post_response::Summary;
@@ -128,8 +129,69 @@ pub enum AdmitVerdict {
     Next,
     /// Do not store it.
     NoStore,
-    /// Store it for this long under these tags.
+    /// Store it like this.
     Store(Admission),
+}
+
+/// How a response is stored. What is not named does not happen:
+///
+/// ```
+/// # use std::time::Duration;
+/// # use portcullis_sdk::Admission;
+/// Admission::fresh_for(Duration::from_secs(60)).tag("news").stale_if_error(Duration::from_secs(3600));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Admission {
+    pub(crate) ttl: Duration,
+    pub(crate) tags: Vec<String>,
+    pub(crate) stale_while_revalidate: Duration,
+    pub(crate) stale_if_error: Duration,
+    pub(crate) refresh_ahead: Duration,
+}
+
+impl Admission {
+    /// Fresh for this long, without anything else.
+    pub fn fresh_for(ttl: Duration) -> Self {
+        Self { ttl, ..Self::default() }
+    }
+
+    /// Adds a name under which it can be purged.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+
+    /// Adds names under which it can be purged.
+    pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+
+    /// For so long after its freshness it is still shown while it is fetched anew (RFC 5861 section 3).
+    pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.stale_while_revalidate = window;
+        self
+    }
+
+    /// For so long after its freshness it is still shown where the upstream fails (RFC 5861 section 4).
+    pub fn stale_if_error(mut self, window: Duration) -> Self {
+        self.stale_if_error = window;
+        self
+    }
+
+    /// A hit that finds less than this of its freshness left is answered at once, and one fetch in the background renews it. Should be
+    /// well below the freshness, or every hit fetches.
+    pub fn refresh_ahead(mut self, left: Duration) -> Self {
+        self.refresh_ahead = left;
+        self
+    }
+}
+
+impl From<Admission> for AdmitVerdict {
+    fn from(admission: Admission) -> Self {
+        Self::Store(admission)
+    }
 }
 
 /// The configuration of a plugin that has none: an empty object, so that a key by mistake is refused.

@@ -17,6 +17,7 @@ pub mod imports {
                 import portcullis:plugin/log@0.1.0;
                 import portcullis:plugin/metrics@0.1.0;
                 import portcullis:plugin/kv@0.1.0;
+                import portcullis:plugin/cache@0.1.0;
                 import portcullis:plugin/crypto@0.1.0;
                 import portcullis:plugin/clock@0.1.0;
             }
@@ -27,7 +28,7 @@ pub mod imports {
     });
 }
 
-pub use imports::portcullis::plugin::{clock, crypto, headers, kv, log, metrics, types};
+pub use imports::portcullis::plugin::{cache, clock, crypto, headers, kv, log, metrics, types};
 pub use wit_bindgen::rt;
 
 /// One world that exports one hook; `#[plugin]` invokes its macro `export!` for each hook that was written. A hook that

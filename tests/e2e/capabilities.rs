@@ -183,3 +183,23 @@ async fn destroy_is_called_when_an_instance_ends_in_good_order() {
     let logs = gateway.stop().await;
     assert!(logs.count(&["destroy of beta"]) >= 1, "{}", logs.text());
 }
+
+#[tokio::test]
+async fn purging_is_for_those_who_are_granted_it() {
+    let origin = Origin::saying("hello").await;
+    let ungranted = Setup::to(&origin).guest_as("purger", "purger", json!({}));
+    let (_, output) = Gateway::fail_to_start(&ungranted).await;
+    assert!(output.contains("is not granted `cache`; add \"cache\" to plugins.chain[0].grants"), "{output}");
+
+    let gateway = Setup::to(&origin).guest_as("purger", "purger", json!({ "grants": ["cache"] })).start().await;
+    let purged = async |field: &str, text: &str| {
+        let response = gateway.send(Request::get("/").field(field, text)).await;
+        response.value("x-purged").unwrap_or_default().to_owned()
+    };
+    assert_eq!(purged("X-Purge", "url").await, "an empty url names nothing");
+    assert_eq!(purged("X-Purge", &format!("url {}", "x".repeat(9000))).await, "a url of 9000 bytes; 8192 are allowed");
+    for (field, text) in [("X-Purge-Tag", "news"), ("X-Purge", "all"), ("X-Purge", "pattern */news/*")] {
+        let said = purged(field, text).await;
+        assert!(said.parse::<u64>().is_ok() || said == "this gateway has no cache", "{field}: {text}: {said}");
+    }
+}

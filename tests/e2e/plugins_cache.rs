@@ -156,3 +156,66 @@ async fn what_never_changes_is_kept_longer() {
     // Nothing tells when it changed: not adapted, so HTTP decides.
     assert!(!is_stored(&gateway, Request::get("/unknown")).await);
 }
+
+#[tokio::test]
+async fn a_length_counts_as_a_sign_of_change_where_that_is_wanted() {
+    let (_origin, gateway) = with(json!({ "adaptive": { "min": "1h", "max": "1h", "by_length": true } })).await;
+    assert!(is_stored(&gateway, Request::get("/unknown")).await);
+}
+
+#[tokio::test]
+async fn negative_answers_are_stored_where_that_is_wanted() {
+    let (_origin, gateway) = with(json!({})).await;
+    assert!(!is_stored(&gateway, Request::get("/404")).await);
+    let (_origin, gateway) = with(json!({ "negative": { "404": "1h", "5xx": "1h", "410": "0s" } })).await;
+    let check = async |target: &str, expected: bool| {
+        assert_eq!(is_stored(&gateway, Request::get(target)).await, expected, "{target}");
+    };
+    check("/404", true).await;
+    check("/503", true).await;
+    check("/410", false).await;
+    check("/403", false).await;
+    check("/200", false).await;
+}
+
+#[tokio::test]
+async fn windows_neither_store_nor_forbid() {
+    let (_origin, gateway) = with(json!({
+        "stale_while_revalidate": "1h", "stale_if_error": "1h", "refresh_ahead": "10%",
+        "statuses": { "404": { "ttl": "1h", "stale_if_error": "1h" } },
+    }))
+    .await;
+    assert!(!is_stored(&gateway, Request::get("/nothing-said")).await);
+    assert!(is_stored(&gateway, Request::get("/404")).await);
+    assert!(is_stored(&gateway, field(Request::get("/a"), "Cache-Control=max-age=60")).await);
+    assert!(!is_stored(&gateway, field(Request::get("/b"), "Cache-Control=no-store")).await);
+    // What is for caches like this one counts and the rest does not.
+    let targeted = field(field(Request::get("/c"), "Cache-Control=max-age=60"), "CDN-Cache-Control=no-store");
+    assert!(!is_stored(&gateway, targeted).await);
+}
+
+#[tokio::test]
+async fn purging_needs_the_grant_and_only_where_it_is_wanted() {
+    let purges = json!({ "ttl": "1h", "purge_on": [{ "path": "/articles/*", "tags": ["article-{1}"] }] });
+    let origin = numbering().await;
+    let entry = |grants: &[&str]| json!({ "config": purges, "grants": grants });
+    let setup = Setup::to(&origin).plugin("smart-cache", entry(&["clock", "kv"]));
+    let (_, output) = Gateway::fail_to_start(&setup).await;
+    assert!(output.contains("is not granted `cache`; add \"cache\" to plugins.chain[0].grants"), "{output}");
+
+    // A write is answered whatever comes of the purge.
+    let gateway = Setup::to(&origin).plugin("smart-cache", entry(&["clock", "kv", "cache"])).start().await;
+    assert_eq!(gateway.send(Request::post("/articles/5", "new")).await.status, 200);
+    assert_eq!(gateway.get("/articles/5").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_purge_that_names_nothing_is_refused() {
+    let origin = numbering().await;
+    let wrong = |text: &str| {
+        let config = json!({ "purge_on": [{ "path": "/articles/*", "tags": [text] }] });
+        Setup::to(&origin).plugin("smart-cache", json!({ "config": config, "grants": ["clock", "kv", "cache"] }))
+    };
+    let (_, output) = Gateway::fail_to_start(&wrong("article-{2}")).await;
+    assert!(output.contains("purge_on[0]: `article-{2}`: the path has no `*` number 2"), "{output}");
+}

@@ -27,7 +27,7 @@ pub use origin::{Gate, Origin, Reply};
 pub use pebble::{Pebble, Validation};
 pub use serde_json::{Value, from_slice as from_json, json};
 pub use setup::Setup;
-pub use wire::Response;
+pub use wire::{Response, Seen};
 
 use std::time::Duration;
 

@@ -33,7 +33,8 @@ fn report(code: &Code) -> String {
     line("sha256", code.hash.to_string());
     line("hooks", code.hooks.keys().map(|hook| hook.as_str()).collect::<Vec<_>>().join(", "));
     line("grants asked", about.grants.join(", "));
-    line("grants needed", code.capabilities.keys().map(|grant| grant.as_str()).collect::<Vec<_>>().join(", "));
+    let needed = code.capabilities.keys().filter(|grant| !code.does_without(**grant));
+    line("grants needed", needed.map(|grant| grant.as_str()).collect::<Vec<_>>().join(", "));
     line("requires", relations(&about.requires));
     line("conflicts", relations(&about.conflicts));
     line("imports", String::new());

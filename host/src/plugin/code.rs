@@ -69,7 +69,7 @@ pub struct Description {
     pub conflicts: Vec<Relation>,
     /// The JSON Schema of its configuration.
     pub config_schema: Option<Value>,
-    /// The grants it asks for.
+    /// The grants it asks for; with `?` behind those that it can do without.
     pub grants: Vec<String>,
 }
 
@@ -121,6 +121,11 @@ impl Code {
     /// Whether it has a hook.
     pub fn has(&self, hook: Hook) -> bool {
         self.hooks.contains_key(&hook)
+    }
+
+    /// Whether it says that it can do without this grant: its description asks for it with `?`.
+    pub fn does_without(&self, grant: Grant) -> bool {
+        self.description.grants.iter().any(|asked| asked.strip_suffix('?') == Some(grant.as_str()))
     }
 }
 

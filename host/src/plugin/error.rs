@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::schema;
-use crate::names::Hook;
+use crate::names::{Grant, Hook};
 
 /// Why a file does not become a plugin.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +135,13 @@ pub enum CallError {
     Memory(usize),
     /// The call handed over too many bytes.
     HostBytes(usize),
+    /// The call used a capability that the plugin is not granted, and of which it had said that it can do without.
+    NotGranted {
+        /// The import.
+        import: String,
+        /// The grant it needs.
+        grant: Grant,
+    },
     /// Any other trap, with its backtrace.
     Trap(String),
     /// No instance could be made.
@@ -156,6 +163,7 @@ impl CallError {
             Self::Timeout(_) => "timeout",
             Self::Memory(_) => "memory",
             Self::HostBytes(_) => "host_bytes",
+            Self::NotGranted { .. } => "not_granted",
             Self::Trap(_) => "trap",
             Self::Instantiate(_) => "instantiate",
             Self::NoRoom => "no_room",
@@ -184,6 +192,7 @@ impl fmt::Display for CallError {
             Self::Timeout(timeout) => write!(f, "took longer than {} ms (limits.timeout_ms)", timeout.as_millis()),
             Self::Memory(bytes) => write!(f, "needs more than {bytes} bytes of memory (limits.memory_bytes_max)"),
             Self::HostBytes(bytes) => write!(f, "handed the host more than {bytes} bytes (limits.host_bytes_max)"),
+            Self::NotGranted { import, grant } => write!(f, "called `{import}` without the grant `{grant}`"),
             Self::Trap(message) => write!(f, "trapped: {message}"),
             Self::Instantiate(message) => write!(f, "could not be instantiated: {message}"),
             Self::NoRoom => f.write_str("finds no room for another instance"),

@@ -16,7 +16,7 @@ use super::engine::ticks;
 use super::error::CallError;
 use super::loaded::{Loaded, Made};
 use super::settings::Limits;
-use super::state::{HostBytesExceeded, MemoryExceeded, State};
+use super::state::{HostBytesExceeded, MemoryExceeded, NotGranted, State};
 use crate::names::{Grant, Hook};
 use crate::time::{self, Instant};
 
@@ -67,6 +67,9 @@ fn classify(error: &wasmtime::Error, budget: Budget) -> CallError {
     }
     if let Some(bytes) = error.downcast_ref::<HostBytesExceeded>() {
         return CallError::HostBytes(bytes.0);
+    }
+    if let Some(NotGranted { import, grant }) = error.downcast_ref() {
+        return CallError::NotGranted { import: import.clone(), grant: *grant };
     }
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {
         return CallError::NoRoom;

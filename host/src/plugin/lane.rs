@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::Store;
 use wasmtime::component::Resource;
@@ -51,12 +52,34 @@ pub enum AdmitVerdict {
     /// Do not store.
     NoStore,
     /// Store.
-    Store {
-        /// For how long it is fresh.
-        ttl: std::time::Duration,
-        /// Names under which it can be purged.
-        tags: Vec<String>,
-    },
+    Store(Admission),
+}
+
+/// How a response is to be stored. A duration of zero means that there is no such thing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// For how long it is fresh.
+    pub ttl: Duration,
+    /// Names under which it can be purged.
+    pub tags: Vec<String>,
+    /// For how long after that it may be shown while it is fetched anew (RFC 5861 section 3).
+    pub stale_while_revalidate: Duration,
+    /// For how long after that it may be shown where the upstream fails (RFC 5861 section 4).
+    pub stale_if_error: Duration,
+    /// A hit that finds less than this of its freshness left has it renewed in the background.
+    pub refresh_ahead: Duration,
+}
+
+impl From<cache_admit::Admission> for Admission {
+    fn from(admission: cache_admit::Admission) -> Self {
+        Self {
+            ttl: Duration::from_millis(admission.ttl_ms),
+            tags: admission.tags,
+            stale_while_revalidate: Duration::from_millis(admission.stale_while_revalidate_ms),
+            stale_if_error: Duration::from_millis(admission.stale_if_error_ms),
+            refresh_ahead: Duration::from_millis(admission.refresh_ahead_ms),
+        }
+    }
 }
 
 /// What `post-response` is told.
@@ -65,7 +88,7 @@ pub struct Summary {
     /// Bytes of the body that were sent.
     pub body_bytes: u64,
     /// From the request head to the last byte.
-    pub duration: std::time::Duration,
+    pub duration: Duration,
     /// Whether the response went out whole.
     pub complete: bool,
 }
@@ -176,10 +199,7 @@ impl Lane {
             Ok(hook.call_cache_admit(store, request(), response())?.map(|verdict| match verdict {
                 cache_admit::AdmitVerdict::Next => AdmitVerdict::Next,
                 cache_admit::AdmitVerdict::NoStore => AdmitVerdict::NoStore,
-                cache_admit::AdmitVerdict::Store(admission) => AdmitVerdict::Store {
-                    ttl: std::time::Duration::from_millis(admission.ttl_ms),
-                    tags: admission.tags,
-                },
+                cache_admit::AdmitVerdict::Store(admission) => AdmitVerdict::Store(admission.into()),
             }))
         })
     }

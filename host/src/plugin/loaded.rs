@@ -16,7 +16,7 @@ use super::services::Services;
 use super::settings::{Entry, InstanceMode, Limits};
 use super::state::{Prepared, State};
 use super::{hosts, kv, snapshot};
-use crate::names::{Hook, Name};
+use crate::names::{Grant, Hook, Name};
 
 /// What instances are made of.
 pub(super) struct Made {
@@ -35,7 +35,8 @@ impl Made {
         entry: &Entry,
     ) -> Result<Self, BindError> {
         let instantiate = |error: wasmtime::Error| BindError::Instantiate(flat(&error));
-        let linker = hosts::link(&services.engine, component, &entry.grants).map_err(instantiate)?;
+        let linker = hosts::link(&services.engine, component, &entry.grants, &|grant| code.does_without(grant));
+        let linker = linker.map_err(instantiate)?;
         let pre = linker.instantiate_pre(component).map_err(instantiate)?;
         let indices = Indices::new(&pre, |hook| code.has(hook)).map_err(instantiate)?;
         Ok(Self { pre, indices, prepared: None })
@@ -104,6 +105,7 @@ impl Loaded {
                 Ok(idle)
             }
             Err(CallError::Instantiate(message)) => Err(BindError::Instantiate(message)),
+            Err(CallError::NotGranted { import, grant }) => Err(not_granted(import, grant, &self.entry)),
             Err(error) => Err(BindError::Init(error)),
         }
     }
@@ -140,10 +142,13 @@ impl Loaded {
 }
 
 fn check_grants(code: &Code, entry: &Entry) -> Result<(), BindError> {
-    let missing = code.capabilities.iter().find(|(grant, _)| !entry.grants.contains(grant));
-    missing.map_or(Ok(()), |(grant, import)| {
-        Err(BindError::NotGranted { import: import.clone(), grant: grant.as_str(), path: entry.origin.to_string() })
-    })
+    let needed = |grant: &Grant| !entry.grants.contains(grant) && !code.does_without(*grant);
+    let missing = code.capabilities.iter().find(|(grant, _)| needed(grant));
+    missing.map_or(Ok(()), |(grant, import)| Err(not_granted(import.clone(), *grant, entry)))
+}
+
+fn not_granted(import: String, grant: Grant, entry: &Entry) -> BindError {
+    BindError::NotGranted { import, grant: grant.as_str(), path: entry.origin.to_string() }
 }
 
 fn check_config(code: &Code, entry: &Entry) -> Result<(), BindError> {

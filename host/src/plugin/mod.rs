@@ -14,6 +14,7 @@ mod names;
 mod signature;
 
 mod hosts;
+mod purges;
 mod services;
 mod state;
 
@@ -39,10 +40,11 @@ pub use code::{Code, ContentHash, Description, Relation};
 pub use engine::MEMORY_BYTES_CEILING;
 pub use error::{BindError, CallError, LoadError};
 pub use folder::{File, Folder};
-pub use lane::{AdmitVerdict, KeyVerdict, Lane, Summary, Verdict, Visit};
+pub use lane::{Admission, AdmitVerdict, KeyVerdict, Lane, Summary, Verdict, Visit};
 pub use ledger::{Cost, HookCost};
 pub use loaded::Loaded;
 pub use names::CONTRACT;
+pub use purges::{PurgeMode, PurgeTarget, Purges};
 pub use roster::{Change, Problem, Refused, Roster, Wanted};
 pub use services::Services;
 pub use settings::{Entry, FailurePolicy, InstanceMode, Limits, Scope, Settings, Unlisted};

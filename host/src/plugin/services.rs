@@ -1,11 +1,12 @@
-//! What all plugins share: the engine, the key-value store, the metric series, the numbers of their names.
+//! What all plugins share: the engine, the key-value store, the metric series, the way to the cache, the numbers of their names.
 //!
 //! Made once per process; it survives every reload.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use wasmtime::Engine;
 
+use super::purges::{NoCache, Purges};
 use super::{engine, kv, metrics};
 use crate::names::Name;
 use crate::time::{self, Instant};
@@ -17,6 +18,7 @@ pub struct Services {
     pub kv: kv::Store,
     /// The series of all plugins.
     pub metrics: Arc<metrics::Registry>,
+    purges: RwLock<Arc<dyn Purges>>,
     numbers: RwLock<Vec<Name>>,
     started: Instant,
 }
@@ -29,14 +31,25 @@ impl Services {
             engine,
             kv: kv::Store::default(),
             metrics,
+            purges: RwLock::new(Arc::new(NoCache)),
             numbers: RwLock::default(),
             started: time::now(),
         }))
     }
 
+    /// Says who purges from now on. Until then every purge gives an error: there is no cache.
+    pub fn purge_through(&self, purges: Arc<dyn Purges>) {
+        *self.purges.write().unwrap_or_else(PoisonError::into_inner) = purges;
+    }
+
+    /// Who purges.
+    pub(super) fn purges(&self) -> Arc<dyn Purges> {
+        Arc::clone(&self.purges.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The number by which timings name a plugin. The same name keeps its number as long as the process lives.
     pub(super) fn number(&self, plugin: &Name) -> u32 {
-        let mut numbers = self.numbers.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut numbers = self.numbers.write().unwrap_or_else(PoisonError::into_inner);
         let index = numbers.iter().position(|known| known == plugin).unwrap_or_else(|| {
             numbers.push(plugin.clone());
             numbers.len() - 1
@@ -51,7 +64,7 @@ impl Services {
 
     /// The plugin with this number.
     pub fn name(&self, number: u32) -> Option<Name> {
-        self.numbers.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(number as usize).cloned()
+        self.numbers.read().unwrap_or_else(PoisonError::into_inner).get(number as usize).cloned()
     }
 }
 

@@ -25,7 +25,8 @@ pub(super) const fn expected(hook: Hook) -> &'static str {
         }
         Hook::CacheAdmit => {
             "func(request: borrow<request>, response: borrow<response>) -> result<variant { next, no-store, \
-             store(record { ttl-ms: u64, tags: list<string> }) }, string>"
+             store(record { ttl-ms: u64, tags: list<string>, stale-while-revalidate-ms: u64, stale-if-error-ms: u64, \
+             refresh-ahead-ms: u64 }) }, string>"
         }
         Hook::PostHandler => {
             "func(request: borrow<request>, response: borrow<response>) -> \

@@ -13,7 +13,7 @@ use super::metrics;
 use super::services::Services;
 use super::settings::Limits;
 use crate::exchange::{Exchange, Response};
-use crate::names::Name;
+use crate::names::{Grant, Name};
 
 /// The guest's `request` resource. There is only one per call, so a handle carries nothing.
 #[derive(Debug)]
@@ -207,6 +207,14 @@ impl State {
 #[derive(Debug, thiserror::Error)]
 #[error("handed the host more than {0} bytes (limits.host_bytes_max)")]
 pub(super) struct HostBytesExceeded(pub(super) usize);
+
+/// The plugin called a capability that it has not, and of which it had said that it can do without.
+#[derive(Debug, thiserror::Error)]
+#[error("called `{import}` without the grant `{grant}`")]
+pub(super) struct NotGranted {
+    pub(super) import: String,
+    pub(super) grant: Grant,
+}
 
 /// The instance wanted more memory than it may have.
 #[derive(Debug, thiserror::Error)]

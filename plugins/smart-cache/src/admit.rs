@@ -1,5 +1,7 @@
 //! Whether and for how long a response is stored: reads the facts, lets `ttl` decide, adds tags. Runs on misses only.
 
+use std::time::Duration;
+
 use portcullis_sdk::prelude::*;
 
 use crate::adaptive::{Adaptive, Seen};
@@ -27,13 +29,19 @@ struct Names {
     age: HeaderName,
     vary: HeaderName,
     set_cookie: HeaderName,
+    targeted: HeaderName,
     etag: HeaderName,
     last_modified: HeaderName,
+    /// Interned only where a length counts as a sign of a change.
+    length: Option<HeaderName>,
 }
 
 impl Names {
-    fn new() -> Result<Self> {
+    fn new(config: &Config) -> Result<Self> {
+        let by_length = config.adaptive.as_ref().is_some_and(|adaptive| adaptive.by_length);
         Ok(Self {
+            targeted: HeaderName::intern("cdn-cache-control")?,
+            length: if by_length { Some(HeaderName::intern("content-length")?) } else { None },
             cache_control: HeaderName::intern("cache-control")?,
             expires: HeaderName::intern("expires")?,
             date: HeaderName::intern("date")?,
@@ -54,7 +62,7 @@ impl Admit {
             return Ok(None);
         }
         let authorization = if config.bypass.authorization { None } else { Some(HeaderName::intern("authorization")?) };
-        Ok(Some(Self { ttl, tags: Tags::new(&config.tags)?, authorization, names: Names::new()? }))
+        Ok(Some(Self { ttl, tags: Tags::new(&config.tags)?, authorization, names: Names::new(config)? }))
     }
 
     pub(crate) fn verdict(
@@ -65,7 +73,8 @@ impl Admit {
         key: &Key,
     ) -> AdmitVerdict {
         let place = if self.ttl.looks_at_path() { self.ttl.place(asked.path()) } else { None };
-        let mut decision = self.ttl.decide(place, &self.facts(asked.request, response));
+        let facts = self.facts(asked.request, response);
+        let mut decision = self.ttl.decide(place, &facts);
         if let (Decision::Adapt(otherwise), Some(adaptive)) = (decision, adaptive) {
             let learned = adaptive.ttl(key.resource(asked), &self.seen(response));
             decision = learned.or(otherwise).map_or(Decision::Next, store);
@@ -77,21 +86,35 @@ impl Admit {
             Decision::For(ttl_ms) => (ttl_ms, false),
         };
         let tags = self.tags.of(response, place.map_or(&[], |place| &place.tags));
-        // Without a tag to add, the gateway reads the origin's words better than we do.
-        if from_origin && (tags.is_empty() || ttl_ms == 0) {
+        let windows = self.ttl.windows(place, facts.status);
+        // Without anything to add, the gateway reads the origin's words better than we do.
+        if from_origin && (ttl_ms == 0 || (tags.is_empty() && windows.is_silent())) {
             return AdmitVerdict::Next;
         }
-        AdmitVerdict::Store(Admission { ttl_ms, tags })
+        let around = windows.around(ttl_ms, &facts.origin, self.ttl.wins(place));
+        let ms = Duration::from_millis;
+        Admission::fresh_for(ms(ttl_ms))
+            .tags(tags)
+            .stale_while_revalidate(ms(around.stale_while_revalidate))
+            .stale_if_error(ms(around.stale_if_error))
+            .refresh_ahead(ms(around.refresh_ahead))
+            .into()
     }
 
     fn facts(&self, request: &Request, response: &Response) -> Facts {
         let names = &self.names;
-        let control = response.headers(names.cache_control);
+        let (targeted, control) = (response.headers(names.targeted), response.headers(names.cache_control));
+        let targeted: Vec<&[u8]> = targeted.iter().map(|line| line.as_bytes()).collect();
         let control: Vec<&[u8]> = control.iter().map(|line| line.as_bytes()).collect();
         let (expires, date) = (response.header(names.expires), response.header(names.date));
         let age = response.header(names.age);
-        let fields =
-            Fields { cache_control: &control, expires: expires.as_deref(), date: date.as_deref(), age: age.as_deref() };
+        let fields = Fields {
+            targeted: &targeted,
+            cache_control: &control,
+            expires: expires.as_deref(),
+            date: date.as_deref(),
+            age: age.as_deref(),
+        };
         Facts {
             status: response.status(),
             origin: Origin::new(&fields),
@@ -104,6 +127,7 @@ impl Admit {
     fn seen(&self, response: &Response) -> Seen {
         let etag = response.header(self.names.etag);
         let modified = response.header(self.names.last_modified);
-        Seen::new(etag.as_deref(), modified.as_deref())
+        let length = self.names.length.and_then(|name| response.header(name));
+        Seen::new(etag.as_deref(), modified.as_deref(), length.as_deref())
     }
 }

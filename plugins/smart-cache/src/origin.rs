@@ -15,11 +15,21 @@ pub(crate) struct Origin {
     pub(crate) allows_authorized: bool,
     /// How long it is fresh, where it says so; milliseconds.
     pub(crate) lifetime: Option<u64>,
+    /// `must-revalidate` or `proxy-revalidate`: never to be shown stale.
+    pub(crate) must_revalidate: bool,
+    /// `s-maxage`, which means `proxy-revalidate`, too (RFC 9111 section 5.2.2.10).
+    pub(crate) shared_lifetime: bool,
+    /// How long it may be shown stale while it is fetched anew (RFC 5861 section 3); milliseconds.
+    pub(crate) stale_while_revalidate: Option<u64>,
+    /// How long it may be shown stale where there is an error (RFC 5861 section 4); milliseconds.
+    pub(crate) stale_if_error: Option<u64>,
 }
 
 /// What is read of the response.
 #[derive(Debug, Default)]
 pub(crate) struct Fields<'a> {
+    /// The lines of CDN-Cache-Control. Where there is one, Cache-Control and Expires are for others (RFC 9213 section 2.2).
+    pub(crate) targeted: &'a [&'a [u8]],
     /// The lines of Cache-Control.
     pub(crate) cache_control: &'a [&'a [u8]],
     pub(crate) expires: Option<&'a [u8]>,
@@ -31,23 +41,35 @@ impl Origin {
     pub(crate) fn new(fields: &Fields<'_>) -> Self {
         let mut origin = Self::default();
         let (mut shared, mut max_age) = (None, None);
-        for directive in fields.cache_control.iter().flat_map(|line| line.split(|&b| b == b',')) {
+        let targeted = fields.targeted.iter().any(|line| !line.trim_ascii().is_empty());
+        let lines = if targeted { fields.targeted } else { fields.cache_control };
+        for directive in lines.iter().flat_map(|line| line.split(|&b| b == b',')) {
             let (name, value) = name_and_value(directive);
             match name.to_ascii_lowercase().as_slice() {
                 b"no-store" => origin.forbids = true,
                 // With field names only those fields are meant; a shared cache that keeps no copy is on the safe side.
                 b"private" => origin.forbids = true,
                 b"no-cache" => origin.no_cache = true,
-                b"public" | b"must-revalidate" => origin.allows_authorized = true,
+                b"public" => origin.allows_authorized = true,
+                b"must-revalidate" => {
+                    origin.allows_authorized = true;
+                    origin.must_revalidate = true;
+                }
+                b"proxy-revalidate" => origin.must_revalidate = true,
+                b"stale-while-revalidate" => {
+                    origin.stale_while_revalidate = Some(seconds(value).saturating_mul(1000));
+                }
+                b"stale-if-error" => origin.stale_if_error = Some(seconds(value).saturating_mul(1000)),
                 b"s-maxage" => {
                     origin.allows_authorized = true;
+                    origin.shared_lifetime = true;
                     shared = Some(seconds(value));
                 }
                 b"max-age" => max_age = Some(seconds(value)),
                 _ => {}
             }
         }
-        let lifetime = shared.or(max_age).or_else(|| expires(fields));
+        let lifetime = shared.or(max_age).or_else(|| if targeted { None } else { expires(fields) });
         let age = fields.age.map_or(0, seconds);
         origin.lifetime = lifetime.map(|lifetime| lifetime.saturating_sub(age).saturating_mul(1000));
         origin
@@ -103,6 +125,22 @@ mod tests {
         assert_eq!(control("max-age=x").lifetime, Some(0));
         assert_eq!(control("max-age=99999999999999999999").lifetime, Some(u64::MAX));
         assert_eq!(control("stale-while-revalidate=60").lifetime, None);
+        assert_eq!(control("stale-while-revalidate=60").stale_while_revalidate, Some(60_000));
+        assert_eq!(control("Stale-If-Error=\"9\"").stale_if_error, Some(9_000));
+        assert!(control("must-revalidate").must_revalidate && control("proxy-revalidate").must_revalidate);
+        assert!(control("s-maxage=1").shared_lifetime && !control("max-age=1").shared_lifetime);
+    }
+
+    #[test]
+    fn what_is_for_caches_like_ours_counts_alone() {
+        let of = |targeted: &'static [u8]| {
+            let fields =
+                Fields { targeted: &[targeted], cache_control: &[b"no-store, max-age=5"], ..Fields::default() };
+            Origin::new(&Fields { expires: Some(b"0"), ..fields })
+        };
+        assert_eq!(of(b"max-age=60"), Origin { lifetime: Some(60_000), ..Origin::default() });
+        assert_eq!(of(b"public").lifetime, None);
+        assert!(of(b" ").forbids);
     }
 
     #[test]

@@ -32,6 +32,36 @@ impl Pattern {
         }
     }
 
+    /// How many `*` it has; several in a row are one.
+    pub(crate) fn stars(&self) -> usize {
+        match self {
+            Self::Exact(_) => 0,
+            Self::Any | Self::Prefix(_) | Self::Suffix(_) => 1,
+            Self::Parts(_, between, _) => between.len() + 1,
+        }
+    }
+
+    /// What each `*` stands for. None where it does not match.
+    pub(crate) fn captures<'t>(&self, text: &'t str) -> Option<Vec<&'t str>> {
+        match self {
+            Self::Any => Some(vec![text]),
+            Self::Exact(whole) => (text == whole).then(Vec::new),
+            Self::Prefix(prefix) => Some(vec![text.strip_prefix(prefix.as_str())?]),
+            Self::Suffix(suffix) => Some(vec![text.strip_suffix(suffix.as_str())?]),
+            Self::Parts(first, between, last) => {
+                let mut rest = text.strip_prefix(first.as_str())?.strip_suffix(last.as_str())?;
+                let mut captures = Vec::with_capacity(between.len() + 1);
+                for part in between {
+                    let (before, behind) = rest.split_once(part.as_str())?;
+                    captures.push(before);
+                    rest = behind;
+                }
+                captures.push(rest);
+                Some(captures)
+            }
+        }
+    }
+
     pub(crate) fn matches(&self, text: &str) -> bool {
         match self {
             Self::Any => true,
@@ -93,5 +123,25 @@ mod tests {
         check("*/v*/x*", "/api/x/v1", false);
         check("ab*ba", "aba", false);
         check("utm_*", "utm_source", true);
+    }
+    #[test]
+    fn every_star_stands_for_something() {
+        let check = |pattern: &str, text: &str, expected: Option<&[&str]>| {
+            let pattern = Pattern::new(pattern);
+            assert_eq!(pattern.captures(text).as_deref(), expected, "{pattern:?} on {text}");
+            assert_eq!(pattern.matches(text), expected.is_some());
+            if let Some(expected) = expected {
+                assert_eq!(pattern.stars(), expected.len());
+            }
+        };
+        check("/a", "/a", Some(&[]));
+        check("/a", "/b", None);
+        check("*", "/x", Some(&["/x"]));
+        check("/a/*", "/a/b/c", Some(&["b/c"]));
+        check("*.css", "/a.css", Some(&["/a"]));
+        check("/u/*/p/*", "/u/1/p/2", Some(&["1", "2"]));
+        check("/u/**/p/*", "/u/1/p/2", Some(&["1", "2"]));
+        check("*/p/*.x", "/u/p/2.x", Some(&["/u", "2"]));
+        check("ab*ba", "aba", None);
     }
 }

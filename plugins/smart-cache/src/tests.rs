@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::origin::{Fields, Origin};
 use crate::pattern;
 use crate::ttl::{Decision, Facts, Ttl};
+use crate::windows::Wins;
 
 fn config(config: Value) -> Config {
     serde_json::from_value(config).unwrap()
@@ -119,11 +120,67 @@ fn mistakes_are_refused() {
         json!({ "ttl": "10" }),
         json!({ "cache_control": ["no-store"] }),
         json!({ "paths": [{ "ttl": "1s" }] }),
-        json!({ "negative": {} }),
+        json!({ "negative": { "403": "1s" } }),
+        json!({ "statuses": { "200": { "tll": "1s" } } }),
+        json!({ "stale_if_error": "10%" }),
+        json!({ "refresh_ahead": "95%" }),
+        json!({ "purge_on": [{ "tags": ["a"] }] }),
+        json!({ "purge_on": [{ "path": "*", "tags": ["a"], "mode": "gone" }] }),
     ] {
         assert!(serde_json::from_value::<Config>(wrong.clone()).is_err(), "{wrong}");
     }
     for status in ["abc", "700", "9xx", "xx", "1xx"] {
         assert!(Ttl::new(&config(json!({ "statuses": { status: "1s" } }))).is_err(), "{status}");
     }
+}
+
+#[test]
+fn negative_answers_are_kept_for_a_short_time_where_that_is_wanted() {
+    let of = json!({ "negative": {} });
+    check(&of, "/", &facts(404, ""), Decision::For(10_000));
+    check(&of, "/", &facts(410, ""), Decision::For(60_000));
+    check(&of, "/", &facts(503, ""), Decision::For(1_000));
+    check(&of, "/", &facts(403, ""), Decision::Next);
+    check(&of, "/", &facts(404, "max-age=5"), Decision::AsOriginSays(5_000));
+    check(&of, "/", &facts(503, "no-store"), Decision::NoStore);
+    check(&json!({}), "/", &facts(404, ""), Decision::Next);
+    let of = json!({ "negative": { "404": "0s" }, "negative_ttl": "30s", "statuses": { "502": "7s" } });
+    check(&of, "/", &facts(404, ""), Decision::NoStore);
+    check(&of, "/", &facts(502, ""), Decision::For(7_000));
+    check(&of, "/", &facts(405, ""), Decision::For(30_000));
+}
+
+#[test]
+fn windows_are_looked_for_like_ttls() {
+    let of = json!({
+        "stale_while_revalidate": "1s", "stale_if_error": "2s", "refresh_ahead": "10%",
+        "statuses": { "301": { "stale_if_error": "3s" }, "4xx": { "ttl": "9s", "stale_if_error": "4s" }, "404": { "ttl": "8s" } },
+        "paths": [{ "path": "/a", "stale_if_error": "5s", "statuses": { "200": { "refresh_ahead": "5s" } } }],
+    });
+    let ttl = Ttl::new(&config(of.clone())).unwrap();
+    let check_windows = |path: &str, status: u16, expected: [u64; 3]| {
+        let around = ttl.windows(ttl.place(path), status).around(60_000, &Origin::default(), Wins::Origin);
+        let found = [around.stale_while_revalidate, around.stale_if_error, around.refresh_ahead];
+        assert_eq!(found, expected, "{path} {status}");
+    };
+    check_windows("/", 200, [1_000, 2_000, 6_000]);
+    check_windows("/", 301, [1_000, 3_000, 6_000]);
+    // What is said without a status is for answers of which there is something to show.
+    check_windows("/", 404, [0, 4_000, 0]);
+    check_windows("/", 500, [0, 0, 0]);
+    check_windows("/a", 200, [1_000, 5_000, 5_000]);
+    check_windows("/a", 301, [1_000, 5_000, 6_000]);
+    check_windows("/a", 403, [0, 4_000, 0]);
+    check(&of, "/", &facts(404, ""), Decision::For(8_000));
+    check(&of, "/", &facts(403, ""), Decision::For(9_000));
+    check(&of, "/", &facts(301, ""), Decision::Next);
+}
+
+#[test]
+fn an_override_that_says_nothing_leaves_it_to_the_origin() {
+    let of = json!({ "override_origin": true, "stale_if_error": "1h", "statuses": { "404": "1s" } });
+    check(&of, "/", &facts(200, "max-age=5"), Decision::AsOriginSays(5_000));
+    check(&of, "/", &facts(404, "max-age=5"), Decision::For(1_000));
+    check(&of, "/", &facts(200, ""), Decision::Next);
+    check(&of, "/", &facts(200, "private"), Decision::NoStore);
 }

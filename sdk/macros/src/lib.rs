@@ -18,7 +18,7 @@ use proc_macro::TokenStream;
 ///     name = "greeter",                      // instead of the crate's name
 ///     requires = ["jwt-auth@^0.1"],          // must stand earlier in the chain; without `@` any version
 ///     conflicts = ["other-greeter"],         // must not be in the same chain
-///     grants = ["kv", "crypto"],             // asked for; shown to the operator
+///     grants = ["kv", "cache?"],             // asked for; shown to the operator; `?`: can do without
 /// )]
 /// ```
 ///

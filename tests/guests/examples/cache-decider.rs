@@ -1,5 +1,7 @@
 //! Decides about the cache as its configuration says.
 
+use std::time::Duration;
+
 use portcullis_sdk::prelude::*;
 
 #[portcullis_sdk::config]
@@ -40,6 +42,15 @@ struct Config {
     /// Under which tags.
     #[serde(default)]
     tags: Vec<String>,
+    /// How long it may be shown while it is fetched anew.
+    #[serde(default)]
+    stale_while_revalidate_ms: u64,
+    /// How long it may be shown where the upstream fails.
+    #[serde(default)]
+    stale_if_error_ms: u64,
+    /// How much of its freshness is left when it is renewed.
+    #[serde(default)]
+    refresh_ahead_ms: u64,
 }
 
 struct Decider(Config);
@@ -69,7 +80,12 @@ impl Plugin for Decider {
         Ok(match self.0.admit {
             Admit::Next => AdmitVerdict::Next,
             Admit::NoStore => AdmitVerdict::NoStore,
-            Admit::Store => AdmitVerdict::Store(Admission { ttl_ms: self.0.ttl_ms, tags: self.0.tags.clone() }),
+            Admit::Store => Admission::fresh_for(Duration::from_millis(self.0.ttl_ms))
+                .tags(&self.0.tags)
+                .stale_while_revalidate(Duration::from_millis(self.0.stale_while_revalidate_ms))
+                .stale_if_error(Duration::from_millis(self.0.stale_if_error_ms))
+                .refresh_ahead(Duration::from_millis(self.0.refresh_ahead_ms))
+                .into(),
         })
     }
 

@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::status::{self, Came, Forward};
 use super::{Fetch, Looked, key, serve, unsafely};
 use crate::cache::policy::{self, Policy, Storing};
-use crate::cache::{Admission, Recording, Stored, Trouble};
+use crate::cache::{Admission, Recording, Stale, Stored, Trouble};
 use crate::exchange::{CacheStatus, Credentials, Exchange, Failure, Fault, Reason, Response};
 use crate::http::Body;
 use crate::pipeline::Pipeline;
@@ -268,11 +268,18 @@ impl Pipeline {
         match verdict {
             AdmitVerdict::NoStore => None,
             // A plugin that could not see the credentials cannot have meant to share what they brought.
-            AdmitVerdict::Store { .. } if hides_credentials(exchange) && by_http.is_none() => None,
-            AdmitVerdict::Store { ttl, tags } => {
-                let mut all = named_tags(response);
-                all.extend(tags.into_iter().map(String::into_boxed_str));
-                Some(Admission { ttl, age: Duration::ZERO, validate: false, tags: all, ..by_http.unwrap_or_default() })
+            AdmitVerdict::Store(_) if hides_credentials(exchange) && by_http.is_none() => None,
+            AdmitVerdict::Store(told) => {
+                let mut tags = named_tags(response);
+                tags.extend(told.tags.into_iter().map(String::into_boxed_str));
+                let forbidden = by_http.as_ref().is_some_and(|admission| admission.stale.forbidden);
+                let withheld = by_http.map(|admission| admission.withheld).unwrap_or_default();
+                let (while_revalidate, if_error) = (told.stale_while_revalidate, told.stale_if_error);
+                let forbidden = forbidden && while_revalidate.is_zero() && if_error.is_zero();
+                let unreachable = if forbidden { Duration::ZERO } else { policy.stale_if_unreachable };
+                let stale = Stale { while_revalidate, if_error, if_unreachable: if_error.max(unreachable), forbidden };
+                let refresh_ahead = told.refresh_ahead;
+                Some(Admission { ttl: told.ttl, stale, refresh_ahead, withheld, tags, ..Admission::default() })
             }
             AdmitVerdict::Next => by_http.map(|admission| Admission { tags: named_tags(response), ..admission }),
         }

@@ -4,6 +4,7 @@
 //! attributes, `kv`) are counted against the call's budget, what is prepared against the instance's; what is only looked at is bounded per call by
 //! wasmtime.
 
+mod cache;
 mod capabilities;
 mod crypto;
 mod headers;
@@ -24,11 +25,12 @@ use super::contract::portcullis::plugin as contract;
 use super::state::State;
 use crate::names::Grant;
 
-/// A linker with what every plugin gets and what was granted; nothing else is there.
+/// A linker with what every plugin gets and what was granted; nothing else is there. What the plugin `does_without` traps where it was not granted.
 pub(super) fn link(
     engine: &Engine,
     component: &Component,
     grants: &BTreeSet<Grant>,
+    does_without: &dyn Fn(Grant) -> bool,
 ) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     contract::headers::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
@@ -40,16 +42,23 @@ pub(super) fn link(
             Grant::Kv => contract::kv::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?,
             Grant::Crypto => contract::crypto::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?,
             Grant::Clock => contract::clock::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?,
+            Grant::Cache => contract::cache::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?,
         }
     }
     // The WASI that a language's runtime insists on: first everything traps, then what has an answer gets it.
     linker.allow_shadowing(true);
     for (name, item) in component.component_type().imports(engine) {
-        if let ComponentItem::ComponentInstance(ty) = item.ty
-            && wasi::is_inert(name)
-        {
-            wasi::trap(&mut linker, engine, name, &ty)?;
+        let ComponentItem::ComponentInstance(ty) = item.ty else { continue };
+        if wasi::is_inert(name) {
+            wasi::trap(&mut linker, engine, (name, &ty), None)?;
             wasi::define(&mut linker, name, &|grant| grants.contains(&grant))?;
+        }
+        let capability = super::names::parse(name).and_then(|import| Grant::from_name(import.interface));
+        if let Some(grant) = capability
+            && !grants.contains(&grant)
+            && does_without(grant)
+        {
+            wasi::trap(&mut linker, engine, (name, &ty), Some(grant))?;
         }
     }
     Ok(linker)
@@ -57,14 +66,5 @@ pub(super) fn link(
 
 /// A linker in which the capabilities are there but trap, for a look at a component that nothing was granted to.
 pub(super) fn link_for_a_look(engine: &Engine, component: &Component) -> wasmtime::Result<Linker<State>> {
-    let mut linker = link(engine, component, &BTreeSet::new())?;
-    for (name, item) in component.component_type().imports(engine) {
-        let capability = super::names::parse(name).is_some_and(|import| Grant::from_name(import.interface).is_some());
-        if let ComponentItem::ComponentInstance(ty) = item.ty
-            && capability
-        {
-            wasi::trap(&mut linker, engine, name, &ty)?;
-        }
-    }
-    Ok(linker)
+    link(engine, component, &BTreeSet::new(), &|_| true)
 }

@@ -9,7 +9,7 @@ use wasmtime::{Engine, StoreContextMut};
 
 use crate::names::Grant;
 use crate::plugin::crypto;
-use crate::plugin::state::State;
+use crate::plugin::state::{NotGranted, State};
 use crate::time;
 
 /// What the runtimes of languages import and gets an empty world. Sockets and HTTP are not among it: a component that
@@ -52,19 +52,23 @@ pub(in crate::plugin) fn is_inert(import: &str) -> bool {
     INERT.iter().any(|prefix| import.starts_with(prefix))
 }
 
-/// Makes every function of an imported interface trap when called.
+/// Makes every function of an imported interface trap when called: since the plugin was not granted it, or since plugins have no such thing.
 pub(super) fn trap(
     linker: &mut Linker<State>,
     engine: &Engine,
-    import: &str,
-    ty: &ComponentInstance,
+    (import, ty): (&str, &ComponentInstance),
+    missing: Option<Grant>,
 ) -> wasmtime::Result<()> {
     let mut instance = linker.instance(import)?;
     for (name, item) in ty.exports(engine) {
         match item.ty {
             ComponentItem::ComponentFunc(_) => {
-                let message = format!("called {import}#{name}, which is not there for plugins");
-                instance.func_new(name, move |_, _, _, _| Err(wasmtime::format_err!("{message}")))?;
+                let import = import.to_owned();
+                let called = format!("{import}#{name}");
+                instance.func_new(name, move |_, _, _, _| match missing {
+                    Some(grant) => Err(NotGranted { import: import.clone(), grant }.into()),
+                    None => Err(wasmtime::format_err!("called {called}, which is not there for plugins")),
+                })?;
             }
             ComponentItem::Resource(_) => {
                 instance.resource(name, ResourceType::host::<Nothing>(), |_, _| Ok(()))?;

@@ -13,13 +13,13 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// From `ETag` and `Last-Modified`.
-    pub(crate) fn new(etag: Option<&[u8]>, last_modified: Option<&[u8]>) -> Self {
+    /// From `ETag` and `Last-Modified`; `length` is what tells a change where there is neither.
+    pub(crate) fn new(etag: Option<&[u8]>, last_modified: Option<&[u8]>, length: Option<&[u8]>) -> Self {
         let modified = last_modified
             .and_then(|bytes| httpdate::parse_http_date(std::str::from_utf8(bytes).ok()?).ok())
             .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
             .and_then(|since| u64::try_from(since.as_millis()).ok());
-        let validator = etag.map(number).or(modified);
+        let validator = etag.map(number).or(modified).or_else(|| length.map(number));
         Self { validator, modified }
     }
 }
@@ -115,7 +115,7 @@ mod tests {
     const MINUTE: u64 = 60_000;
 
     fn seen(etag: &str) -> Seen {
-        Seen::new(Some(etag.as_bytes()), None)
+        Seen::new(Some(etag.as_bytes()), None, None)
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn last_modified_tells_the_age_at_once() {
-        let seen = Seen::new(None, Some(b"Sun, 06 Nov 1994 08:49:37 GMT"));
+        let seen = Seen::new(None, Some(b"Sun, 06 Nov 1994 08:49:37 GMT"), Some(b"5"));
         let modified = 784_111_777_000;
         let history = History::next(None, &seen, modified + 100 * MINUTE).unwrap();
         assert_eq!(history.interval(modified + 100 * MINUTE), 100 * MINUTE);
@@ -153,8 +153,43 @@ mod tests {
 
     #[test]
     fn a_response_without_validators_tells_nothing() {
-        assert_eq!(History::next(None, &Seen::new(None, None), 1), None);
-        assert_eq!(History::next(None, &Seen::new(None, Some(b"yesterday")), 1), None);
+        assert_eq!(History::next(None, &Seen::new(None, None, None), 1), None);
+        assert_eq!(History::next(None, &Seen::new(None, Some(b"yesterday"), None), 1), None);
+    }
+
+    #[test]
+    fn a_length_tells_a_change_where_nothing_else_does() {
+        let of = |length: &[u8]| Seen::new(None, None, Some(length));
+        let start = 1_000_000 * MINUTE;
+        let first = History::next(None, &of(b"100"), start).unwrap();
+        assert_eq!(History::next(Some(first), &of(b"100"), start + MINUTE), Some(first));
+        let changed = History::next(Some(first), &of(b"101"), start + 8 * MINUTE).unwrap();
+        assert_eq!((changed.interval(start + 8 * MINUTE), changed == first), (8 * MINUTE, false));
+        assert_eq!(Seen::new(Some(b"a"), None, Some(b"1")), Seen::new(Some(b"a"), None, Some(b"2")));
+    }
+
+    /// What does not change is kept longer every time, what changes is kept shorter, within the bounds.
+    #[test]
+    fn the_ttl_follows_what_happens() {
+        let formula = Formula { min: 5_000, max: 3_600_000, share: 0.1, popularity: 0.0 };
+        let mut now = 1_000_000 * MINUTE;
+        let (mut history, mut last) = (History::next(None, &seen("a"), now).unwrap(), 0);
+        for _ in 0..200 {
+            let ttl = formula.ttl(history.interval(now), 0.0);
+            assert!(ttl >= last && (formula.min..=formula.max).contains(&ttl), "{ttl} after {last}");
+            last = ttl;
+            now += ttl;
+            history = History::next(Some(history), &seen("a"), now).unwrap();
+        }
+        assert_eq!(last, formula.max);
+        for change in 0..40 {
+            history = History::next(Some(history), &seen(&change.to_string()), now).unwrap();
+            let ttl = formula.ttl(history.interval(now), 0.0);
+            assert!(ttl <= last && (formula.min..=formula.max).contains(&ttl), "{ttl} after {last}");
+            last = ttl;
+            now += ttl;
+        }
+        assert!(last < 60_000, "{last}");
     }
 
     #[test]
