@@ -186,6 +186,7 @@ impl Gateway {
         }
         tracing::info!(generation = self.generation.number, "generation takes over");
         self.generations.send_replace(Arc::clone(&self.generation));
+        self.tell_cdns();
         self.obtain_certificates();
         self.follow_files(false);
         self.report();
@@ -204,6 +205,7 @@ impl Gateway {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.generation = Some(Arc::clone(&self.generation));
         status.board = Some(Arc::clone(&self.board));
+        status.cdn = self.cdn.clone();
         status.metrics = Some(Arc::clone(&self.services.metrics));
         status.problems = self.problems.iter().map(ToString::to_string).collect();
     }

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::admin::{self, Status};
 use crate::cache::Cache;
+use crate::cdn::Forwarder;
 use crate::config::Config;
 use crate::generation::{Generation, wanted};
 use crate::listener::Listener;
@@ -64,6 +65,8 @@ pub struct Gateway {
     problems: Vec<Problem>,
     /// What is known of endpoints.
     board: Arc<Board>,
+    /// Forwards purges to CDNs.
+    cdn: Forwarder,
     /// Obtains certificates, once a configuration wants that.
     acme: Option<JoinHandle<()>>,
 }
@@ -147,6 +150,7 @@ impl Gateway {
             addresses: Vec::new(),
             problems,
             board: Arc::default(),
+            cdn: Forwarder::default(),
             acme: None,
         };
         // Before anybody learns that the gateway listens, so that no change from then on is missed.
@@ -211,6 +215,7 @@ impl Gateway {
         for address in &self.addresses {
             tracing::info!(%address, "listening");
         }
+        self.tell_cdns();
         // Last, because a CA looks at what listens.
         self.obtain_certificates();
         Ok(())
@@ -225,6 +230,18 @@ impl Gateway {
             Ok(thread) => self.acme = Some(thread),
             Err(error) => tracing::error!(%error, "certificates cannot be obtained"),
         }
+    }
+
+    /// Forwards purges to the CDNs of the present configuration. A gateway that cannot still serves.
+    fn tell_cdns(&self) {
+        if let Err(error) = self.cdn.adopt(&self.generation.config.cdn) {
+            tracing::error!(%error, "purges cannot be forwarded to CDNs");
+        }
+    }
+
+    /// What forwards purges to CDNs.
+    pub fn cdn(&self) -> &Forwarder {
+        &self.cdn
     }
 
     /// Where clients can connect.
@@ -255,9 +272,14 @@ impl Gateway {
         notify("STOPPING=1\nSTATUS=draining");
         tracing::info!(timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX), "draining");
         let deadline = asked + timeout;
-        while self.workers.iter().any(|worker| !worker.is_finished()) {
+        while self.workers.iter().any(|worker| !worker.is_finished()) || self.cdn.pending() > 0 {
             if time::now() >= deadline {
-                tracing::warn!("drain timeout: connections that are still open are closed");
+                if self.workers.iter().any(|worker| !worker.is_finished()) {
+                    tracing::warn!("drain timeout: connections that are still open are closed");
+                }
+                if self.cdn.pending() > 0 {
+                    tracing::error!(count = self.cdn.pending(), "drain timeout: purges for CDNs are lost");
+                }
                 break;
             }
             // A second signal ends the wait.
