@@ -10,6 +10,7 @@ mod browser;
 mod budgets;
 mod cache;
 mod capabilities;
+mod cdn;
 mod cli;
 mod compression;
 mod config_reload;

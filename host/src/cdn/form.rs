@@ -36,7 +36,7 @@ pub enum Form {
         token: Token,
     },
     /// By templates.
-    Custom(Custom),
+    Custom(Box<Custom>),
 }
 
 /// Requests of one's own making. What has no template is not forwarded.

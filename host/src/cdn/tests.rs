@@ -20,6 +20,7 @@ struct Asked {
     line: String,
     /// In lower case, in order, without those that every request has.
     fields: Vec<String>,
+    host: String,
     body: String,
     at: time::Instant,
 }
@@ -108,18 +109,22 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
         }
     }
     let line = lines.remove(0).strip_suffix(" HTTP/1.1").unwrap().to_owned();
-    let mut length = 0;
+    let (mut length, mut host) = (0, String::new());
     lines.retain(|field| match field.split_once(": ").unwrap() {
         ("content-length", value) => {
             length = value.parse().unwrap();
             false
         }
-        ("host" | "user-agent" | "accept", _) => false,
+        ("host", value) => {
+            host = value.to_owned();
+            false
+        }
+        ("user-agent" | "accept", _) => false,
         _ => true,
     });
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Asked { line, fields: lines, body: String::from_utf8(body).unwrap(), at: time::now() })
+    Some(Asked { line, fields: lines, host, body: String::from_utf8(body).unwrap(), at: time::now() })
 }
 
 fn settings(name: &str, form: Form) -> Settings {
@@ -241,14 +246,14 @@ fn others_are_asked_by_templates() {
         urls: Some(Template {
             method: ::http::Method::from_bytes(b"PURGE").unwrap(),
             url: text(&[literal(endpoint.base().0), TextPart::Path]),
-            headers: vec![field("x-host", &[TextPart::Host])],
+            headers: vec![field("host", &[TextPart::Host])],
             body: None,
         }),
         all: None,
         batch_max: 2,
         separator: " ".into(),
     };
-    let forwarder = forwarder(&[settings("own", Form::Custom(custom))]);
+    let forwarder = forwarder(&[settings("own", Form::Custom(Box::new(custom)))]);
     forwarder.forward(tags(["a/b", "c", "d"]), Mode::Soft);
     let (one, other) = (endpoint.next(), endpoint.next());
     let (two, single) = if one.line.contains("%20") || one.body.contains('c') { (one, other) } else { (other, one) };
@@ -260,7 +265,7 @@ fn others_are_asked_by_templates() {
     assert_eq!(two.field("xkey"), Some("a/b c"));
     forwarder.forward(urls(["https://www.example.com:1/x?y=z", "nonsense"]), Mode::Hard);
     let asked = endpoint.next();
-    assert_eq!((asked.line.as_str(), asked.field("x-host")), ("PURGE /x?y=z", Some("www.example.com:1")));
+    assert_eq!((asked.line.as_str(), asked.host.as_str()), ("PURGE /x?y=z", "www.example.com:1"));
     forwarder.forward(Purge::All, Mode::Hard);
     let report = settled(&forwarder);
     assert_eq!((report.sent, report.unsupported, report.failed), (4, 2, 0));
@@ -480,7 +485,7 @@ fn tls_is_spoken_with_those_who_are_trusted() {
     let base = Base(format!("https://localhost:{port}").into());
     let form = Form::Fastly { endpoint: base, service: "s".into(), token: Token("hush".into()) };
     let stranger = Settings { trust: None, ..settings("edge", form) };
-    let forwarder = forwarder(&[stranger.clone()]);
+    let forwarder = forwarder(std::slice::from_ref(&stranger));
     forwarder.forward(tags(["a"]), Mode::Hard);
     eventually(|| forwarder.report()[0].retries > 0);
     let trouble = forwarder.report()[0].trouble.clone().unwrap();

@@ -78,7 +78,7 @@ fn form(written: &file::Cdn, at: &JsonPath, report: &mut Report) -> Option<Form>
             let endpoint = endpoint(file::Cdn::CLOUDFLARE, report);
             Form::Cloudflare { endpoint: endpoint?, zone: zone?, token: token? }
         }
-        CdnForm::Custom => Form::Custom(custom(written, at, report)?),
+        CdnForm::Custom => Form::Custom(Box::new(custom(written, at, report)?)),
     })
 }
 
