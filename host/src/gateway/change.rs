@@ -205,7 +205,6 @@ impl Gateway {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.generation = Some(Arc::clone(&self.generation));
         status.board = Some(Arc::clone(&self.board));
-        status.cdn = self.cdn.clone();
         status.metrics = Some(Arc::clone(&self.services.metrics));
         status.problems = self.problems.iter().map(ToString::to_string).collect();
     }

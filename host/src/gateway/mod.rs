@@ -131,8 +131,9 @@ impl Gateway {
         let generation = Generation::new(1, Arc::new(config), roster).map_err(|error| system(&error))?;
         let generation = Arc::new(generation);
         let (generations, _) = watch::channel(Arc::clone(&generation));
+        let cdn = Forwarder::default();
         let mut gateway = Self {
-            status: Arc::new(Mutex::new(Status::default())),
+            status: Arc::new(Mutex::new(Status { cdn: cdn.clone(), ..Status::default() })),
             source,
             services,
             folder,
@@ -150,7 +151,7 @@ impl Gateway {
             addresses: Vec::new(),
             problems,
             board: Arc::default(),
-            cdn: Forwarder::default(),
+            cdn,
             acme: None,
         };
         // Before anybody learns that the gateway listens, so that no change from then on is missed.
@@ -185,6 +186,8 @@ impl Gateway {
                 }
             }
         }
+        // Before anybody can purge.
+        self.tell_cdns();
         let cache = Arc::new(Cache::new(&config.cache));
         let pressure = Pressure::watch(&config.overload).map_err(system)?;
         let (adopted, adoptions) = tokio::sync::mpsc::unbounded_channel();
@@ -215,7 +218,6 @@ impl Gateway {
         for address in &self.addresses {
             tracing::info!(%address, "listening");
         }
-        self.tell_cdns();
         // Last, because a CA looks at what listens.
         self.obtain_certificates();
         Ok(())
