@@ -17,6 +17,7 @@ use tokio::runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::LocalSet;
 
+use crate::cdn::{self, Forwarder};
 use crate::exchange::{Client, Failure};
 use crate::generation::Generation;
 use crate::http::Body;
@@ -36,6 +37,8 @@ pub(crate) struct Status {
     pub(crate) metrics: Option<Arc<Registry>>,
     /// What is known of endpoints.
     pub(crate) board: Option<Arc<Board>>,
+    /// What forwards purges to CDNs.
+    pub(crate) cdn: Forwarder,
     /// What is wrong with plugin files although the gateway serves.
     pub(crate) problems: Vec<String>,
     /// The last change that was refused, until one is taken over: of what, and why.
@@ -178,6 +181,7 @@ fn status(status: &Status) -> Value {
         "serving": status.adopted,
         "plugins": chain,
         "upstreams": upstreams(status).iter().map(upstream).collect::<Vec<_>>(),
+        "cdn": status.cdn.report().iter().map(cdn).collect::<Vec<_>>(),
         "problems": status.problems,
         "refused": status.refused.as_ref().map(|(of, what)| json!({ "change": of, "why": what })),
     })
@@ -206,6 +210,20 @@ fn upstream(report: &UpstreamReport) -> Value {
         "breakers_open": report.breakers_open,
         "pending": report.pending[0],
         "retries": report.retries[0],
+    })
+}
+
+fn cdn(report: &cdn::Report) -> Value {
+    json!({
+        "cdn": report.name.as_str(),
+        "pending": report.pending,
+        "sent": report.sent,
+        "failed": report.failed,
+        "merged": report.merged,
+        "dropped": report.dropped,
+        "unsupported": report.unsupported,
+        "retries": report.retries,
+        "trouble": report.trouble,
     })
 }
 
@@ -277,6 +295,7 @@ fn metrics(status: &Status) -> String {
         out.count("portcullis_plugin_memory_bytes", &labels, cost.memory_bytes);
     }
     expose(&upstreams(status), &mut out);
+    cdn::expose(&status.cdn.report(), &mut out);
     if let Some(metrics) = &status.metrics {
         metrics.expose(&mut out);
     }

@@ -7,7 +7,7 @@
 //! | 5 entry | [`cli`] |
 //! | 4 assembly | [`gateway`], [`generation`], `worker`, [`admin`], [`config`], [`acme`] |
 //! | 3 door and hall | [`listener`], [`pipeline`] |
-//! | 2 stations | [`router`], [`cache`], [`upstream`], [`plugin`], [`traffic`], [`files`] |
+//! | 2 stations | [`router`], [`cache`], [`upstream`], [`plugin`], [`traffic`], [`files`], [`cdn`] |
 //! | 1 ground | [`telemetry`], [`tls`], [`exchange`], [`http`], [`names`], [`time`], [`shutdown`], [`certificates`] |
 
 pub mod cli;
@@ -23,6 +23,7 @@ pub mod listener;
 pub mod pipeline;
 
 pub mod cache;
+pub mod cdn;
 pub mod files;
 pub mod plugin;
 pub mod router;

@@ -28,9 +28,13 @@ fn is_hit(response: &Response) -> bool {
 #[tokio::test]
 async fn what_is_stale_is_validated_and_renewed() {
     let (origin, gateway) = scripted(cached(Value::Null), |number, seen| match number {
-        0 => Reply::ok("body").field("ETag", "\"a\"").field("Cache-Control", "no-cache").field("X-Old", "1").field("X-New", "1"),
+        0 => Reply::ok("body")
+            .field("ETag", "\"a\"")
+            .field("Cache-Control", "no-cache")
+            .field("X-Old", "1")
+            .field("X-New", "1"),
         1 => {
-            assert_eq!(seen.value("if-none-match"), ["\"a\""]);
+            assert_eq!(seen.value("if-none-match"), Some("\"a\""));
             Reply::new(304, "").field("ETag", "\"a\"").field("Cache-Control", "max-age=60").field("X-New", "2")
         }
         _ => Reply::ok("too much"),
@@ -38,7 +42,7 @@ async fn what_is_stale_is_validated_and_renewed() {
     .await;
     assert_eq!(status(&gateway.get("/").await), "portcullis; fwd=uri-miss; fwd-status=200; stored; ttl=0");
     let renewed = gateway.get("/").await;
-    assert_eq!((renewed.status, renewed.text().as_str()), (200, "body"));
+    assert_eq!((renewed.status, renewed.text()), (200, "body"));
     assert_eq!((renewed.value("x-old"), renewed.value("x-new")), (Some("1"), Some("2")));
     assert_eq!(status(&renewed), "portcullis; fwd=stale; fwd-status=304; stored; ttl=60");
     assert!(is_hit(&gateway.get("/").await));
@@ -49,7 +53,7 @@ async fn what_is_stale_is_validated_and_renewed() {
 async fn clients_conditions_are_judged_by_what_is_stored() {
     let date = "Sun, 06 Nov 1994 08:49:37 GMT";
     let (origin, gateway) = scripted(cached(Value::Null), move |_, seen| {
-        assert!(seen.value("if-none-match").is_empty());
+        assert_eq!(seen.value("if-none-match"), None);
         Reply::ok("0123456789").field("ETag", "\"a\"").field("Last-Modified", date).field("Cache-Control", "max-age=60")
     })
     .await;
@@ -58,7 +62,7 @@ async fn clients_conditions_are_judged_by_what_is_stored() {
     assert_eq!((first.status, first.value("etag"), first.body.len()), (304, Some("\"a\""), 0));
     let check = async |name: &str, value: &str, expected: (u16, &str)| {
         let response = gateway.send(Request::get("/").field(name, value)).await;
-        assert_eq!((response.status, response.text().as_str()), expected, "{name}: {value}");
+        assert_eq!((response.status, response.text()), expected, "{name}: {value}");
         assert!(is_hit(&response) || expected.0 == 416, "{response:?}");
         response
     };
@@ -76,11 +80,12 @@ async fn clients_conditions_are_judged_by_what_is_stored() {
 #[tokio::test]
 async fn parts_are_stored_and_completed() {
     let (origin, gateway) = scripted(cached(Value::Null), |number, seen| {
-        let reply = |status, body: &str| Reply::new(status, body).field("ETag", "\"a\"").field("Cache-Control", "max-age=60");
+        let reply =
+            |status, body: &str| Reply::new(status, body).field("ETag", "\"a\"").field("Cache-Control", "max-age=60");
         match number {
             0 => reply(206, "01234").field("Content-Range", "bytes 0-4/10"),
             _ => {
-                assert_eq!((seen.value("range"), seen.value("if-range")), (vec!["bytes=5-"], vec!["\"a\""]));
+                assert_eq!((seen.value("range"), seen.value("if-range")), (Some("bytes=5-"), Some("\"a\"")));
                 reply(206, "56789").field("Content-Range", "bytes 5-9/10")
             }
         }
@@ -89,9 +94,9 @@ async fn parts_are_stored_and_completed() {
     let range = |range: &str| Request::get("/").field("Range", range);
     assert_eq!(gateway.send(range("bytes=0-4")).await.text(), "01234");
     let inner = gateway.send(range("bytes=1-3")).await;
-    assert_eq!((inner.status, inner.text().as_str(), is_hit(&inner)), (206, "123", true));
+    assert_eq!((inner.status, inner.text(), is_hit(&inner)), (206, "123", true));
     let whole = gateway.get("/").await;
-    assert_eq!((whole.status, whole.text().as_str()), (200, "0123456789"));
+    assert_eq!((whole.status, whole.text()), (200, "0123456789"));
     assert!(is_hit(&gateway.send(range("bytes=8-")).await));
     assert_eq!(origin.seen().len(), 2);
 }
@@ -124,7 +129,7 @@ async fn stale_is_served_while_it_is_fetched_anew() {
     assert_eq!(gateway.get("/").await.text(), "0");
     for _ in 0..5 {
         let stale = gateway.get("/").await;
-        assert_eq!((stale.text().as_str(), is_hit(&stale)), ("0", true), "{stale:?}");
+        assert_eq!((stale.text(), is_hit(&stale)), ("0", true), "{stale:?}");
     }
     origin.wait_for(2).await;
     gate.open();
@@ -142,7 +147,7 @@ async fn stale_is_better_than_an_error_where_that_is_allowed() {
         .await;
         gateway.get("/").await;
         let response = gateway.get("/").await;
-        assert_eq!((response.status, response.text().as_str()), expected, "{said}");
+        assert_eq!((response.status, response.text()), expected, "{said}");
     };
     let error = || Reply::new(503, "sorry");
     check("max-age=0, stale-if-error=60", error, (200, "stored")).await;
@@ -173,7 +178,7 @@ async fn requests_say_how_fresh_it_must_be() {
     }
     for (number, too_little) in ["max-age=5", "min-fresh=55", "no-cache", "max-age=0"].iter().enumerate() {
         let response = gateway.send(say(too_little)).await;
-        assert_eq!((response.text(), status(&response).contains("fwd=request")), (format!("{}", number + 1), true));
+        assert_eq!((response.text(), status(&response).contains("fwd=request")), (format!("{}", number + 1).as_str(), true));
     }
     assert_eq!(origin.seen().len(), 5);
 }
@@ -183,7 +188,11 @@ async fn requests_that_change_something_let_it_be_forgotten() {
     let (_origin, gateway) = scripted(cached(Value::Null), |number, seen| {
         let reply = Reply::new(if seen.target == "/fails" { 500 } else { 200 }, format!("{number}"));
         let reply = reply.field("Cache-Control", "max-age=60");
-        if seen.method == "POST" { reply.field("Location", "/other").field("Content-Location", "more?x") } else { reply }
+        if seen.method == "POST" {
+            reply.field("Location", "/other").field("Content-Location", "more?x")
+        } else {
+            reply
+        }
     })
     .await;
     let check = async |method: &str, target: &str, forgotten: &[&str], kept: &[&str]| {
@@ -218,7 +227,7 @@ async fn many_readers_cost_one_fetch() {
     let readers: Vec<_> = (0..50)
         .map(|_| {
             let gateway = std::sync::Arc::clone(&gateway);
-            tokio::spawn(async move { gateway.get("/").await.text() })
+            tokio::spawn(async move { gateway.get("/").await.text().to_owned() })
         })
         .collect();
     origin.wait_for(1).await;
@@ -266,7 +275,7 @@ async fn a_slow_fetch_does_not_hold_its_readers_for_ever() {
     let gateway = std::sync::Arc::new(gateway);
     let first = tokio::spawn({
         let gateway = std::sync::Arc::clone(&gateway);
-        async move { gateway.get("/").await.text() }
+        async move { gateway.get("/").await.text().to_owned() }
     });
     origin.wait_for(1).await;
     assert_eq!(gateway.get("/").await.text(), "1");

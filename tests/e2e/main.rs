@@ -11,6 +11,7 @@ mod budgets;
 mod cache;
 mod cache_http;
 mod capabilities;
+mod cdn;
 mod cli;
 mod compression;
 mod config_reload;

@@ -22,7 +22,7 @@ use crate::http::Forwarding;
 use crate::names::Name;
 use crate::pipeline::{Compression, Edits, Handler};
 use crate::telemetry::LogSettings;
-use crate::{acme, cache, listener, plugin, router, traffic, upstream};
+use crate::{acme, cache, cdn, listener, plugin, router, traffic, upstream};
 
 pub use file::schema;
 pub use load::{examine, load};
@@ -55,6 +55,8 @@ pub struct Config {
     pub log: LogSettings,
     /// Which certificates are obtained, if any.
     pub acme: Option<acme::Settings>,
+    /// The CDNs that purges are forwarded to, by unique name.
+    pub cdn: Vec<cdn::Settings>,
     /// Files that were put into plugin configurations. A change of one of them is a change of the configuration.
     pub included: Vec<PathBuf>,
 }

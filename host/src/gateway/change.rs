@@ -186,6 +186,7 @@ impl Gateway {
         }
         tracing::info!(generation = self.generation.number, "generation takes over");
         self.generations.send_replace(Arc::clone(&self.generation));
+        self.tell_cdns();
         self.obtain_certificates();
         self.follow_files(false);
         self.report();

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::admin::{self, Status};
 use crate::cache::Cache;
+use crate::cdn::Forwarder;
 use crate::config::Config;
 use crate::generation::{Generation, wanted};
 use crate::listener::Listener;
@@ -64,6 +65,8 @@ pub struct Gateway {
     problems: Vec<Problem>,
     /// What is known of endpoints.
     board: Arc<Board>,
+    /// Forwards purges to CDNs.
+    cdn: Forwarder,
     /// Obtains certificates, once a configuration wants that.
     acme: Option<JoinHandle<()>>,
 }
@@ -128,8 +131,9 @@ impl Gateway {
         let generation = Generation::new(1, Arc::new(config), roster).map_err(|error| system(&error))?;
         let generation = Arc::new(generation);
         let (generations, _) = watch::channel(Arc::clone(&generation));
+        let cdn = Forwarder::default();
         let mut gateway = Self {
-            status: Arc::new(Mutex::new(Status::default())),
+            status: Arc::new(Mutex::new(Status { cdn: cdn.clone(), ..Status::default() })),
             source,
             services,
             folder,
@@ -147,6 +151,7 @@ impl Gateway {
             addresses: Vec::new(),
             problems,
             board: Arc::default(),
+            cdn,
             acme: None,
         };
         // Before anybody learns that the gateway listens, so that no change from then on is missed.
@@ -181,6 +186,8 @@ impl Gateway {
                 }
             }
         }
+        // Before anybody can purge.
+        self.tell_cdns();
         let cache = Arc::new(Cache::new(&config.cache));
         let pressure = Pressure::watch(&config.overload).map_err(system)?;
         let (adopted, adoptions) = tokio::sync::mpsc::unbounded_channel();
@@ -227,6 +234,18 @@ impl Gateway {
         }
     }
 
+    /// Forwards purges to the CDNs of the present configuration. A gateway that cannot still serves.
+    fn tell_cdns(&self) {
+        if let Err(error) = self.cdn.adopt(&self.generation.config.cdn) {
+            tracing::error!(%error, "purges cannot be forwarded to CDNs");
+        }
+    }
+
+    /// What forwards purges to CDNs.
+    pub fn cdn(&self) -> &Forwarder {
+        &self.cdn
+    }
+
     /// Where clients can connect.
     pub fn addresses(&self) -> &[std::net::SocketAddr] {
         &self.addresses
@@ -255,9 +274,14 @@ impl Gateway {
         notify("STOPPING=1\nSTATUS=draining");
         tracing::info!(timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX), "draining");
         let deadline = asked + timeout;
-        while self.workers.iter().any(|worker| !worker.is_finished()) {
+        while self.workers.iter().any(|worker| !worker.is_finished()) || self.cdn.pending() > 0 {
             if time::now() >= deadline {
-                tracing::warn!("drain timeout: connections that are still open are closed");
+                if self.workers.iter().any(|worker| !worker.is_finished()) {
+                    tracing::warn!("drain timeout: connections that are still open are closed");
+                }
+                if self.cdn.pending() > 0 {
+                    tracing::error!(count = self.cdn.pending(), "drain timeout: purges for CDNs are lost");
+                }
                 break;
             }
             // A second signal ends the wait.

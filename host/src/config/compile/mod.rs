@@ -8,6 +8,8 @@ mod acme;
 mod address;
 mod balance;
 mod cache;
+mod cdn;
+mod cdn_request;
 mod compression;
 mod edits;
 mod files;
@@ -54,6 +56,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
     compression::check(file.compression.as_ref(), report);
     let routes = routes::compile((file, folder), &plugins, report);
     let acme = acme::compile(file, folder, report);
+    let cdn = cdn::compile(file, (folder, &mut included), report);
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     Config {
         workers: match file.workers {
@@ -61,6 +64,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
             Some(workers) => size(workers),
         },
         acme,
+        cdn,
         included,
         listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
         admin,

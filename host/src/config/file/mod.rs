@@ -7,6 +7,7 @@
 mod acme;
 mod balance;
 mod cache;
+mod cdn;
 mod compression;
 mod edits;
 mod files;
@@ -33,6 +34,7 @@ use crate::traffic;
 pub(super) use acme::{Acme, AcmeChallenge};
 pub(super) use balance::{Balance, Endpoint, Hash, HashBy, SameSite, Sticky};
 pub(super) use cache::{Cache, CacheEncryption};
+pub(super) use cdn::{Cdn, CdnForm, CdnRequest};
 pub(super) use compression::{Compression, RouteCompression};
 pub(super) use edits::HeaderEdits;
 pub(super) use files::{Files, FilesCoding};
@@ -90,6 +92,8 @@ pub(super) struct File {
     pub(super) compression: Option<Compression>,
     /// The memory cache.
     pub(super) cache: Option<Cache>,
+    /// CDNs in front of us that are told what is purged here.
+    pub(super) cdn: Option<Vec<Option<Cdn>>>,
     /// The plugins and their order.
     pub(super) plugins: Option<Plugins>,
     /// The upstreams, by name.
