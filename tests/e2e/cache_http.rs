@@ -291,19 +291,13 @@ async fn the_second_reader_follows_the_first() {
         Reply::chunks(["first "]).field("Cache-Control", "max-age=60").then(&held, "second")
     })
     .await;
-    let mut one = gateway.connect().await;
+    let (mut one, mut two) = (gateway.connect().await, gateway.connect().await);
     one.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     origin.wait_for(1).await;
-    let second = gateway.until("a response to follow", Request::get("/").field("Range", "bytes=0-"), |_| true);
-    drop(second);
-    let gateway = std::sync::Arc::new(gateway);
-    let two = tokio::spawn({
-        let gateway = std::sync::Arc::clone(&gateway);
-        async move { gateway.get("/").await }
-    });
+    two.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     gate.open();
-    let followed = two.await.expect("the second");
-    assert_eq!(followed.text(), "first second");
+    let followed = two.response_to("GET").await.expect("the second");
+    assert_eq!((followed.text(), is_hit(&followed)), ("first second", true));
     assert_eq!(one.response_to("GET").await.expect("the first").text(), "first second");
     assert_eq!(origin.seen().len(), 1);
 }

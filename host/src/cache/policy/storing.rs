@@ -152,6 +152,8 @@ fn stale(policy: &Policy, said: &Directives) -> Stale {
 /// Section 4.2.3: how old the response is when it comes in. Of several values of `Age` the first counts, and one that is none does
 /// not (section 5.1).
 fn initial_age(response: &HeaderMap, now: Duration, took: Duration) -> Duration {
+    // Dates have whole seconds; what is left of one is no age.
+    let now = Duration::from_secs(now.as_secs());
     let apparent = response.get(header::DATE).and_then(date).map_or(Duration::ZERO, |date| now.saturating_sub(date));
     let first = |value: &HeaderValue| {
         value.as_bytes().split(|byte| *byte == b',').next().and_then(|age| seconds(age.trim_ascii()))
