@@ -1,6 +1,6 @@
 //! The one assembly point: builds everything in order, then keeps it in step with the files.
 //!
-//! Order: configuration → plugins → first generation → sockets → workers → watching. A later change goes through the same steps aside and
+//! Order: configuration → plugins → Redis → first generation → sockets → workers → watching. A later change goes through the same steps aside and
 //! takes effect only whole; on any failure what is running stays.
 
 mod change;
@@ -25,6 +25,7 @@ use crate::generation::{Generation, wanted};
 use crate::listener::Listener;
 use crate::plugin::metrics::Registry;
 use crate::plugin::{Change, Folder, Problem, Roster, Services, Watch};
+use crate::redis::Redis;
 use crate::shutdown::Draining;
 use crate::traffic::Pressure;
 use crate::upstream::Board;
@@ -64,6 +65,8 @@ pub struct Gateway {
     problems: Vec<Problem>,
     /// What is known of endpoints.
     board: Arc<Board>,
+    /// The link to the Redis that instances share, where there is one.
+    redis: Option<Redis>,
     /// Obtains certificates, once a configuration wants that.
     acme: Option<JoinHandle<()>>,
 }
@@ -125,6 +128,8 @@ impl Gateway {
         for problem in &problems {
             tracing::error!("{problem}");
         }
+        // It need not be there yet.
+        let redis = config.redis.clone().map(Redis::start).transpose().map_err(|error| system(&error))?;
         let generation = Generation::new(1, Arc::new(config), roster).map_err(|error| system(&error))?;
         let generation = Arc::new(generation);
         let (generations, _) = watch::channel(Arc::clone(&generation));
@@ -147,6 +152,7 @@ impl Gateway {
             addresses: Vec::new(),
             problems,
             board: Arc::default(),
+            redis,
             acme: None,
         };
         // Before anybody learns that the gateway listens, so that no change from then on is missed.

@@ -18,6 +18,7 @@ mod matches;
 mod pattern;
 mod plugins;
 mod proxy;
+mod redis;
 mod routes;
 mod template;
 mod tls;
@@ -52,6 +53,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
     compression::check(file.compression.as_ref(), report);
     let routes = routes::compile((file, folder), &plugins, report);
     let acme = acme::compile(file, folder, report);
+    let redis = redis::compile(file, (folder, &mut included), report);
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     Config {
         workers: match file.workers {
@@ -59,6 +61,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
             Some(workers) => size(workers),
         },
         acme,
+        redis,
         included,
         listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
         admin,

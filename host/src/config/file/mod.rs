@@ -17,6 +17,7 @@ mod listener_tls;
 mod matches;
 mod plugins;
 mod proxy;
+mod redis;
 mod routes;
 mod schema;
 mod wire;
@@ -41,6 +42,7 @@ pub(super) use listener_tls::{ListenerTls, TlsClientMode, TlsVersion, UnknownHos
 pub(super) use matches::{Match, MatchScheme, ValueTest};
 pub(super) use plugins::{Chain, FailurePolicy, InstanceMode, Limits, Plugins, Unlisted};
 pub(super) use proxy::{Mirror, Proxy, Rewrite, SplitBy, SplitShare};
+pub(super) use redis::{Redis, Secret};
 pub(super) use routes::{HeaderValues, Redirect, Respond, Route, RouteOverride, RoutePlugin};
 pub use schema::schema;
 pub(super) use schema::strict_schema;
@@ -86,6 +88,8 @@ pub(super) struct File {
     pub(super) compression: Option<Compression>,
     /// The memory cache.
     pub(super) cache: Option<Cache>,
+    /// A Redis that instances share. Absent: none.
+    pub(super) redis: Option<Redis>,
     /// The plugins and their order.
     pub(super) plugins: Option<Plugins>,
     /// The upstreams, by name.
