@@ -25,6 +25,7 @@ use crate::listener::{self, Handle, Listener};
 use crate::names::Name;
 use crate::plugin::metrics::Registry;
 use crate::plugin::{Cost, HookCost, Loaded};
+use crate::redis::{Condition, Redis};
 use crate::shutdown::Draining;
 use crate::telemetry::metrics::{Exposition, Kind};
 use crate::time;
@@ -39,6 +40,8 @@ pub(crate) struct Status {
     pub(crate) board: Option<Arc<Board>>,
     /// What forwards purges to CDNs.
     pub(crate) cdn: Forwarder,
+    /// The link to Redis.
+    pub(crate) redis: Option<Redis>,
     /// What is wrong with plugin files although the gateway serves.
     pub(crate) problems: Vec<String>,
     /// The last change that was refused, until one is taken over: of what, and why.
@@ -149,11 +152,17 @@ fn body(content_type: &'static str, body: String) -> http::Response<Body> {
 
 fn readiness(status: &Status, draining: bool) -> http::Response<Body> {
     let quarantined = plugins(status).any(|loaded| loaded.quarantined().is_some());
+    // Everything still works, if more slowly.
+    let redis = status.redis.as_ref().map(Redis::condition);
+    let redis = redis.as_ref().and_then(Condition::reason);
     match (status.adopted, draining) {
         (_, true) => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         (0, false) => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
         _ if quarantined => text(StatusCode::OK, "degraded: a plugin is quarantined, see /status\n"),
-        _ => text(StatusCode::OK, "ready\n"),
+        _ => match redis {
+            Some(reason) => body("text/plain", format!("degraded: redis {reason}\n")),
+            None => text(StatusCode::OK, "ready\n"),
+        },
     }
 }
 
@@ -182,8 +191,25 @@ fn status(status: &Status) -> Value {
         "plugins": chain,
         "upstreams": upstreams(status).iter().map(upstream).collect::<Vec<_>>(),
         "cdn": status.cdn.report().iter().map(cdn).collect::<Vec<_>>(),
+        "redis": status.redis.as_ref().map(redis),
         "problems": status.problems,
         "refused": status.refused.as_ref().map(|(of, what)| json!({ "change": of, "why": what })),
+    })
+}
+
+fn redis(redis: &Redis) -> Value {
+    let condition = redis.condition();
+    let degraded_ms = match &condition {
+        Condition::Healthy => None,
+        Condition::Degraded { since, .. } => {
+            Some(u64::try_from((time::now() - *since).as_millis()).unwrap_or(u64::MAX))
+        }
+    };
+    json!({
+        "healthy": condition == Condition::Healthy,
+        "reason": condition.reason(),
+        "degraded_ms": degraded_ms,
+        "connections": redis.connections(),
     })
 }
 
@@ -296,6 +322,9 @@ fn metrics(status: &Status) -> String {
     }
     expose(&upstreams(status), &mut out);
     cdn::expose(&status.cdn.report(), &mut out);
+    if let Some(redis) = &status.redis {
+        redis.expose(&mut out);
+    }
     if let Some(metrics) = &status.metrics {
         metrics.expose(&mut out);
     }

@@ -8,7 +8,7 @@
 //! | 4 assembly | [`gateway`], [`generation`], `worker`, [`admin`], [`config`], [`acme`] |
 //! | 3 door and hall | [`listener`], [`pipeline`] |
 //! | 2 stations | [`router`], [`cache`], [`upstream`], [`plugin`], [`traffic`], [`files`], [`cdn`] |
-//! | 1 ground | [`telemetry`], [`tls`], [`exchange`], [`http`], [`names`], [`time`], [`shutdown`], [`certificates`] |
+//! | 1 ground | [`redis`], [`telemetry`], [`tls`], [`exchange`], [`http`], [`names`], [`time`], [`shutdown`], [`certificates`] |
 
 pub mod cli;
 
@@ -34,6 +34,7 @@ pub mod certificates;
 pub mod exchange;
 pub mod http;
 pub mod names;
+pub mod redis;
 pub mod shutdown;
 pub mod telemetry;
 pub mod time;

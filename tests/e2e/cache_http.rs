@@ -178,7 +178,10 @@ async fn requests_say_how_fresh_it_must_be() {
     }
     for (number, too_little) in ["max-age=5", "min-fresh=55", "no-cache", "max-age=0"].iter().enumerate() {
         let response = gateway.send(say(too_little)).await;
-        assert_eq!((response.text(), status(&response).contains("fwd=request")), (format!("{}", number + 1).as_str(), true));
+        assert_eq!(
+            (response.text(), status(&response).contains("fwd=request")),
+            (format!("{}", number + 1).as_str(), true)
+        );
     }
     assert_eq!(origin.seen().len(), 5);
 }

@@ -30,6 +30,7 @@ mod plugins_headers;
 mod plugins_jwt;
 mod plugins_timing;
 mod proxy;
+mod redis;
 mod routing;
 mod sse;
 mod swap;

@@ -11,8 +11,9 @@ use crate::workspace::{Workspace, finish, has_cargo, say};
 /// Guests are WebAssembly only; they are built for that target above and have no tests of their own.
 const NOT_FOR_THE_HOST: [&str; 2] = ["--exclude", "portcullis-guests"];
 
-/// What tests run beside the gateway: a real CA for automatic certificates, and what answers for one about its certificates.
-const DEBIAN_PACKAGES: [&str; 3] = ["pebble", "openssl", "chromium"];
+/// What tests run beside the gateway: a real CA for automatic certificates, what answers for one about its certificates, a browser, and
+/// Redis. The services that Debian may start with them are left alone: tests use processes and ports of their own.
+const DEBIAN_PACKAGES: [&str; 5] = ["pebble", "openssl", "chromium", "redis-server", "redis-sentinel"];
 
 /// Runs every test, or those whose names contain one of the filters.
 pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> anyhow::Result<()> {

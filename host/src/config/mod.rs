@@ -22,7 +22,7 @@ use crate::http::Forwarding;
 use crate::names::Name;
 use crate::pipeline::{Compression, Edits, Handler};
 use crate::telemetry::LogSettings;
-use crate::{acme, cache, cdn, listener, plugin, router, traffic, upstream};
+use crate::{acme, cache, cdn, listener, plugin, redis, router, traffic, upstream};
 
 pub use file::schema;
 pub use load::{examine, load};
@@ -45,6 +45,8 @@ pub struct Config {
     pub upstreams: Vec<upstream::Settings>,
     /// The memory cache.
     pub cache: cache::Settings,
+    /// The Redis that instances share, if there is one.
+    pub redis: Option<redis::Settings>,
     /// What is taken on before new requests are refused.
     pub overload: traffic::Settings,
     /// The routes, by unique name.

@@ -164,8 +164,9 @@ impl Gateway {
             || old.workers != new.workers
             || old.admin != new.admin
             || old.cache != new.cache
+            || old.redis != new.redis
         {
-            tracing::warn!("listeners, workers, admin and cache sizes take effect at the next start");
+            tracing::warn!("listeners, workers, admin, cache sizes and redis take effect at the next start");
         }
         for settings in &new.listeners {
             let running = self.tls.iter().find(|(address, _)| *address == settings.address);
@@ -205,6 +206,7 @@ impl Gateway {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.generation = Some(Arc::clone(&self.generation));
         status.board = Some(Arc::clone(&self.board));
+        status.redis.clone_from(&self.redis);
         status.metrics = Some(Arc::clone(&self.services.metrics));
         status.problems = self.problems.iter().map(ToString::to_string).collect();
     }

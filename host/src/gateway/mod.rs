@@ -1,6 +1,6 @@
 //! The one assembly point: builds everything in order, then keeps it in step with the files.
 //!
-//! Order: configuration → plugins → first generation → sockets → workers → watching. A later change goes through the same steps aside and
+//! Order: configuration → plugins → Redis → first generation → sockets → workers → watching. A later change goes through the same steps aside and
 //! takes effect only whole; on any failure what is running stays.
 
 mod change;
@@ -26,6 +26,7 @@ use crate::generation::{Generation, wanted};
 use crate::listener::Listener;
 use crate::plugin::metrics::Registry;
 use crate::plugin::{Change, Folder, Problem, Roster, Services, Watch};
+use crate::redis::Redis;
 use crate::shutdown::Draining;
 use crate::traffic::Pressure;
 use crate::upstream::Board;
@@ -67,6 +68,8 @@ pub struct Gateway {
     board: Arc<Board>,
     /// Forwards purges to CDNs.
     cdn: Forwarder,
+    /// The link to the Redis that instances share, where there is one.
+    redis: Option<Redis>,
     /// Obtains certificates, once a configuration wants that.
     acme: Option<JoinHandle<()>>,
 }
@@ -128,12 +131,14 @@ impl Gateway {
         for problem in &problems {
             tracing::error!("{problem}");
         }
+        // It need not be there yet.
+        let redis = config.redis.clone().map(Redis::start).transpose().map_err(|error| system(&error))?;
         let generation = Generation::new(1, Arc::new(config), roster).map_err(|error| system(&error))?;
         let generation = Arc::new(generation);
         let (generations, _) = watch::channel(Arc::clone(&generation));
         let cdn = Forwarder::default();
         let mut gateway = Self {
-            status: Arc::new(Mutex::new(Status { cdn: cdn.clone(), ..Status::default() })),
+            status: Arc::new(Mutex::new(Status { cdn: cdn.clone(), redis: redis.clone(), ..Status::default() })),
             source,
             services,
             folder,
@@ -152,6 +157,7 @@ impl Gateway {
             problems,
             board: Arc::default(),
             cdn,
+            redis,
             acme: None,
         };
         // Before anybody learns that the gateway listens, so that no change from then on is missed.

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::super::problem::Report;
 use crate::plugin::schema::JsonPath;
+use crate::redis;
 use crate::upstream::Endpoint;
 
 /// An address to listen on: IP and port, since a name could stand for many or change.
@@ -92,6 +93,16 @@ pub(super) fn endpoint(text: &str, at: &JsonPath, report: &mut Report) -> Option
         return refuse(format!("{host:?} is not a host"), remedy);
     }
     Some(Endpoint::Tcp { host: bare.unwrap_or(host).to_ascii_lowercase(), port })
+}
+
+/// A node of Redis: as an endpoint, but with a port that it has unless another is written.
+pub(super) fn redis_node(text: &str, port: u16, at: &JsonPath, report: &mut Report) -> Option<redis::Address> {
+    let completed =
+        if text.starts_with("unix:") || has_port(text) { text.to_owned() } else { format!("{text}:{port}") };
+    endpoint(&completed, at, report).map(|endpoint| match endpoint {
+        Endpoint::Tcp { host, port } => redis::Address::Tcp(host, port),
+        Endpoint::Unix(path) => redis::Address::Unix(path.to_path_buf()),
+    })
 }
 
 /// Whether a text can be looked up: labels of 1 to 63 letters, digits, `-` and `_`, 253 in all (RFC 1035 section 2.3.4).

@@ -21,6 +21,7 @@ mod matches;
 mod pattern;
 mod plugins;
 mod proxy;
+mod redis;
 mod route_cache;
 mod routes;
 mod template;
@@ -57,6 +58,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
     let routes = routes::compile((file, folder), &plugins, report);
     let acme = acme::compile(file, folder, report);
     let cdn = cdn::compile(file, (folder, &mut included), report);
+    let redis = redis::compile(file, (folder, &mut included), report);
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     Config {
         workers: match file.workers {
@@ -65,6 +67,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
         },
         acme,
         cdn,
+        redis,
         included,
         listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
         admin,

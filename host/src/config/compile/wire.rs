@@ -11,6 +11,7 @@ use super::super::problem::Report;
 use super::address::is_https;
 use super::tls::tell;
 use crate::plugin::schema::JsonPath;
+use crate::redis;
 use crate::tls::{self, ClientSettings, IdentityFiles, Verification};
 use crate::upstream::{Endpoint, Protocol, ProxyProtocol, Share, Tls, Wire};
 
@@ -83,6 +84,24 @@ fn https(written: &file::Upstream, at: &JsonPath, report: &mut Report) -> bool {
     true
 }
 
+/// How Redis is spoken to by TLS; without anything written, with the defaults.
+pub(super) fn redis_tls(
+    written: Option<&file::UpstreamTlsSettings>,
+    (folder, included): (&Path, &mut Vec<PathBuf>),
+    at: &JsonPath,
+    report: &mut Report,
+) -> Option<redis::Tls> {
+    let defaults = file::UpstreamTlsSettings::default();
+    let (client, server_name) = client(written.unwrap_or(&defaults), &[], (folder, included), at, report);
+    match tls::client(&client) {
+        Ok(_) => Some(redis::Tls { client, server_name }),
+        Err(error) => {
+            tell(error, at, report);
+            None
+        }
+    }
+}
+
 fn tls(
     written: &file::UpstreamTlsSettings,
     protocol: Protocol,
@@ -90,6 +109,25 @@ fn tls(
     at: &JsonPath,
     report: &mut Report,
 ) -> Option<Tls> {
+    let (settings, name) = client(written, protocol.offer(), (folder, included), at, report);
+    let digest = tls::client_digest(&settings);
+    match tls::client(&settings) {
+        Ok(config) => Some(Tls::new(config, name, digest)),
+        Err(error) => {
+            tell(error, at, report);
+            None
+        }
+    }
+}
+
+/// What a server is trusted by, and the name that its certificate must have.
+fn client(
+    written: &file::UpstreamTlsSettings,
+    protocols: &[&'static [u8]],
+    (folder, included): (&Path, &mut Vec<PathBuf>),
+    at: &JsonPath,
+    report: &mut Report,
+) -> (ClientSettings, Option<ServerName<'static>>) {
     let mut path = |text: &String| {
         let path = folder.join(text);
         if !included.contains(&path) {
@@ -127,16 +165,9 @@ fn tls(
         identity,
         pins: pins(written.pins.as_deref().unwrap_or_default(), &at.key("pins"), report),
         verification,
-        protocols: protocol.offer().to_vec(),
+        protocols: protocols.to_vec(),
     };
-    let digest = tls::client_digest(&settings);
-    match tls::client(&settings) {
-        Ok(config) => Some(Tls::new(config, name, digest)),
-        Err(error) => {
-            tell(error, at, report);
-            None
-        }
-    }
+    (settings, name)
 }
 
 fn pins(written: &[Option<String>], at: &JsonPath, report: &mut Report) -> Vec<[u8; 32]> {

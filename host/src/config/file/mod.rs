@@ -19,6 +19,7 @@ mod listener_tls;
 mod matches;
 mod plugins;
 mod proxy;
+mod redis;
 mod route_cache;
 mod routes;
 mod schema;
@@ -46,6 +47,7 @@ pub(super) use listener_tls::{ListenerTls, TlsClientMode, TlsVersion, UnknownHos
 pub(super) use matches::{Match, MatchScheme, ValueTest};
 pub(super) use plugins::{Chain, FailurePolicy, InstanceMode, Limits, Plugins, Unlisted};
 pub(super) use proxy::{Mirror, Proxy, Rewrite, SplitBy, SplitShare};
+pub(super) use redis::{Redis, Secret};
 pub(super) use route_cache::{RouteCache, RouteCacheSettings};
 pub(super) use routes::{HeaderValues, Redirect, Respond, Route, RouteOverride, RoutePlugin};
 pub use schema::schema;
@@ -94,6 +96,8 @@ pub(super) struct File {
     pub(super) cache: Option<Cache>,
     /// CDNs in front of us that are told what is purged here.
     pub(super) cdn: Option<Vec<Option<Cdn>>>,
+    /// A Redis that instances share. Absent: none.
+    pub(super) redis: Option<Redis>,
     /// The plugins and their order.
     pub(super) plugins: Option<Plugins>,
     /// The upstreams, by name.
