@@ -10,6 +10,7 @@ mod browser;
 mod budgets;
 mod cache;
 mod cache_http;
+mod cache_shared;
 mod capabilities;
 mod cdn;
 mod cli;

@@ -3,12 +3,14 @@
 //! Bounded in bytes and shared by all workers. It keeps responses before any `post-handler` hook, so that per-request hooks
 //! still run on a hit. [`policy`] says what may be kept, how long, and how it may be used; here that is only done.
 
+mod convert;
 pub mod envelope;
 mod flights;
 mod growing;
 pub mod keep;
 pub mod policy;
 mod purges;
+pub mod shared;
 mod stored;
 mod vary;
 
@@ -16,7 +18,7 @@ mod vary;
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,11 +31,13 @@ use moka::Expiry;
 use crate::exchange::Response;
 use crate::http::{Body, parse_length};
 
+use envelope::Envelope;
 use flights::Flights;
 pub use flights::{Boarding, Landing, Lead};
 use growing::Growing;
 pub use purges::{Marks, Mode, Selection};
 use purges::{Purges, Standing};
+pub use shared::{Confirmed, Elsewhere, Lock};
 use stored::Content;
 pub use stored::{Stored, Trouble};
 
@@ -48,6 +52,8 @@ pub struct Settings {
     pub compress_above_bytes: u64,
     /// With what they are encrypted before they leave the process; none: not at all.
     pub encryption: Option<envelope::Keys>,
+    /// How it is shared with other instances, where there is a Redis; none: not at all.
+    pub shared: Option<shared::Settings>,
     /// The file in which the memory cache outlives a restart; none: it does not.
     pub persist: Option<PathBuf>,
 }
@@ -59,6 +65,7 @@ impl Default for Settings {
             object_bytes_max: 8 * 1024 * 1024,
             compress_above_bytes: 4096,
             encryption: None,
+            shared: Some(shared::Settings::default()),
             persist: None,
         }
     }
@@ -113,6 +120,7 @@ pub struct Cache {
     purges: Arc<Purges>,
     flights: Flights,
     object_bytes_max: u64,
+    shared: Option<shared::Shared>,
 }
 
 /// What is stored under one key, oldest first.
@@ -168,6 +176,8 @@ pub struct Recording<'a> {
     pub sequence: u64,
     /// When its head came.
     pub now: Instant,
+    /// The right to fetch it for all instances.
+    pub lock: Option<Lock>,
 }
 
 impl Cache {
@@ -185,7 +195,8 @@ impl Cache {
             .build();
         // moka weighs in 32 bits; a body that does not fit would be counted as less than it is.
         let object_bytes_max = settings.object_bytes_max.min(u64::from(u32::MAX / 2));
-        Self { entries, purges: Arc::new(Purges::new()), flights: Flights::new(), object_bytes_max }
+        let (purges, flights) = (Arc::new(Purges::new()), Flights::new());
+        Self { entries, purges, flights, object_bytes_max, shared: None }
     }
 
     /// The newest response stored under `key` that suits the request's fields (`Vary`, RFC 9111 section 4.1) and was not purged.
@@ -223,7 +234,7 @@ impl Cache {
     ///
     /// Refuses what no cache may store, whoever says so: not-modified and broken partial responses, and `Vary: *`.
     pub fn record(&self, recording: Recording<'_>, mut response: Response) -> (Response, bool) {
-        let Recording { key, mut admission, url, namespace, request, sequence, now } = recording;
+        let Recording { key, mut admission, url, namespace, request, sequence, now, lock } = recording;
         let declared = response.headers.get(header::CONTENT_LENGTH);
         let declared = declared.map(|length| parse_length(length.as_bytes()).unwrap_or(u64::MAX));
         let length = declared.unwrap_or(0).max(response.body.size_hint().lower());
@@ -253,7 +264,7 @@ impl Cache {
             Body::Empty => {
                 let whole = declared.is_none_or(|declared| declared == 0);
                 if let Some(content) = place(Bytes::new()).filter(|_| whole) {
-                    self.insert(key, stored.with(content));
+                    self.insert(key, Arc::new(stored.with(content)), lock);
                 }
                 Body::Empty
             }
@@ -261,11 +272,11 @@ impl Cache {
                 // Copied, because as it came it is part of a larger read buffer.
                 let whole = declared.is_none_or(|declared| declared == bytes.len() as u64);
                 if let Some(content) = place(Bytes::copy_from_slice(&bytes)).filter(|_| whole) {
-                    self.insert(key, stored.with(content));
+                    self.insert(key, Arc::new(stored.with(content)), lock);
                 }
                 Body::Full(bytes)
             }
-            body => self.follow(key, stored, body, declared, place),
+            body => self.follow(key, stored, (body, declared), place, lock),
         };
         (response, true)
     }
@@ -275,16 +286,16 @@ impl Cache {
         &self,
         key: &str,
         stored: Stored,
-        body: Body,
-        declared: Option<u64>,
+        (body, declared): (Body, Option<u64>),
         place: impl Fn(Bytes) -> Option<Content> + 'static,
+        lock: Option<Lock>,
     ) -> Body {
         let growing = Growing::new(declared, self.object_bytes_max);
         let reader = growing.follow();
         let joinable = stored.status != StatusCode::PARTIAL_CONTENT;
         let draft = Arc::new(stored.with(Content::Growing(Arc::clone(&growing))));
         if joinable {
-            self.insert_shared(key, &draft);
+            self.keep(key, &draft);
         }
         let (cache, key) = (self.clone(), Box::<str>::from(key));
         // What is not fetched to its end is not left for others to wait for, either.
@@ -292,7 +303,7 @@ impl Cache {
         tokio::task::spawn_local(async move {
             let guard = guard;
             match guard.0.fetch(body).await.and_then(place) {
-                Some(content) => cache.insert(&key, draft.with(content)),
+                Some(content) => cache.insert(&key, Arc::new(draft.with(content)), lock),
                 None if joinable => cache.take_out(&key, &draft),
                 None => {}
             }
@@ -300,13 +311,28 @@ impl Cache {
         reader
     }
 
-    /// Stores a response that is at hand.
-    pub fn insert(&self, key: &str, stored: Stored) {
-        self.insert_shared(key, &Arc::new(stored));
+    /// Stores a response that is at hand, here and for other instances. `lock` is held until they can find it.
+    pub fn insert(&self, key: &str, stored: Arc<Stored>, lock: Option<Lock>) {
+        self.keep(key, &stored);
+        if let Some(shared) = &self.shared
+            && stored.whole().is_some()
+            && let Ok(worker) = tokio::runtime::Handle::try_current()
+        {
+            let (shared, key) = (shared.clone(), Box::<str>::from(key));
+            worker.spawn(async move {
+                shared.write(&key, &stored).await;
+                drop(lock);
+            });
+        }
     }
 
-    /// The same, of what others hold, too.
-    pub fn insert_shared(&self, key: &str, stored: &Arc<Stored>) {
+    /// Whether no purge means a response.
+    fn stands(&self, key: &str, stored: &Stored) -> bool {
+        self.purges.judge(stored, key, crate::time::now()) == Standing::There
+    }
+
+    /// Stores a response in memory.
+    fn keep(&self, key: &str, stored: &Arc<Stored>) {
         let now = crate::time::now();
         self.entries.entry(key.into()).and_upsert_with(|old| {
             let old = old.map(moka::Entry::into_value);
@@ -336,13 +362,33 @@ impl Cache {
         });
     }
 
-    /// Purges: nothing that was asked for before is used once this has returned.
+    /// Purges: nothing that was asked for before is used here once this has returned. The other instances are told; whoever wants to know
+    /// when they have heard asks [`Self::purge_everywhere`] instead.
     pub fn purge(&self, selection: &Selection, mode: Mode) -> u64 {
+        self.purge_and_tell(selection, mode).0
+    }
+
+    /// Purges, and waits until the other instances have heard of it, for a few seconds at most.
+    pub async fn purge_everywhere(&self, selection: &Selection, mode: Mode) -> (u64, Confirmed) {
+        let (number, told) = self.purge_and_tell(selection, mode);
+        let confirmed = match told {
+            None if self.shared.is_none() => Confirmed::All,
+            None => Confirmed::Later,
+            Some(told) => told.await.unwrap_or(Confirmed::Later),
+        };
+        (number, confirmed)
+    }
+
+    fn purge_and_tell(
+        &self,
+        selection: &Selection,
+        mode: Mode,
+    ) -> (u64, Option<tokio::sync::oneshot::Receiver<Confirmed>>) {
         let number = self.purges.add(selection, mode, None);
         if self.purges.wants_sweep() {
             self.sweep();
         }
-        number
+        (number, self.shared.as_ref().and_then(|shared| shared.spread(selection, mode, number)))
     }
 
     /// Compares everything with all purges and takes out what has gone. Gives how much that was. Takes a while.
@@ -359,6 +405,34 @@ impl Cache {
         }
         self.purges.forget(last);
         gone
+    }
+
+    /// Takes in what was stored before a restart, as far as it is good for anything yet. Blocks.
+    pub fn load(&self, path: &Path, envelope: &Envelope) -> (u64, Option<String>) {
+        let (now, unix) = (crate::time::now(), crate::time::unix());
+        let mut loaded = keep::load(path, envelope, u64::try_from(unix.as_millis()).unwrap_or(u64::MAX));
+        for record in loaded.by_ref() {
+            let key = record.key.clone();
+            // Numbers of purges do not outlive the process; what was purged before was not saved.
+            let stored = Stored { sequence: self.sequence(), ..Stored::of_record(record, now, unix) };
+            self.keep(&key, &Arc::new(stored));
+        }
+        (loaded.records(), loaded.warning().map(str::to_owned))
+    }
+
+    /// Writes what is stored to a file for the next start. Blocks.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save(&self, path: &Path, envelope: &Envelope, bytes_max: u64) -> std::io::Result<keep::Saved> {
+        let (now, unix) = (crate::time::now(), crate::time::unix());
+        let stored = self.entries.iter().flat_map(|(key, entry)| {
+            let there = |stored: &&Arc<Stored>| self.stands(&key, stored);
+            let records: Vec<_> =
+                entry.variants.iter().filter(there).filter_map(|stored| stored.record(&key, now, unix)).collect();
+            records
+        });
+        keep::save(path, stored, envelope, bytes_max)
     }
 
     /// How many keys there are, and how many bytes they hold. Nearly: moka counts in the background.

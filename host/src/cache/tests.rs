@@ -34,7 +34,7 @@ fn full(text: &'static str) -> Body {
 }
 
 fn recording<'a>(key: &'a str, admission: Admission, request: &'a HeaderMap, now: Instant) -> Recording<'a> {
-    Recording { key, admission, url: "http://a/b", namespace: "n", request, sequence: 0, now }
+    Recording { key, admission, url: "http://a/b", namespace: "n", request, sequence: 0, now, lock: None }
 }
 
 /// What is stored for a request.

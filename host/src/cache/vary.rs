@@ -51,7 +51,7 @@ fn speaks(stored: &HeaderMap, request: &HeaderMap) -> bool {
 }
 
 /// What a request says in a field, in the one spelling that is stored.
-fn normalised(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
+pub(super) fn normalised(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
     if !headers.contains_key(name) {
         return None;
     }

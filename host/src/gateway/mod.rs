@@ -8,6 +8,7 @@ mod control;
 mod health;
 mod inherited;
 mod source;
+mod stored;
 mod upgrade;
 
 use std::path::PathBuf;
@@ -68,6 +69,8 @@ pub struct Gateway {
     board: Arc<Board>,
     /// Forwards purges to CDNs.
     cdn: Forwarder,
+    /// What is stored, once there are workers.
+    cache: Option<Arc<Cache>>,
     /// The link to the Redis that instances share, where there is one.
     redis: Option<Redis>,
     /// Obtains certificates, once a configuration wants that.
@@ -158,6 +161,7 @@ impl Gateway {
             board: Arc::default(),
             cdn,
             redis,
+            cache: None,
             acme: None,
         };
         // Before anybody learns that the gateway listens, so that no change from then on is missed.
@@ -194,7 +198,7 @@ impl Gateway {
         }
         // Before anybody can purge.
         self.tell_cdns();
-        let cache = Arc::new(Cache::new(&config.cache));
+        let cache = self.fill_cache(&config).map_err(system)?;
         let pressure = Pressure::watch(&config.overload).map_err(system)?;
         let (adopted, adoptions) = tokio::sync::mpsc::unbounded_channel();
         for (number, listeners) in sockets.into_iter().enumerate() {
@@ -299,6 +303,7 @@ impl Gateway {
         for worker in self.workers.drain(..).filter(JoinHandle::is_finished) {
             let _ = worker.join();
         }
+        self.save_cache();
         tracing::info!("stopped");
     }
 }

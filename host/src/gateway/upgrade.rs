@@ -30,6 +30,8 @@ struct Kept {
     sockets: Vec<TcpListener>,
     /// Whether a successor is on its way.
     upgrading: bool,
+    /// Whether one serves.
+    succeeded: bool,
     gone: bool,
 }
 
@@ -49,6 +51,11 @@ impl Sockets {
         kept.gone = true;
     }
 
+    /// Whether a successor serves.
+    pub(super) fn has_successor(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).succeeded
+    }
+
     /// Starts a successor; when it serves, `control` drains this gateway.
     pub(super) fn upgrade(&self, control: &Control) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,7 +71,9 @@ impl Sockets {
                 let (this, control) = (self.clone(), control.clone());
                 let waiting = thread::Builder::new().name("upgrade".into()).spawn(move || {
                     let serves = await_successor(&mut child, ready);
-                    this.0.lock().unwrap_or_else(PoisonError::into_inner).upgrading = false;
+                    let mut kept = this.0.lock().unwrap_or_else(PoisonError::into_inner);
+                    (kept.upgrading, kept.succeeded) = (false, serves);
+                    drop(kept);
                     if serves {
                         tracing::info!(process, "the successor serves");
                         notify(&format!("MAINPID={process}"));

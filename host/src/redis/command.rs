@@ -6,6 +6,7 @@ use std::time::Duration;
 use ::redis::{Cmd, Value, cmd};
 use bytes::Bytes;
 
+use super::Reply;
 use super::trouble::Trouble;
 
 /// Deletes a key only if it holds our token: between a look and a deletion it could become somebody else's.
@@ -53,6 +54,18 @@ pub(super) fn unlock(key: &[u8], token: u64) -> Cmd {
     command
 }
 
+pub(super) fn eval(script: &str, keys: &[Vec<u8>], arguments: &[&[u8]]) -> Cmd {
+    let mut command = cmd("EVAL");
+    command.arg(script).arg(keys.len());
+    for key in keys {
+        command.arg(key);
+    }
+    for argument in arguments {
+        command.arg(*argument);
+    }
+    command
+}
+
 /// Redis refuses 0, and what does not fit into 64 bits with a sign once the present is added.
 fn millis(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, u64::from(u32::MAX) * 1000)
@@ -72,6 +85,17 @@ pub(super) fn number(answer: Value) -> Result<u64, Trouble> {
     match answer {
         Value::Int(number) if let Ok(number) = u64::try_from(number) => Ok(number),
         other => Err(strange(&other)),
+    }
+}
+
+/// What a script gives.
+pub(super) fn reply(answer: Value) -> Reply {
+    match answer {
+        Value::Int(number) => Reply::Number(number),
+        Value::BulkString(bytes) => Reply::Bytes(Bytes::from(bytes)),
+        Value::SimpleString(text) => Reply::Bytes(Bytes::from(text)),
+        Value::Array(list) => Reply::List(list.into_iter().map(reply).collect()),
+        _ => Reply::Nothing,
     }
 }
 

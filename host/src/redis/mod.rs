@@ -50,6 +50,19 @@ struct Link {
     door: Door,
 }
 
+/// What a script gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Nothing.
+    Nothing,
+    /// A number.
+    Number(i64),
+    /// A text.
+    Bytes(Bytes),
+    /// Several.
+    List(Vec<Reply>),
+}
+
 impl Redis {
     /// Starts the link. Does not wait for Redis to be there.
     ///
@@ -108,6 +121,14 @@ impl Redis {
         let key = self.name(key);
         let answer = self.ask(&key, command::increment(&key), Effect::Writes).await;
         self.counted(answer.and_then(command::number))
+    }
+
+    /// Lets Redis run a script. All keys must be in one slot of a cluster: give them one `{hash tag}`.
+    pub async fn eval(&self, script: &str, keys: &[&[u8]], arguments: &[&[u8]]) -> Result<Reply, Trouble> {
+        let keys: Vec<_> = keys.iter().map(|key| self.name(key)).collect();
+        let first = keys.first().cloned().unwrap_or_default();
+        let answer = self.ask(&first, command::eval(script, &keys, arguments), Effect::Writes).await;
+        self.counted(answer.map(command::reply))
     }
 
     /// Says something to all who have subscribed to a channel and are connected.

@@ -27,6 +27,10 @@ const TAGS_MAX: u64 = 65_536;
 pub struct Record {
     /// The primary cache key.
     pub key: Box<str>,
+    /// Its URL.
+    pub url: Box<str>,
+    /// What it is purged with at once.
+    pub namespace: Box<str>,
     /// The request fields that the response depends on, and what the request said of each (RFC 9111 section 4.1).
     pub vary: Vec<(HeaderName, Option<HeaderValue>)>,
     /// The status.
@@ -47,6 +51,8 @@ pub struct Record {
     pub stale_while_revalidate_ms: u64,
     /// For how long after it was fresh it may be served in place of an error (RFC 5861 section 4).
     pub stale_if_error_ms: u64,
+    /// For how long after it was fresh it may be served where there is no answer.
+    pub stale_if_unreachable_ms: u64,
     /// How long before it turns stale it is fetched anew; 0: not ahead.
     pub refresh_ahead_ms: u64,
     /// The generation of the cache that it belongs to.
@@ -58,7 +64,7 @@ pub struct Record {
 impl Record {
     /// The Unix time in milliseconds from which on nobody may be served with it: neither fresh nor within a stale window.
     pub fn usable_until_unix_ms(&self) -> u64 {
-        let stale = self.stale_while_revalidate_ms.max(self.stale_if_error_ms);
+        let stale = self.stale_while_revalidate_ms.max(self.stale_if_error_ms).max(self.stale_if_unreachable_ms);
         self.received_unix_ms.saturating_add(self.ttl_ms).saturating_add(stale)
     }
 
@@ -69,7 +75,17 @@ impl Record {
         let value = |value: &Option<HeaderValue>| value.as_ref().map_or(0, HeaderValue::len);
         let vary: usize = self.vary.iter().map(|(name, of)| name.as_str().len() + value(of) + 21).sum();
         let tags: usize = self.tags.iter().map(|tag| tag.len() + 10).sum();
-        MAGIC.len() + 1 + 14 * 10 + self.key.len() + vary + tags + fields + self.body.len() + CHECKSUM_BYTES
+        MAGIC.len()
+            + 1
+            + 17 * 10
+            + self.key.len()
+            + self.url.len()
+            + self.namespace.len()
+            + vary
+            + tags
+            + fields
+            + self.body.len()
+            + CHECKSUM_BYTES
     }
 }
 
@@ -93,13 +109,16 @@ pub(super) fn encode_into(record: &Record, out: &mut Vec<u8>) {
         record.ttl_ms,
         record.stale_while_revalidate_ms,
         record.stale_if_error_ms,
+        record.stale_if_unreachable_ms,
         record.refresh_ahead_ms,
         u64::from(record.status.as_u16()),
     ];
     for number in numbers {
         put_varint(number, out);
     }
-    put_bytes(record.key.as_bytes(), out);
+    for text in [&record.key, &record.url, &record.namespace] {
+        put_bytes(text.as_bytes(), out);
+    }
     put_varint(record.vary.len() as u64, out);
     for (name, value) in &record.vary {
         put_bytes(name.as_str().as_bytes(), out);
@@ -145,6 +164,7 @@ pub fn decode(bytes: &Bytes) -> Result<Record, Corrupt> {
     let ttl_ms = rest.varint("ttl")?;
     let stale_while_revalidate_ms = rest.varint("stale window")?;
     let stale_if_error_ms = rest.varint("stale window")?;
+    let stale_if_unreachable_ms = rest.varint("stale window")?;
     let refresh_ahead_ms = rest.varint("refresh time")?;
     let status = u16::try_from(rest.varint("status")?).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let record = Record {
@@ -155,9 +175,12 @@ pub fn decode(bytes: &Bytes) -> Result<Record, Corrupt> {
         ttl_ms,
         stale_while_revalidate_ms,
         stale_if_error_ms,
+        stale_if_unreachable_ms,
         refresh_ahead_ms,
         status: status.ok_or(Corrupt::Part("status"))?,
         key: rest.text("key")?,
+        url: rest.text("url")?,
+        namespace: rest.text("namespace")?,
         vary: rest.vary()?,
         tags: rest.tags()?,
         headers: rest.headers()?,

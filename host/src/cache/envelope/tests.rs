@@ -34,6 +34,8 @@ fn small() -> Record {
     secret.set_sensitive(true);
     Record {
         key: "GET https://a.example/ä".into(),
+        url: "https://a.example/ä".into(),
+        namespace: "shop".into(),
         vary: vec![
             (HeaderName::from_static("accept"), Some(HeaderValue::from_static("text/html"))),
             (HeaderName::from_static("cookie"), None),
@@ -51,6 +53,7 @@ fn small() -> Record {
         ttl_ms: 60_000,
         stale_while_revalidate_ms: 1000,
         stale_if_error_ms: u64::MAX,
+        stale_if_unreachable_ms: 3,
         refresh_ahead_ms: 0,
         generation: 7,
         flags: u32::MAX,
@@ -88,9 +91,11 @@ fn any_record() -> impl Strategy<Value = Record> {
     });
     let text = || ".{0,40}".prop_map(Box::<str>::from);
     let vary = vec((name(), proptest::option::of(value())), 0..5);
-    let times = any::<[u64; 7]>();
+    let times = any::<[u64; 8]>();
     let content = (text(), vary, 100_u16..1000, headers, vec(any::<u8>(), 0..600), vec(text(), 0..6));
     (content, times, any::<u32>()).prop_map(|((key, vary, status, headers, body, tags), times, flags)| Record {
+        url: key.clone(),
+        namespace: key.clone(),
         key,
         vary,
         status: StatusCode::from_u16(status).unwrap(),
@@ -104,6 +109,7 @@ fn any_record() -> impl Strategy<Value = Record> {
         stale_if_error_ms: times[4],
         refresh_ahead_ms: times[5],
         generation: times[6],
+        stale_if_unreachable_ms: times[7],
         flags,
     })
 }

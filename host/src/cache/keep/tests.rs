@@ -38,6 +38,8 @@ fn with_key(id: &str) -> Envelope {
 fn record(key: &str) -> Record {
     Record {
         key: key.into(),
+        url: key.into(),
+        namespace: "".into(),
         vary: Vec::new(),
         status: StatusCode::OK,
         headers: HeaderMap::new(),
@@ -48,6 +50,7 @@ fn record(key: &str) -> Record {
         ttl_ms: 1000,
         stale_while_revalidate_ms: 0,
         stale_if_error_ms: 0,
+        stale_if_unreachable_ms: 0,
         refresh_ahead_ms: 0,
         generation: 0,
         flags: 0,

@@ -1,6 +1,7 @@
 //! Checks `cache`. Secrets are never part of a message.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -9,8 +10,8 @@ use zeroize::Zeroizing;
 use super::super::file;
 use super::super::problem::Report;
 use super::name;
-use crate::cache::Settings;
 use crate::cache::envelope::{CipherKey, Keys};
+use crate::cache::{Settings, shared};
 use crate::names::Name;
 use crate::plugin::schema::{JsonPath, nearest};
 
@@ -32,7 +33,20 @@ pub(super) fn compile(written: Option<&file::Cache>, folder: &Path, at: &JsonPat
         object_bytes_max: written.object_bytes_max.unwrap_or(defaults.object_bytes_max.min(memory_bytes_max)),
         compress_above_bytes: written.compress_above_bytes.unwrap_or(defaults.compress_above_bytes),
         encryption: encryption.and_then(|written| keys(written, &at.key("encryption"), report)),
+        shared: shared(written.shared.as_ref()),
         persist: persist.map(|text| self::persist(text, folder, &at.key("persist").key("path"), report)),
+    }
+}
+
+fn shared(written: Option<&file::CacheShared>) -> Option<shared::Settings> {
+    let defaults = shared::Settings::default();
+    match written {
+        None | Some(file::CacheShared::Switch(true)) => Some(defaults),
+        Some(file::CacheShared::Switch(false)) => None,
+        Some(file::CacheShared::Settings(written)) => Some(shared::Settings {
+            lease: written.lease_seconds.map_or(defaults.lease, Duration::from_secs),
+            cut_off: written.cut_off.map_or(defaults.cut_off, Into::into),
+        }),
     }
 }
 

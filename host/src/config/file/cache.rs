@@ -22,8 +22,52 @@ pub(in crate::config) struct Cache {
     pub(in crate::config) compress_above_bytes: Option<u64>,
     /// Encrypt stored responses (AES-256-GCM) before they leave the process, and trust only what is encrypted. Absent: no.
     pub(in crate::config) encryption: Option<CacheEncryption>,
+    /// Whether and how what is stored is shared with other instances, where there is a `redis`. Purges reach all of them.
+    #[schemars(extend("default" = true))]
+    pub(in crate::config) shared: Option<CacheShared>,
     /// Keep the memory cache in a file while the gateway restarts. Absent: it starts empty.
     pub(in crate::config) persist: Option<CachePersist>,
+}
+
+/// Whether and how what is stored is shared with other instances.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(in crate::config) enum CacheShared {
+    /// It is, or not.
+    Switch(bool),
+    /// It is, like this.
+    Settings(CacheSharedSettings),
+}
+
+/// How instances that share agree on what is purged.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct CacheSharedSettings {
+    /// For how long an instance that hears nothing of the others trusts what it has.
+    #[schemars(range(min = 2, max = 86_400), extend("default" = 60))]
+    pub(in crate::config) lease_seconds: Option<u64>,
+    /// What it does after that.
+    #[schemars(extend("default" = "validate"))]
+    pub(in crate::config) cut_off: Option<CacheCutOff>,
+}
+
+/// What an instance does that has heard nothing of the others for too long.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum CacheCutOff {
+    /// It asks the upstream whether what it has is still right.
+    Validate,
+    /// It uses what it has, although it may have been purged elsewhere.
+    Serve,
+}
+
+impl From<CacheCutOff> for cache::shared::CutOff {
+    fn from(written: CacheCutOff) -> Self {
+        match written {
+            CacheCutOff::Validate => Self::Validate,
+            CacheCutOff::Serve => Self::Serve,
+        }
+    }
 }
 
 /// With what stored responses are encrypted. To rotate: add a key, make it `current` once every instance has it, remove the old one later.

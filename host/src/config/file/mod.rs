@@ -34,7 +34,7 @@ use crate::traffic;
 
 pub(super) use acme::{Acme, AcmeChallenge};
 pub(super) use balance::{Balance, Endpoint, Hash, HashBy, SameSite, Sticky};
-pub(super) use cache::{Cache, CacheEncryption};
+pub(super) use cache::{Cache, CacheEncryption, CacheShared};
 pub(super) use cdn::{Cdn, CdnForm, CdnRequest};
 pub(super) use compression::{Compression, RouteCompression};
 pub(super) use edits::HeaderEdits;

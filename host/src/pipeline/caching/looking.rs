@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use super::status::{self, Forward};
 use super::{CONDITIONS, Fetch, is_safe, key, serve, take_fields};
 use crate::cache::policy::{Asked, Policy, Reuse, reuse};
-use crate::cache::{Boarding, Found, Landing, Lead, Stored};
+use crate::cache::{Boarding, Elsewhere, Found, Landing, Lead, Stored};
 use crate::exchange::{CacheStatus, Failure, Reason};
 use crate::http::Body;
 use crate::pipeline::Pipeline;
@@ -73,7 +73,9 @@ impl Pipeline {
             walk.exchange.cache = CacheStatus::Bypass;
             return Ok(Looked::Around(Forward::Request));
         }
-        let asked = Asked::read(policy, headers);
+        let mut asked = Asked::read(policy, headers);
+        // What may have been purged without our knowing is used only if the upstream says that it is right.
+        asked.validate |= self.cache.is_cut_off(time::now());
         self.ask_or_serve(walk, policy, (key, url), &asked).await
     }
 
@@ -86,6 +88,7 @@ impl Pipeline {
     ) -> Result<Looked, Failure> {
         let started = time::now();
         let mut collapsed = false;
+        let (mut lock, mut looked_elsewhere) = (None, false);
         let (forward, basis, lead, sequence) = loop {
             // Before anything is looked at: what is purged from now on must not be stored again.
             let sequence = self.cache.sequence();
@@ -110,7 +113,20 @@ impl Pipeline {
                 break (forward, basis, None, sequence);
             }
             match self.cache.board(&key, now) {
-                Boarding::Lead(lead) => break (forward, basis, Some(lead), sequence),
+                Boarding::Lead(lead) if looked_elsewhere => break (forward, basis, Some(lead), sequence),
+                Boarding::Lead(lead) => {
+                    looked_elsewhere = true;
+                    let request = &walk.exchange.request;
+                    let longest = policy.wait_max.saturating_sub(waited);
+                    match self.cache.look_elsewhere(&key, &request.headers, longest).await {
+                        Elsewhere::Found => {
+                            lead.stored();
+                            continue;
+                        }
+                        Elsewhere::Nothing(right) => lock = right,
+                    }
+                    break (forward, basis, Some(lead), sequence);
+                }
                 Boarding::Alone => break (forward, basis, None, sequence),
                 Boarding::Wait(wait) => {
                     collapsed = true;
@@ -130,6 +146,7 @@ impl Pipeline {
             basis,
             withheld: HeaderMap::new(),
             lead,
+            lock,
             sequence,
             collapsed,
             completing: false,
@@ -196,6 +213,7 @@ impl Fetch {
             basis: Some(basis),
             withheld: HeaderMap::new(),
             lead: Some(lead),
+            lock: None,
             sequence,
             collapsed: false,
             completing: false,

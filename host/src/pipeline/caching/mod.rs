@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, Method, header};
 
-use crate::cache::{Lead, Stored};
+use crate::cache::{Lead, Lock, Stored};
 
 pub(super) use looking::Looked;
 use status::Forward;
@@ -39,6 +39,8 @@ pub(super) struct Fetch {
     withheld: HeaderMap,
     /// Who waits for it.
     lead: Option<Lead>,
+    /// The right to fetch it for all instances.
+    lock: Option<Lock>,
     /// The last purge before it was asked for.
     sequence: u64,
     /// Whether it has waited for another.

@@ -107,7 +107,7 @@ impl Pipeline {
 
     /// Stores what came, where HTTP or a plugin says so, and answers with it.
     fn store(&self, walk: &mut Walk<'_>, policy: &Policy, fetch: Fetch) {
-        let Fetch { key, url, forward, lead, sequence, collapsed, no_store, .. } = fetch;
+        let Fetch { key, url, forward, lead, lock, sequence, collapsed, no_store, .. } = fetch;
         let admission = if no_store { None } else { self.admission(walk, policy) };
         let exchange = &mut *walk.exchange;
         let Some(response) = exchange.response.take() else { return };
@@ -124,6 +124,7 @@ impl Pipeline {
                     request: &exchange.request.headers,
                     sequence,
                     now,
+                    lock,
                 };
                 let (response, stored) = self.cache.record(recording, response);
                 (response, stored.then_some(ttl))
@@ -156,7 +157,7 @@ impl Pipeline {
         });
         let stored = renewed.map(|renewed| {
             let (ttl, renewed) = (renewed.ttl(now), Arc::new(renewed));
-            self.cache.insert_shared(&fetch.key, &renewed);
+            self.cache.insert(&fetch.key, Arc::clone(&renewed), fetch.lock);
             (ttl, renewed)
         });
         exchange.response = match &stored {
@@ -216,7 +217,7 @@ impl Pipeline {
             let place = (&*fetch.url, &*policy.namespace, fetch.sequence);
             let renewed = basis.is_same_version(&response.headers).then(|| policy::admission(policy, &get).ok());
             match renewed.flatten().and_then(|one| basis.renewed(one, get.request, &headers, place, now)) {
-                Some(renewed) => self.cache.insert_shared(&fetch.key, &Arc::new(renewed)),
+                Some(renewed) => self.cache.insert(&fetch.key, Arc::new(renewed), None),
                 None => self.cache.take_out(&fetch.key, basis),
             }
         }
@@ -250,6 +251,7 @@ impl Pipeline {
                     request: &exchange.request.headers,
                     sequence: self.cache.sequence(),
                     now: time::now(),
+                    lock: None,
                 };
                 let (response, stored) = self.cache.record(recording, response);
                 (response, stored.then_some(ttl))

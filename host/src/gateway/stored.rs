@@ -1,0 +1,43 @@
+//! The cache's life beside the gateway's: what it begins with, whom it is shared with, what is left of it.
+
+use std::io;
+use std::sync::Arc;
+
+use super::Gateway;
+use crate::cache::Cache;
+use crate::cache::envelope::Envelope;
+use crate::config::Config;
+
+impl Gateway {
+    /// The cache: with what was saved at the last end, shared where there is somebody to share with.
+    pub(super) fn fill_cache(&mut self, config: &Config) -> io::Result<Arc<Cache>> {
+        let settings = &config.cache;
+        let mut cache = Cache::new(settings);
+        if let (Some(redis), Some(shared)) = (&self.redis, settings.shared) {
+            cache.share(redis.clone(), Envelope::new(settings), shared)?;
+        }
+        if let Some(path) = &settings.persist {
+            let (records, warning) = cache.load(path, &Envelope::new(settings));
+            if let Some(warning) = warning {
+                tracing::warn!(path = %path.display(), "cache.persist: {warning}");
+            }
+            tracing::info!(records, "stored responses loaded");
+        }
+        let cache = Arc::new(cache);
+        self.cache = Some(Arc::clone(&cache));
+        Ok(cache)
+    }
+
+    /// Saves what is stored for the next start. A successor that serves already may have purged what we still have, so it gets nothing.
+    pub(super) fn save_cache(&self) {
+        let settings = &self.generation.config.cache;
+        let (Some(cache), Some(path)) = (&self.cache, &settings.persist) else { return };
+        if self.sockets.has_successor() {
+            return;
+        }
+        match cache.save(path, &Envelope::new(settings), settings.memory_bytes_max) {
+            Ok(saved) => tracing::info!(records = saved.records, bytes = saved.bytes, "stored responses saved"),
+            Err(error) => tracing::error!(path = %path.display(), %error, "stored responses cannot be saved"),
+        }
+    }
+}

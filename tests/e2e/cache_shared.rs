@@ -1,0 +1,167 @@
+//! What instances share through a real Redis: responses, purges, the right to fetch.
+
+use portcullis_tests::{Gate, Gateway, Origin, RedisServer, Reply, Request, Response, Setup, Value, eventually, json};
+
+fn cached() -> Value {
+    json!({ "name": "all", "cache": true, "proxy": { "upstream": "origin" } })
+}
+
+async fn instance(origin: &Origin, redis: &RedisServer, more: &Value) -> Gateway {
+    let shared = json!({ "redis": { "url": redis.url() } });
+    let gateway = Setup::to(origin).route(cached()).patch(&shared).patch(more).start().await;
+    in_step(redis, &gateway).await;
+    gateway
+}
+
+/// Waits until a gateway has joined the others.
+async fn in_step(redis: &RedisServer, gateway: &Gateway) {
+    let _ = gateway;
+    eventually("a member", || async {
+        let members = redis.command(&["ZCARD", "portcullis:{purges}:alive"]).await;
+        (members.trim() != "0").then_some(())
+    })
+    .await;
+}
+
+async fn members(redis: &RedisServer, count: usize) {
+    eventually("all members", || async {
+        let members = redis.command(&["ZCARD", "portcullis:{purges}:alive"]).await;
+        members.contains(&count.to_string()).then_some(())
+    })
+    .await;
+}
+
+/// Waits until so many responses are in Redis.
+async fn shared(redis: &RedisServer, count: usize) {
+    eventually("responses in Redis", || async {
+        let keys = redis.command(&["KEYS", "portcullis:cache:*"]).await;
+        (keys.matches("portcullis:cache:").count() >= count).then_some(())
+    })
+    .await;
+}
+
+fn is_hit(response: &Response) -> bool {
+    response.value("cache-status").is_some_and(|status| status.starts_with("portcullis; hit"))
+}
+
+async fn counting(vary: bool) -> Origin {
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    Origin::start(move |_| {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let reply = Reply::ok(format!("body {number}")).field("Cache-Control", "max-age=60").field("Surrogate-Key", "t");
+        if vary { reply.field("Vary", "Accept-Language") } else { reply }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_one_stores_the_others_find() {
+    let (origin, redis) = (counting(false).await, RedisServer::start(&[]).await);
+    let one = instance(&origin, &redis, &json!({})).await;
+    let two = instance(&origin, &redis, &json!({})).await;
+    assert_eq!(one.get("/").await.text(), "body 0");
+    shared(&redis, 1).await;
+    let found = two.get("/").await;
+    assert_eq!((found.text(), is_hit(&found), found.value("surrogate-key")), ("body 0", true, Some("t")));
+    // From memory now.
+    redis.command(&["FLUSHALL"]).await;
+    assert!(is_hit(&two.get("/").await));
+    assert_eq!(origin.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn variants_are_shared_each_for_itself() {
+    let (origin, redis) = (counting(true).await, RedisServer::start(&[]).await);
+    let one = instance(&origin, &redis, &json!({})).await;
+    let two = instance(&origin, &redis, &json!({})).await;
+    let request = |language: &str| Request::get("/").field("Accept-Language", language);
+    assert_eq!(one.send(request("de")).await.text(), "body 0");
+    assert_eq!(one.send(request("fr")).await.text(), "body 1");
+    shared(&redis, 3).await;
+    for (language, expected) in [("fr", "body 1"), ("de", "body 0"), ("en", "body 2")] {
+        assert_eq!(two.send(request(language)).await.text(), expected, "{language}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_changed_through_one_is_forgotten_by_all() {
+    let (origin, redis) = (counting(false).await, RedisServer::start(&[]).await);
+    let one = instance(&origin, &redis, &json!({})).await;
+    let two = instance(&origin, &redis, &json!({})).await;
+    members(&redis, 2).await;
+    one.get("/").await;
+    shared(&redis, 1).await;
+    assert!(is_hit(&two.get("/").await));
+    one.send(Request::new("PUT", "/").body("x")).await;
+    assert!(!is_hit(&one.get("/").await));
+    two.until("the purge", Request::get("/"), |response| response.text() != "body 0").await;
+    // An instance that starts later knows of it, too.
+    one.send(Request::new("PUT", "/").body("x")).await;
+    let seen = origin.seen().len();
+    let three = instance(&origin, &redis, &json!({})).await;
+    members(&redis, 3).await;
+    assert_eq!(three.get("/").await.text(), format!("body {seen}"));
+}
+
+#[tokio::test]
+async fn one_instance_fetches_for_all() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin =
+        Origin::start(move |_| Reply::ok("once").field("Cache-Control", "max-age=60").behind(&held)).await;
+    let redis = RedisServer::start(&[]).await;
+    let one = std::sync::Arc::new(instance(&origin, &redis, &json!({})).await);
+    let two = std::sync::Arc::new(instance(&origin, &redis, &json!({})).await);
+    members(&redis, 2).await;
+    let ask = |gateway: &std::sync::Arc<Gateway>| {
+        let gateway = std::sync::Arc::clone(gateway);
+        tokio::spawn(async move { gateway.get("/").await.text().to_owned() })
+    };
+    let first = ask(&one);
+    origin.wait_for(1).await;
+    let second = ask(&two);
+    gate.open();
+    assert_eq!((first.await.expect("one"), second.await.expect("two")), ("once".to_owned(), "once".to_owned()));
+    assert_eq!(origin.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn without_redis_everything_goes_on() {
+    let (origin, mut redis) = (counting(false).await, RedisServer::start(&[]).await);
+    let one = instance(&origin, &redis, &json!({})).await;
+    let two = instance(&origin, &redis, &json!({})).await;
+    members(&redis, 2).await;
+    one.get("/kept").await;
+    shared(&redis, 1).await;
+    assert!(is_hit(&two.get("/kept").await));
+    redis.kill();
+    // From memory, and from the upstream.
+    assert!(is_hit(&two.get("/kept").await));
+    assert_eq!(two.get("/new").await.status, 200);
+    eventually("degraded", || async { one.admin("/readyz").await.text().contains("degraded: redis").then_some(()) }).await;
+    // What is purged now reaches the other when Redis is back.
+    one.send(Request::new("PUT", "/kept").body("x")).await;
+    assert!(!is_hit(&one.get("/kept").await));
+    redis.launch().await;
+    two.until("the purge", Request::get("/kept"), |response| response.text() != "body 0").await;
+    eventually("ready", || async { (one.admin("/readyz").await.text() == "ready\n").then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn what_leaves_the_process_is_encrypted_where_that_is_wanted() {
+    let (origin, redis) = (counting(false).await, RedisServer::start(&[]).await);
+    let key = |letter: &str| letter.repeat(43);
+    let with = |keys: Value, current: &str| json!({ "cache": { "encryption": { "keys": keys, "current": current } } });
+    let one = instance(&origin, &redis, &with(json!({ "a": key("A") }), "a")).await;
+    one.get("/").await;
+    shared(&redis, 1).await;
+    let name = redis.command(&["KEYS", "portcullis:cache:*"]).await;
+    let name = name.trim().rsplit(['\n', ' ']).next().expect("a key").trim_matches('"').to_owned();
+    assert!(!redis.command(&["GET", &name]).await.contains("body"));
+    // Rotation: the new key writes, the old one still reads.
+    let rotated = instance(&origin, &redis, &with(json!({ "a": key("A"), "b": key("E") }), "b")).await;
+    assert_eq!(rotated.get("/").await.text(), "body 0");
+    // Without the key it is a miss.
+    let stranger = instance(&origin, &redis, &with(json!({ "b": key("E") }), "b")).await;
+    assert_eq!(stranger.get("/").await.text(), "body 1");
+}
