@@ -234,6 +234,18 @@ impl RedisCluster {
         }
     }
 
+    /// Takes a node out, which goes on running by itself without slots. They are nobody's until somebody is given them.
+    pub async fn dismiss(&mut self, index: usize) -> RedisServer {
+        let gone = self.nodes.remove(index);
+        let id = gone.command(&["CLUSTER", "MYID"]).await;
+        for node in &self.nodes {
+            assert_eq!(node.command(&["CLUSTER", "FORGET", &id]).await, "OK");
+        }
+        assert_eq!(gone.command(&["FLUSHALL"]).await, "OK");
+        assert_eq!(gone.command(&["CLUSTER", "FLUSHSLOTS"]).await, "OK");
+        gone
+    }
+
     /// Moves a slot from one node to another.
     pub async fn move_slot(&self, slot: u16, to: usize) {
         let owner = self.nodes[to].command(&["CLUSTER", "MYID"]).await;

@@ -72,7 +72,7 @@ impl Redis {
     }
 
     /// The values of several keys, in their order: all of them, or why not all of them can be had.
-    pub async fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Trouble> {
+    pub async fn values<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Trouble> {
         let requests = keys.iter().map(|key| {
             let key = self.name(key.as_ref());
             self.request(&key, command::get(&key), Effect::Reads)

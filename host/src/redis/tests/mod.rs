@@ -67,9 +67,9 @@ async fn values_are_kept_under_the_prefix() {
     redis.set(b"a", b"\0\r\n\xff", MINUTE).await.unwrap();
     assert_eq!(redis.get(b"a").await.unwrap().unwrap(), &b"\0\r\n\xff"[..]);
     redis.set(b"b", b"", MINUTE).await.unwrap();
-    let many = redis.get_many(&[b"b", b"x", b"a"]).await.unwrap();
+    let many = redis.values(&[b"b", b"x", b"a"]).await.unwrap();
     assert_eq!(many.iter().map(|value| value.as_ref().map(Bytes::len)).collect::<Vec<_>>(), [Some(0), None, Some(4)]);
-    assert_eq!(redis.get_many::<&[u8]>(&[]).await.unwrap(), Vec::<Option<Bytes>>::new());
+    assert_eq!(redis.values::<&[u8]>(&[]).await.unwrap(), Vec::<Option<Bytes>>::new());
     assert_eq!(server.command(&["EXISTS", "portcullis:a", "a"]).await, "1");
     assert_eq!(redis.delete(&[&b"a"[..], b"b", b"x"]).await.unwrap(), 2);
     assert_eq!(server.command(&["DBSIZE"]).await, "0");
