@@ -86,6 +86,26 @@ async fn a_stalled_node_takes_only_its_own() {
 }
 
 #[tokio::test]
+async fn a_replica_takes_the_place_of_its_master() {
+    let mut cluster = RedisCluster::start(3).await;
+    cluster.add_replica(0).await;
+    let redis = connected(of(&cluster)).await;
+    let keys = keys();
+    redis.set(&keys[0], b"1", MINUTE).await.unwrap();
+    portcullis_tests::eventually("the replica has it", || async {
+        (cluster.nodes[3].command(&["DBSIZE"]).await == "1").then_some(())
+    })
+    .await;
+    cluster.nodes[0].kill();
+    degraded(&redis, &cluster.nodes[0].address().to_string()).await;
+    assert_eq!(redis.get(&keys[1]).await.unwrap(), None);
+    portcullis_tests::eventually("the replica is asked", || async { redis.set(&keys[0], b"2", MINUTE).await.ok() })
+        .await;
+    assert_eq!(text(redis.get(&keys[0]).await.unwrap()).unwrap(), "2");
+    healthy(&redis).await;
+}
+
+#[tokio::test]
 async fn a_slot_that_moves_is_followed() {
     let cluster = RedisCluster::start(3).await;
     let redis = connected(of(&cluster)).await;
