@@ -186,6 +186,10 @@ impl Redis {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
+        // Where there is nobody to ask, the other thread need not be troubled.
+        if let Some(trouble) = self.0.ledger.hopeless() {
+            return Err(trouble);
+        }
         let after = self.0.settings.timeout;
         let deadline = time::now() + after;
         let (reply, answer) = oneshot::channel();

@@ -162,6 +162,15 @@ impl Node {
         self.complaint.borrow().as_ref().map(|complaint| format!("refuses commands: {name}: {}", complaint.why))
     }
 
+    /// What comes of any command at the moment, where it is not asked at all.
+    pub(super) fn hopeless(&self) -> Option<Trouble> {
+        let node = || Arc::clone(&self.name.borrow());
+        if self.connections() == 0 {
+            return Some(Trouble::Absent { node: node(), why: Arc::clone(&self.why.borrow()) });
+        }
+        self.breaker.borrow().is_open().then(|| Trouble::Open { node: node() })
+    }
+
     /// Has a command answered.
     pub(super) async fn ask(
         self: &Rc<Self>,
@@ -169,14 +178,12 @@ impl Node {
         entry: Entry,
         deadline: Instant,
     ) -> Result<Value, Refusal> {
-        let node = || Arc::clone(&self.name.borrow());
-        let Some(mut connection) = self.connection() else {
-            let why = Arc::clone(&self.why.borrow());
-            return Err(Refusal::Trouble(Trouble::Absent { node: node(), why }));
-        };
-        if self.breaker.borrow().is_open() {
-            return Err(Refusal::Trouble(Trouble::Open { node: node() }));
+        if let Some(trouble) = self.hopeless() {
+            return Err(Refusal::Trouble(trouble));
         }
+        // There is one, or there would be no hope.
+        let Some(mut connection) = self.connection() else { return Err(Refusal::Again) };
+        let node = || Arc::clone(&self.name.borrow());
         let answer = send(&mut connection, &request.command, entry);
         match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(Ok(Value::ServerError(error))) => Err(self.refused(&error, request.effect)),
