@@ -48,7 +48,8 @@ async fn counting(vary: bool) -> Origin {
     let count = std::sync::atomic::AtomicUsize::new(0);
     Origin::start(move |_| {
         let number = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        let reply = Reply::ok(format!("body {number}")).field("Cache-Control", "max-age=60").field("Surrogate-Key", "t");
+        let reply =
+            Reply::ok(format!("body {number}")).field("Cache-Control", "max-age=60").field("Surrogate-Key", "t");
         if vary { reply.field("Vary", "Accept-Language") } else { reply }
     })
     .await
@@ -107,8 +108,7 @@ async fn what_is_changed_through_one_is_forgotten_by_all() {
 async fn one_instance_fetches_for_all() {
     let gate = Gate::new();
     let held = gate.clone();
-    let origin =
-        Origin::start(move |_| Reply::ok("once").field("Cache-Control", "max-age=60").behind(&held)).await;
+    let origin = Origin::start(move |_| Reply::ok("once").field("Cache-Control", "max-age=60").behind(&held)).await;
     let redis = RedisServer::start(&[]).await;
     let one = std::sync::Arc::new(instance(&origin, &redis, &json!({})).await);
     let two = std::sync::Arc::new(instance(&origin, &redis, &json!({})).await);
@@ -138,7 +138,8 @@ async fn without_redis_everything_goes_on() {
     // From memory, and from the upstream.
     assert!(is_hit(&two.get("/kept").await));
     assert_eq!(two.get("/new").await.status, 200);
-    eventually("degraded", || async { one.admin("/readyz").await.text().contains("degraded: redis").then_some(()) }).await;
+    eventually("degraded", || async { one.admin("/readyz").await.text().contains("degraded: redis").then_some(()) })
+        .await;
     // What is purged now reaches the other when Redis is back.
     one.send(Request::new("PUT", "/kept").body("x")).await;
     assert!(!is_hit(&one.get("/kept").await));

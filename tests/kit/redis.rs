@@ -3,9 +3,10 @@
 //! Needs Debian's packages `redis-server` and `redis-sentinel`, which `cargo xtask test` installs. Nothing is kept on disk.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,7 +14,6 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::pebble::free_address;
 use crate::{eventually, in_time};
 
 /// A server, running or not.
@@ -28,7 +28,7 @@ pub struct RedisServer {
 impl RedisServer {
     /// One that is not running yet. `arguments` are added to the command line.
     pub fn absent(arguments: &[&str]) -> Self {
-        Self::new("redis-server", free_address(), arguments)
+        Self::new("redis-server", own_address(), arguments)
     }
 
     /// One that runs and answers.
@@ -206,9 +206,9 @@ impl RedisCluster {
 
     /// A node without slots that nobody knows.
     pub async fn node() -> RedisServer {
-        let bus = free_address().port().to_string();
+        let bus = own_address().port().to_string();
         // A node that is busy is not given up, however slow the machine is.
-        let patience = ["--cluster-node-timeout", "5000", "--cluster-require-full-coverage", "no"];
+        let patience = ["--cluster-node-timeout", "3000", "--cluster-require-full-coverage", "no"];
         let enabled = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--protected-mode", "no"];
         let arguments: Vec<&str> = enabled.into_iter().chain(patience).collect();
         RedisServer::start(&arguments).await
@@ -232,6 +232,33 @@ impl RedisCluster {
             })
             .await;
         }
+    }
+
+    /// Adds a replica of a node, which takes its place when it dies, and waits until it has all that the node has.
+    pub async fn add_replica(&mut self, of: usize) {
+        let master = self.nodes[of].command(&["CLUSTER", "MYID"]).await;
+        let replica = Self::node().await;
+        self.introduce(&replica).await;
+        self.nodes.push(replica);
+        self.agreed().await;
+        let replica = &self.nodes[self.nodes.len() - 1];
+        assert_eq!(replica.command(&["CLUSTER", "REPLICATE", &master]).await, "OK");
+        eventually("the replica follows", || async {
+            replica.command(&["INFO", "replication"]).await.contains("master_link_status:up").then_some(())
+        })
+        .await;
+    }
+
+    /// Takes a node out, which goes on running by itself without slots. They are nobody's until somebody is given them.
+    pub async fn dismiss(&mut self, index: usize) -> RedisServer {
+        let gone = self.nodes.remove(index);
+        let id = gone.command(&["CLUSTER", "MYID"]).await;
+        for node in &self.nodes {
+            assert_eq!(node.command(&["CLUSTER", "FORGET", &id]).await, "OK");
+        }
+        assert_eq!(gone.command(&["FLUSHALL"]).await, "OK");
+        assert_eq!(gone.command(&["CLUSTER", "FLUSHSLOTS"]).await, "OK");
+        gone
     }
 
     /// Moves a slot from one node to another.
@@ -266,7 +293,7 @@ impl RedisSentinels {
         .await;
         let mut sentinels = Vec::new();
         for _ in 0..count {
-            let mut sentinel = RedisServer::new("redis-sentinel", free_address(), &[]);
+            let mut sentinel = RedisServer::new("redis-sentinel", own_address(), &[]);
             let (name, quorum) = (Self::MASTER, count / 2 + 1);
             let text = format!(
                 "sentinel monitor {name} 127.0.0.1 {port} {quorum}\nsentinel down-after-milliseconds {name} 1000\n\
@@ -285,6 +312,19 @@ impl RedisSentinels {
             .await;
         }
         Self { servers: vec![master, replica], sentinels }
+    }
+}
+
+/// An address that stays ours while nobody listens there: below the ports that systems give to those who do not care, and not one that the
+/// test beside us, which is another process, tries.
+pub fn own_address() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let address = SocketAddr::from(([127, 0, 0, 1], 10_000 + u16::try_from(number % 20_000).unwrap()));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
     }
 }
 

@@ -94,6 +94,12 @@ impl Cluster {
         well.or_else(|| self.seeds.get(attempt.checked_rem(self.seeds.len())?).cloned())
     }
 
+    /// Whether a server is one of the nodes, as far as we know.
+    pub(super) fn has(&self, address: &Address) -> bool {
+        let nodes = self.nodes.borrow();
+        nodes.is_empty() || nodes.contains_key(address)
+    }
+
     fn owner(&self, slot: u16) -> Option<Rc<Node>> {
         let owners = self.owners.borrow();
         let (range, node) = owners.get(owners.partition_point(|(range, _)| *range.end() < slot))?;

@@ -10,6 +10,7 @@ use super::dial::Dialer;
 use super::ledger::Ledger;
 use super::node::Node;
 use super::settings::Settings;
+use super::trouble::Trouble;
 
 /// What everything on the link's thread shares.
 pub(super) struct Context {
@@ -49,6 +50,8 @@ impl Context {
     pub(super) fn report(&self) {
         let nodes = self.nodes.borrow();
         let nodes = || nodes.iter().filter_map(Weak::upgrade);
+        let hopeless: Option<Vec<Trouble>> = nodes().map(|node| node.hopeless()).collect();
+        self.ledger.note_hopeless(hopeless.and_then(|troubles| troubles.into_iter().next()));
         let connections = nodes().map(|node| node.connections()).sum();
         let mut ailments = nodes().filter_map(|node| node.ailment()).chain(self.unknown.borrow().clone());
         let reason = ailments.next().map(|first| match ailments.count() {

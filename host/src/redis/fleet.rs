@@ -124,6 +124,14 @@ impl Fleet {
         })
     }
 
+    /// Whether a server is one of ours, as far as we know.
+    pub(super) fn has(&self, address: &Address) -> bool {
+        match self {
+            Self::Cluster(cluster) => cluster.has(address),
+            Self::One(node) => node.address().is_none_or(|known| known == *address),
+        }
+    }
+
     /// Where a subscription connects to.
     pub(super) async fn somewhere(&self, attempt: usize, context: &Context) -> Result<Address, String> {
         match (self, &context.settings.nodes) {

@@ -2,7 +2,9 @@
 //!
 //! Written by the thread that speaks to Redis and by everybody who asks; read by operators.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 
@@ -45,6 +47,9 @@ pub(super) struct Ledger {
     pub(super) breaker_opened: Counter,
     connections: AtomicUsize,
     condition: watch::Sender<Condition>,
+    /// Whether there is something in `hopeless`: looked at first, so that nobody takes a lock while all is well.
+    is_hopeless: AtomicBool,
+    hopeless: Mutex<Option<Trouble>>,
 }
 
 impl Ledger {
@@ -56,7 +61,24 @@ impl Ledger {
             breaker_opened: Counter::default(),
             connections: AtomicUsize::new(0),
             condition,
+            is_hopeless: AtomicBool::new(false),
+            hopeless: Mutex::default(),
         }
+    }
+
+    /// What comes of any command at the moment, where no node is asked at all.
+    pub(super) fn hopeless(&self) -> Option<Trouble> {
+        if !self.is_hopeless.load(Acquire) {
+            return None;
+        }
+        self.hopeless.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes that no node is asked, or that some is.
+    pub(super) fn note_hopeless(&self, trouble: Option<Trouble>) {
+        let is_hopeless = trouble.is_some();
+        *self.hopeless.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        self.is_hopeless.store(is_hopeless, Release);
     }
 
     /// Counts a command and what came of it.

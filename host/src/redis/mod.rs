@@ -85,7 +85,7 @@ impl Redis {
     }
 
     /// The values of several keys, in their order: all of them, or why not all of them can be had.
-    pub async fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Trouble> {
+    pub async fn values<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Trouble> {
         let requests = keys.iter().map(|key| {
             let key = self.name(key.as_ref());
             self.request(&key, command::get(&key), Effect::Reads)
@@ -206,6 +206,10 @@ impl Redis {
     async fn ask_all(&self, requests: Vec<Request>) -> Result<Vec<Value>, Trouble> {
         if requests.is_empty() {
             return Ok(Vec::new());
+        }
+        // Where there is nobody to ask, the other thread need not be troubled.
+        if let Some(trouble) = self.0.ledger.hopeless() {
+            return Err(trouble);
         }
         let after = self.0.settings.timeout;
         let deadline = time::now() + after;

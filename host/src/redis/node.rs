@@ -26,6 +26,11 @@ const BACKOFF_MIN: Duration = Duration::from_millis(20);
 /// Longest wait: nobody should have to wait longer for a Redis that is back.
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
+/// How often a connection is asked whether it still leads somewhere, so that one that nobody uses is not closed as idle and its end is
+/// noticed before it is needed; and how long that may take.
+const CHECK: Duration = Duration::from_secs(15);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A node whose breaker has been open for this long gets new connections: the old ones may lead nowhere.
 const STALL_MAX: Duration = Duration::from_secs(5);
 
@@ -157,6 +162,15 @@ impl Node {
         self.complaint.borrow().as_ref().map(|complaint| format!("refuses commands: {name}: {}", complaint.why))
     }
 
+    /// What comes of any command at the moment, where it is not asked at all.
+    pub(super) fn hopeless(&self) -> Option<Trouble> {
+        let node = || Arc::clone(&self.name.borrow());
+        if self.connections() == 0 {
+            return Some(Trouble::Absent { node: node(), why: Arc::clone(&self.why.borrow()) });
+        }
+        self.breaker.borrow().is_open().then(|| Trouble::Open { node: node() })
+    }
+
     /// Has a command answered.
     pub(super) async fn ask(
         self: &Rc<Self>,
@@ -164,14 +178,12 @@ impl Node {
         entry: Entry,
         deadline: Instant,
     ) -> Result<Value, Refusal> {
-        let node = || Arc::clone(&self.name.borrow());
-        let Some(mut connection) = self.connection() else {
-            let why = Arc::clone(&self.why.borrow());
-            return Err(Refusal::Trouble(Trouble::Absent { node: node(), why }));
-        };
-        if self.breaker.borrow().is_open() {
-            return Err(Refusal::Trouble(Trouble::Open { node: node() }));
+        if let Some(trouble) = self.hopeless() {
+            return Err(Refusal::Trouble(trouble));
         }
+        // There is one, or there would be no hope.
+        let Some(mut connection) = self.connection() else { return Err(Refusal::Again) };
+        let node = || Arc::clone(&self.name.borrow());
         let answer = send(&mut connection, &request.command, entry);
         match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(Ok(Value::ServerError(error))) => Err(self.refused(&error, request.effect)),
@@ -279,17 +291,18 @@ async fn keep(node: Rc<Node>, link: usize) {
     loop {
         match node.dial().await {
             Ok((connection, driver)) => {
-                node.set(link, Some(connection));
+                node.set(link, Some(connection.clone()));
                 *node.complaint.borrow_mut() = None;
                 node.breaker.borrow_mut().answered();
                 node.context.report();
                 let since = time::now();
-                tokio::select! {
-                    () = driver => {}
-                    () = node.renew.notified() => {}
-                }
+                let why = tokio::select! {
+                    () = driver => "the connection was closed",
+                    () = node.renew.notified() => "the connection is renewed",
+                    () = silence(connection) => "the connection is dead",
+                };
                 node.set(link, None);
-                *node.why.borrow_mut() = "the connection was closed".into();
+                *node.why.borrow_mut() = why.into();
                 // One that is closed as soon as it stands is no success.
                 if time::now() - since > BACKOFF_MAX {
                     wait = BACKOFF_MIN;
@@ -304,18 +317,33 @@ async fn keep(node: Rc<Node>, link: usize) {
     }
 }
 
+/// Ends when a connection does not answer any more.
+async fn silence(mut connection: Connection) {
+    let command = ::redis::cmd("PING");
+    loop {
+        tokio::time::sleep(CHECK).await;
+        if tokio::time::timeout(CHECK_TIMEOUT, connection.send_packed_command(&command)).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Half of a wait and up to another half, so that not all gateways come back at the same moment.
 fn scattered(wait: Duration) -> Duration {
     let dice = RandomState::new().build_hasher().finish();
     wait / 2 + wait.mul_f64((dice % 1024) as f64 / 2048.0)
 }
 
-/// Looks whether a node answers again, until it does or gets new connections.
+/// Looks whether a node answers again, ever more seldom, until it does or gets new connections. Most that stall do so for a moment: to
+/// fork, or to free a large value.
 async fn probe(node: Rc<Node>) {
     let since = time::now();
     let settings = &node.context.settings;
+    let mut wait = settings.timeout;
     while node.breaker.borrow().is_open() {
-        tokio::time::sleep(settings.breaker.open_for).await;
+        wait = wait.min(settings.breaker.open_for);
+        tokio::time::sleep(wait).await;
+        wait *= 2;
         // Whoever makes the next one closes the breaker.
         let Some(mut connection) = node.connection() else { return };
         let command = ::redis::cmd("PING");

@@ -144,7 +144,7 @@ pub struct Tls {
 pub struct BreakerSettings {
     /// Commands in a row that were not answered in time, or whose connection broke.
     pub failures: u32,
-    /// Time between two looks whether it answers again.
+    /// Longest time between two looks whether it answers again.
     pub open_for: Duration,
 }
 

@@ -57,16 +57,19 @@ async fn hear(subscription: Subscription, fleet: Rc<Fleet>, context: Rc<Context>
     let mut wait = AGAIN;
     for attempt in 0.. {
         let listening = match fleet.somewhere(attempt, &context).await {
-            Ok(address) => context.dialer.listen(&address, &channel).await.map_err(|why| format!("{address}: {why}")),
+            Ok(address) => match context.dialer.listen(&address, &channel).await {
+                Ok(listening) => Ok((listening, address)),
+                Err(why) => Err(format!("{address}: {why}")),
+            },
             Err(why) => Err(why),
         };
         match listening {
-            Ok(listening) => {
+            Ok((listening, address)) => {
                 if ears.send(Heard::Connected).await.is_err() {
                     return;
                 }
                 wait = AGAIN;
-                pass_on(listening, &ears).await;
+                pass_on(listening, &ears, || fleet.has(&address)).await;
                 if ears.send(Heard::Lost).await.is_err() {
                     return;
                 }
@@ -78,8 +81,9 @@ async fn hear(subscription: Subscription, fleet: Rc<Fleet>, context: Rc<Context>
     }
 }
 
-/// Passes messages on until the connection ends, or the reader does not keep up.
-async fn pass_on(listening: ::redis::aio::PubSub, ears: &mpsc::Sender<Heard>) {
+/// Passes messages on until the connection ends, the reader does not keep up, or nobody speaks there any more: a server that has left the
+/// others stays connected and silent.
+async fn pass_on(listening: ::redis::aio::PubSub, ears: &mpsc::Sender<Heard>, belongs: impl Fn() -> bool) {
     let (mut sink, mut messages) = listening.split();
     let mut check = tokio::time::interval(CHECK);
     loop {
@@ -89,7 +93,7 @@ async fn pass_on(listening: ::redis::aio::PubSub, ears: &mpsc::Sender<Heard>) {
             _ = check.tick() => {
                 // Messages wait meanwhile, but no longer than this.
                 match tokio::time::timeout(CHECK, sink.ping::<Value>()).await {
-                    Ok(Ok(_)) => continue,
+                    Ok(Ok(_)) if belongs() => continue,
                     _ => None,
                 }
             }

@@ -171,3 +171,67 @@ fn access(username: Option<&String>, password: Option<&file::Secret>, at: &JsonP
     }
     Access { username: username.cloned(), password: password.map(|password| Password::new(password.0.clone())) }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn compiled(redis: Value) -> Settings {
+        let file: File = serde_json::from_value(json!({ "redis": redis })).unwrap();
+        let mut report = Report::default();
+        let settings = compile(&file, (Path::new(""), &mut Vec::new()), &mut report);
+        assert!(report.is_empty(), "{report:?}");
+        settings.unwrap()
+    }
+
+    fn at(host: &str, port: u16) -> Address {
+        Address::Tcp(host.to_owned(), port)
+    }
+
+    #[test]
+    fn nodes_are_where_they_are_written() {
+        let check = |redis: Value, expected: Nodes| {
+            let settings = compiled(redis);
+            assert_eq!(settings, Settings::new(expected));
+        };
+        check(json!({ "url": "redis://Cache.internal" }), Nodes::Single(at("cache.internal", 6379)));
+        check(json!({ "url": "redis://[::1]:7000/", "tls": false }), Nodes::Single(at("::1", 7000)));
+        check(json!({ "url": "redis://[::1]", "password": "" }), Nodes::Single(at("::1", 6379)));
+        check(json!({ "url": "unix:/run/redis.sock" }), Nodes::Single(Address::Unix("/run/redis.sock".into())));
+        let both = vec![at("a", 6379), at("10.0.0.2", 7000)];
+        check(json!({ "cluster": ["redis://a", "redis://10.0.0.2:7000"] }), Nodes::Cluster(both));
+        let access = Access { username: None, password: Some(Password::new("p".to_owned())) };
+        let sentinel = Sentinel { sentinels: vec![at("a", 26_379)], master: "m".to_owned(), access };
+        let written = json!({ "sentinel": { "master": "m", "urls": ["redis://a"], "password": "p" } });
+        check(written, Nodes::Sentinel(sentinel));
+    }
+
+    #[test]
+    fn everything_else_is_taken_over() {
+        let settings = compiled(json!({
+            "url": "rediss://a", "username": "u", "password": "hunter2", "database": 2, "prefix": "p:", "timeout_ms": 7,
+            "connections": 3, "breaker": { "failures": 9, "open_ms": 11 }, "value_bytes_max": 4096,
+            "tls": { "verify": false, "server_name": "b" },
+        }));
+        assert!(!format!("{settings:?}").contains("hunter2"));
+        let tls = settings.tls.clone().unwrap();
+        assert_eq!(tls.server_name.unwrap().to_str(), "b");
+        let expected = Settings {
+            access: Access { username: Some("u".to_owned()), password: Some(Password::new("hunter2".to_owned())) },
+            tls: settings.tls.clone(),
+            database: 2,
+            prefix: "p:".to_owned(),
+            timeout: Duration::from_millis(7),
+            connections: 3,
+            breaker: BreakerSettings { failures: 9, open_for: Duration::from_millis(11) },
+            value_bytes_max: 4096,
+            ..Settings::new(Nodes::Single(at("a", 6379)))
+        };
+        assert_eq!(settings, expected);
+        assert!(compiled(json!({ "url": "rediss://a" })).tls.is_some());
+        assert!(compiled(json!({ "url": "redis://a", "tls": true })).tls.is_some());
+    }
+}

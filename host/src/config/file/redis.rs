@@ -69,7 +69,7 @@ pub(in crate::config) struct RedisBreaker {
     /// Commands in a row that were not answered in time.
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = redis::BreakerSettings::default().failures))]
     pub(in crate::config) failures: Option<u32>,
-    /// Time between two looks, in milliseconds.
+    /// Longest time between two looks, in milliseconds.
     #[schemars(range(min = 1, max = TIMEOUT_MS_MAX), extend("default" = redis::BreakerSettings::default().open_for.as_millis() as u64))]
     pub(in crate::config) open_ms: Option<u64>,
 }

@@ -34,7 +34,7 @@ async fn keys_are_on_all_nodes_and_one_that_dies_takes_only_its_own() {
     for node in &cluster.nodes {
         assert_eq!(node.command(&["DBSIZE"]).await, "1");
     }
-    let many = redis.get_many(&keys).await.unwrap();
+    let many = redis.values(&keys).await.unwrap();
     assert_eq!(many.into_iter().map(|value| value.unwrap().to_vec()).collect::<Vec<_>>(), keys);
     assert!(redis.lock(b"l", 1, MINUTE).await.unwrap());
     redis.unlock(b"l", 1).await.unwrap();
@@ -50,7 +50,7 @@ async fn keys_are_on_all_nodes_and_one_that_dies_takes_only_its_own() {
         redis.set(key, b"again", MINUTE).await.unwrap();
     }
     assert_eq!(redis.get(&keys[2]).await.unwrap_err().reason(), "absent");
-    assert_eq!(redis.get_many(&keys).await.unwrap_err().reason(), "absent");
+    assert_eq!(redis.values(&keys).await.unwrap_err().reason(), "absent");
     assert_eq!(redis.delete(&keys[..2]).await.unwrap(), 2);
 
     // It comes back without a memory of the others, as an empty node would.
@@ -86,6 +86,26 @@ async fn a_stalled_node_takes_only_its_own() {
 }
 
 #[tokio::test]
+async fn a_replica_takes_the_place_of_its_master() {
+    let mut cluster = RedisCluster::start(3).await;
+    cluster.add_replica(0).await;
+    let redis = connected(of(&cluster)).await;
+    let keys = keys();
+    redis.set(&keys[0], b"1", MINUTE).await.unwrap();
+    portcullis_tests::eventually("the replica has it", || async {
+        (cluster.nodes[3].command(&["DBSIZE"]).await == "1").then_some(())
+    })
+    .await;
+    cluster.nodes[0].kill();
+    degraded(&redis, &cluster.nodes[0].address().to_string()).await;
+    assert_eq!(redis.get(&keys[1]).await.unwrap(), None);
+    portcullis_tests::eventually("the replica is asked", || async { redis.set(&keys[0], b"2", MINUTE).await.ok() })
+        .await;
+    assert_eq!(text(redis.get(&keys[0]).await.unwrap()).unwrap(), "2");
+    healthy(&redis).await;
+}
+
+#[tokio::test]
 async fn a_slot_that_moves_is_followed() {
     let cluster = RedisCluster::start(3).await;
     let redis = connected(of(&cluster)).await;
@@ -113,4 +133,33 @@ async fn a_server_that_is_no_cluster_says_so() {
     let redis = Redis::start(settings(Nodes::Cluster(vec![at(&server)]))).unwrap();
     degraded(&redis, "cluster support disabled").await;
     assert_eq!(redis.get(b"a").await.unwrap_err().reason(), "absent");
+}
+
+#[tokio::test]
+async fn a_node_that_has_left_is_not_listened_to() {
+    let mut cluster = RedisCluster::start(2).await;
+    let redis = connected(of(&cluster)).await;
+    let mut heard = redis.subscribe(b"news");
+    assert_eq!(next(&mut heard).await, Heard::Connected);
+    let mut listened = 0;
+    for (index, node) in cluster.nodes.iter().enumerate() {
+        if node.command(&["PUBSUB", "NUMSUB", "portcullis:news"]).await == "portcullis:news\n1" {
+            listened = index;
+        }
+    }
+    let gone = cluster.dismiss(listened).await;
+    let slots = if listened == 0 { ["0", "8191"] } else { ["8192", "16383"] };
+    let heir = &cluster.nodes[0];
+    assert_eq!(heir.command(&["CLUSTER", "ADDSLOTSRANGE", slots[0], slots[1]]).await, "OK");
+    // The distribution is looked at when a node refuses a command.
+    let theirs = |key: &Vec<u8>| {
+        let slot = slots::slot(&[Settings::PREFIX.as_bytes(), key].concat());
+        usize::from(slot / 8192) == listened
+    };
+    let key = (0..).map(|number| format!("key-{number}").into_bytes()).find(theirs).unwrap();
+    portcullis_tests::eventually("the heir has it", || async { redis.set(&key, b"1", MINUTE).await.ok() }).await;
+    assert_eq!(next(&mut heard).await, Heard::Lost);
+    assert_eq!(next(&mut heard).await, Heard::Connected);
+    assert_eq!(heir.command(&["PUBSUB", "NUMSUB", "portcullis:news"]).await, "portcullis:news\n1");
+    assert_eq!(gone.command(&["PUBSUB", "NUMSUB", "portcullis:news"]).await, "portcullis:news\n0");
 }

@@ -128,7 +128,7 @@ async fn a_master_that_becomes_a_replica_is_left() {
     let server = RedisServer::start(&[]).await;
     let redis = connected(Settings { connections: 1, ..single(&server) }).await;
     let id = server.command(&["CLIENT", "LIST", "TYPE", "normal"]).await;
-    let port = portcullis_tests::pebble::free_address().port().to_string();
+    let port = portcullis_tests::redis::own_address().port().to_string();
     assert_eq!(server.command(&["REPLICAOF", "127.0.0.1", &port]).await, "OK");
     let trouble = redis.set(b"a", b"1", MINUTE).await.unwrap_err();
     assert!(trouble.to_string().contains("READONLY"), "{trouble}");
