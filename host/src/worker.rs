@@ -22,6 +22,7 @@ use crate::pipeline::Pipeline;
 use crate::shutdown::Draining;
 use crate::traffic::{Gate, Pressure};
 use crate::upstream::{Board, Upstreams};
+use crate::warm::{self, Asks};
 
 /// Native stack of a worker. Wasm frames may use 512 KiB of it, the rest is for hyper and us.
 const STACK_BYTES: usize = 4 * 1024 * 1024;
@@ -38,6 +39,8 @@ pub(crate) struct Equipment {
     pub(crate) draining: Draining,
     /// Told the number of a generation when the worker has taken it over.
     pub(crate) adopted: mpsc::UnboundedSender<u64>,
+    /// What we ask ourselves for, in the worker that answers it.
+    pub(crate) asks: Option<Asks>,
 }
 
 /// Starts a worker's thread. It ends when the gateway drains and its last connection has ended.
@@ -54,7 +57,7 @@ pub(crate) fn start(equipment: Equipment) -> io::Result<JoinHandle<()>> {
 }
 
 async fn run(equipment: Equipment) {
-    let Equipment { number, listeners, mut generations, cache, board, pressure, draining, adopted } = equipment;
+    let Equipment { number, listeners, mut generations, cache, board, pressure, draining, adopted, asks } = equipment;
     let first = Arc::clone(&generations.borrow_and_update());
     let worker = Rc::new(Worker {
         cache,
@@ -65,6 +68,9 @@ async fn run(equipment: Equipment) {
     });
     worker.adopt(&first);
     let _ = adopted.send(first.number);
+    if let Some(asks) = asks {
+        tokio::task::spawn_local(warm::serve(asks, Rc::clone(&worker)));
+    }
     let follower = Rc::clone(&worker);
     let following = tokio::task::spawn_local(async move {
         while generations.changed().await.is_ok() {

@@ -6,21 +6,14 @@ fn cached() -> Value {
     json!({ "name": "all", "cache": true, "proxy": { "upstream": "origin" } })
 }
 
+/// A gateway that has joined the others.
 async fn instance(origin: &Origin, redis: &RedisServer, more: &Value) -> Gateway {
+    let before = redis.command(&["ZCARD", "portcullis:{purges}:alive"]).await;
+    let before: usize = before.trim().parse().expect("a number");
     let shared = json!({ "redis": { "url": redis.url() } });
     let gateway = Setup::to(origin).route(cached()).patch(&shared).patch(more).start().await;
-    in_step(redis, &gateway).await;
+    members(redis, before + 1).await;
     gateway
-}
-
-/// Waits until a gateway has joined the others.
-async fn in_step(redis: &RedisServer, gateway: &Gateway) {
-    let _ = gateway;
-    eventually("a member", || async {
-        let members = redis.command(&["ZCARD", "portcullis:{purges}:alive"]).await;
-        (members.trim() != "0").then_some(())
-    })
-    .await;
 }
 
 async fn members(redis: &RedisServer, count: usize) {
@@ -89,7 +82,6 @@ async fn what_is_changed_through_one_is_forgotten_by_all() {
     let (origin, redis) = (counting(false).await, RedisServer::start(&[]).await);
     let one = instance(&origin, &redis, &json!({})).await;
     let two = instance(&origin, &redis, &json!({})).await;
-    members(&redis, 2).await;
     one.get("/").await;
     shared(&redis, 1).await;
     assert!(is_hit(&two.get("/").await));
@@ -100,7 +92,6 @@ async fn what_is_changed_through_one_is_forgotten_by_all() {
     one.send(Request::new("PUT", "/").body("x")).await;
     let seen = origin.seen().len();
     let three = instance(&origin, &redis, &json!({})).await;
-    members(&redis, 3).await;
     assert_eq!(three.get("/").await.text(), format!("body {seen}"));
 }
 
@@ -112,7 +103,6 @@ async fn one_instance_fetches_for_all() {
     let redis = RedisServer::start(&[]).await;
     let one = std::sync::Arc::new(instance(&origin, &redis, &json!({})).await);
     let two = std::sync::Arc::new(instance(&origin, &redis, &json!({})).await);
-    members(&redis, 2).await;
     let ask = |gateway: &std::sync::Arc<Gateway>| {
         let gateway = std::sync::Arc::clone(gateway);
         tokio::spawn(async move { gateway.get("/").await.text().to_owned() })
@@ -130,7 +120,6 @@ async fn without_redis_everything_goes_on() {
     let (origin, mut redis) = (counting(false).await, RedisServer::start(&[]).await);
     let one = instance(&origin, &redis, &json!({})).await;
     let two = instance(&origin, &redis, &json!({})).await;
-    members(&redis, 2).await;
     one.get("/kept").await;
     shared(&redis, 1).await;
     assert!(is_hit(&two.get("/kept").await));

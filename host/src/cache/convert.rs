@@ -1,7 +1,7 @@
 //! Stored responses as records that leave the process, and back. The clocks of processes differ: outside, times are those of the wall.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Stale;
@@ -72,6 +72,7 @@ impl Stored {
             sequence: record.generation,
             checked: AtomicU64::new(0),
             softened: AtomicBool::new(false),
+            hits: AtomicU32::new(0),
         }
     }
 }

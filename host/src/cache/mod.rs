@@ -10,35 +10,30 @@ mod growing;
 pub mod keep;
 pub mod policy;
 mod purges;
+mod recording;
 pub mod shared;
 mod stored;
+mod upkeep;
 mod vary;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderName};
-use http_body::Body as _;
+use http::header::{HeaderMap, HeaderName};
 use moka::Expiry;
 
-use crate::exchange::Response;
-use crate::http::{Body, parse_length};
-
-use envelope::Envelope;
 use flights::Flights;
 pub use flights::{Boarding, Landing, Lead};
-use growing::Growing;
 pub use purges::{Marks, Mode, Selection};
 use purges::{Purges, Standing};
+pub use recording::Recording;
 pub use shared::{Confirmed, Elsewhere, Lock};
-use stored::Content;
 pub use stored::{Stored, Trouble};
 
 /// How much is kept.
@@ -160,26 +155,6 @@ pub enum Found {
     Nothing,
 }
 
-/// A response that goes by and is to be stored.
-pub struct Recording<'a> {
-    /// Under which key.
-    pub key: &'a str,
-    /// How.
-    pub admission: Admission,
-    /// Which purges find it; its tags are the admission's.
-    pub url: &'a str,
-    /// What is made unreachable at once.
-    pub namespace: &'a str,
-    /// The fields of the request.
-    pub request: &'a HeaderMap,
-    /// [`Cache::sequence`] from before it was asked for.
-    pub sequence: u64,
-    /// When its head came.
-    pub now: Instant,
-    /// The right to fetch it for all instances.
-    pub lock: Option<Lock>,
-}
-
 impl Cache {
     /// An empty cache.
     pub fn new(settings: &Settings) -> Self {
@@ -207,6 +182,7 @@ impl Cache {
         let mut others = false;
         for stored in entry.variants.iter().rev().filter(there) {
             if stored.suits(request) {
+                stored.hits.fetch_add(1, Ordering::Relaxed);
                 return Found::Stored(Arc::clone(stored));
             }
             others = true;
@@ -227,88 +203,6 @@ impl Cache {
     /// Whether somebody fetches what is stored under a key.
     pub fn is_underway(&self, key: &str) -> bool {
         self.flights.is_underway(key)
-    }
-
-    /// Stores a response while it goes by, and says whether it does. Gives it back with a body that follows what comes. One
-    /// that turns out too long, that breaks off, or that has trailers, is not stored in the end.
-    ///
-    /// Refuses what no cache may store, whoever says so: not-modified and broken partial responses, and `Vary: *`.
-    pub fn record(&self, recording: Recording<'_>, mut response: Response) -> (Response, bool) {
-        let Recording { key, mut admission, url, namespace, request, sequence, now, lock } = recording;
-        let declared = response.headers.get(header::CONTENT_LENGTH);
-        let declared = declared.map(|length| parse_length(length.as_bytes()).unwrap_or(u64::MAX));
-        let length = declared.unwrap_or(0).max(response.body.size_hint().lower());
-        let span = match response.status {
-            StatusCode::NOT_MODIFIED => return (response, false),
-            StatusCode::PARTIAL_CONTENT => match part_of(&response.headers) {
-                Some(span) => Some(span),
-                None => return (response, false),
-            },
-            _ => None,
-        };
-        if length > self.object_bytes_max {
-            return (response, false);
-        }
-        let tags = std::mem::take(&mut admission.tags);
-        let marks = Arc::new(Marks::new(url.into(), namespace.into(), tags));
-        let stored = Stored::new(admission, request, response.status, &response.headers, (marks, sequence), now);
-        let Some(stored) = stored.filter(|stored| !stored.keep_for(now).is_zero()) else { return (response, false) };
-        let place = move |bytes: Bytes| match span {
-            None => Some(Content::Whole(bytes)),
-            Some((first, last, size)) if last - first + 1 == bytes.len() as u64 => {
-                Some(Content::Part { first, bytes, size })
-            }
-            Some(_) => None,
-        };
-        response.body = match std::mem::take(&mut response.body) {
-            Body::Empty => {
-                let whole = declared.is_none_or(|declared| declared == 0);
-                if let Some(content) = place(Bytes::new()).filter(|_| whole) {
-                    self.insert(key, Arc::new(stored.with(content)), lock);
-                }
-                Body::Empty
-            }
-            Body::Full(bytes) => {
-                // Copied, because as it came it is part of a larger read buffer.
-                let whole = declared.is_none_or(|declared| declared == bytes.len() as u64);
-                if let Some(content) = place(Bytes::copy_from_slice(&bytes)).filter(|_| whole) {
-                    self.insert(key, Arc::new(stored.with(content)), lock);
-                }
-                Body::Full(bytes)
-            }
-            body => self.follow(key, stored, (body, declared), place, lock),
-        };
-        (response, true)
-    }
-
-    /// Fetches a body in a task of its own, so that it is stored whatever becomes of who asked for it first.
-    fn follow(
-        &self,
-        key: &str,
-        stored: Stored,
-        (body, declared): (Body, Option<u64>),
-        place: impl Fn(Bytes) -> Option<Content> + 'static,
-        lock: Option<Lock>,
-    ) -> Body {
-        let growing = Growing::new(declared, self.object_bytes_max);
-        let reader = growing.follow();
-        let joinable = stored.status != StatusCode::PARTIAL_CONTENT;
-        let draft = Arc::new(stored.with(Content::Growing(Arc::clone(&growing))));
-        if joinable {
-            self.keep(key, &draft);
-        }
-        let (cache, key) = (self.clone(), Box::<str>::from(key));
-        // What is not fetched to its end is not left for others to wait for, either.
-        let guard = Abandoned(Arc::clone(&growing));
-        tokio::task::spawn_local(async move {
-            let guard = guard;
-            match guard.0.fetch(body).await.and_then(place) {
-                Some(content) => cache.insert(&key, Arc::new(draft.with(content)), lock),
-                None if joinable => cache.take_out(&key, &draft),
-                None => {}
-            }
-        });
-        reader
     }
 
     /// Stores a response that is at hand, here and for other instances. `lock` is held until they can find it.
@@ -391,50 +285,6 @@ impl Cache {
         (number, self.shared.as_ref().and_then(|shared| shared.spread(selection, mode, number)))
     }
 
-    /// Compares everything with all purges and takes out what has gone. Gives how much that was. Takes a while.
-    pub fn sweep(&self) -> u64 {
-        let (now, last) = (crate::time::now(), self.purges.sequence());
-        let mut gone = 0;
-        for (key, entry) in &self.entries {
-            for stored in &entry.variants {
-                if self.purges.judge(stored, &key, now) == Standing::Gone {
-                    self.take_out(&key, stored);
-                    gone += 1;
-                }
-            }
-        }
-        self.purges.forget(last);
-        gone
-    }
-
-    /// Takes in what was stored before a restart, as far as it is good for anything yet. Blocks.
-    pub fn load(&self, path: &Path, envelope: &Envelope) -> (u64, Option<String>) {
-        let (now, unix) = (crate::time::now(), crate::time::unix());
-        let mut loaded = keep::load(path, envelope, u64::try_from(unix.as_millis()).unwrap_or(u64::MAX));
-        for record in loaded.by_ref() {
-            let key = record.key.clone();
-            // Numbers of purges do not outlive the process; what was purged before was not saved.
-            let stored = Stored { sequence: self.sequence(), ..Stored::of_record(record, now, unix) };
-            self.keep(&key, &Arc::new(stored));
-        }
-        (loaded.records(), loaded.warning().map(str::to_owned))
-    }
-
-    /// Writes what is stored to a file for the next start. Blocks.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn save(&self, path: &Path, envelope: &Envelope, bytes_max: u64) -> std::io::Result<keep::Saved> {
-        let (now, unix) = (crate::time::now(), crate::time::unix());
-        let stored = self.entries.iter().flat_map(|(key, entry)| {
-            let there = |stored: &&Arc<Stored>| self.stands(&key, stored);
-            let records: Vec<_> =
-                entry.variants.iter().filter(there).filter_map(|stored| stored.record(&key, now, unix)).collect();
-            records
-        });
-        keep::save(path, stored, envelope, bytes_max)
-    }
-
     /// How many keys there are, and how many bytes they hold. Nearly: moka counts in the background.
     pub fn size(&self) -> (u64, u64) {
         (self.entries.entry_count(), self.entries.weighted_size())
@@ -446,25 +296,6 @@ impl Entry {
         let keep_for = variants.iter().map(|stored| stored.keep_for(now)).max().unwrap_or_default();
         Self { variants, keep_for }
     }
-}
-
-/// Ends a body that nobody fetches any more.
-struct Abandoned(Arc<Growing>);
-
-impl Drop for Abandoned {
-    fn drop(&mut self) {
-        self.0.abandon();
-    }
-}
-
-/// The one range of a partial response: first and last byte, and how long all is (RFC 9110 section 14.4).
-fn part_of(headers: &HeaderMap) -> Option<(u64, u64, u64)> {
-    let text = headers.get(header::CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?;
-    let (range, size) = text.split_once('/')?;
-    let (first, last) = range.split_once('-')?;
-    let number = |text: &str| parse_length(text.as_bytes());
-    let (first, last, size) = (number(first)?, number(last)?, number(size)?);
-    (first <= last && last < size).then_some((first, last, size))
 }
 
 impl std::fmt::Debug for Cache {

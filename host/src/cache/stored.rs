@@ -1,7 +1,7 @@
 //! A stored response: prepared when it is stored, so that a hit copies as little as possible.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -51,6 +51,8 @@ pub struct Stored {
     pub(super) checked: AtomicU64,
     /// Whether one of them took its freshness.
     pub(super) softened: AtomicBool,
+    /// How often it was found.
+    pub(super) hits: AtomicU32,
 }
 
 /// The body of a stored response.
@@ -107,6 +109,7 @@ impl Stored {
             sequence,
             checked: AtomicU64::new(sequence),
             softened: AtomicBool::new(false),
+            hits: AtomicU32::new(0),
         })
     }
 
@@ -127,6 +130,7 @@ impl Stored {
             sequence: self.sequence,
             checked: AtomicU64::new(self.sequence),
             softened: AtomicBool::new(false),
+            hits: AtomicU32::new(self.hits.load(Ordering::Relaxed)),
         }
     }
 

@@ -1,9 +1,11 @@
 //! The cache by what comes out after what went in.
 
 use bytes::Bytes;
-use http::HeaderName;
+use http::{HeaderName, StatusCode};
 
 use super::*;
+use crate::exchange::Response;
+use crate::http::Body;
 use crate::http::test_bodies::{chunks, chunks_then, collect, failing};
 use crate::time;
 

@@ -45,6 +45,8 @@ pub struct Config {
     pub upstreams: Vec<upstream::Settings>,
     /// The memory cache.
     pub cache: cache::Settings,
+    /// What is asked for before clients do.
+    pub warm: Option<crate::warm::Settings>,
     /// The Redis that instances share, if there is one.
     pub redis: Option<redis::Settings>,
     /// What is taken on before new requests are refused.

@@ -31,7 +31,7 @@ use crate::redis::Redis;
 use crate::shutdown::Draining;
 use crate::traffic::Pressure;
 use crate::upstream::Board;
-use crate::{acme, time, tls, worker};
+use crate::{acme, time, tls, warm, worker};
 
 use change::{Followed, Refused};
 use control::Event;
@@ -199,7 +199,10 @@ impl Gateway {
         // Before anybody can purge.
         self.tell_cdns();
         let cache = self.fill_cache(&config).map_err(system)?;
-        let pressure = Pressure::watch(&config.overload).map_err(system)?;
+        let relieved = Arc::clone(&cache);
+        let pressure = Pressure::watch(&config.overload, move || relieved.shrink()).map_err(system)?;
+        let (ask, asked) = warm::channel();
+        let mut asks = config.warm.is_some().then_some(asked);
         let (adopted, adoptions) = tokio::sync::mpsc::unbounded_channel();
         for (number, listeners) in sockets.into_iter().enumerate() {
             let equipment = worker::Equipment {
@@ -211,6 +214,7 @@ impl Gateway {
                 pressure: Arc::clone(&pressure),
                 draining: self.draining.clone(),
                 adopted: adopted.clone(),
+                asks: asks.take(),
             };
             self.workers.push(worker::start(equipment).map_err(system)?);
         }
@@ -227,6 +231,9 @@ impl Gateway {
         }
         for address in &self.addresses {
             tracing::info!(%address, "listening");
+        }
+        if let Some(settings) = &config.warm {
+            warm::start(settings.clone(), ask).map_err(system)?;
         }
         // Last, because a CA looks at what listens.
         self.obtain_certificates();
@@ -304,6 +311,7 @@ impl Gateway {
             let _ = worker.join();
         }
         self.save_cache();
+        self.remember_asked();
         tracing::info!("stopped");
     }
 }

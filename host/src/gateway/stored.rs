@@ -7,6 +7,7 @@ use super::Gateway;
 use crate::cache::Cache;
 use crate::cache::envelope::Envelope;
 use crate::config::Config;
+use crate::warm;
 
 impl Gateway {
     /// The cache: with what was saved at the last end, shared where there is somebody to share with.
@@ -26,6 +27,17 @@ impl Gateway {
         let cache = Arc::new(cache);
         self.cache = Some(Arc::clone(&cache));
         Ok(cache)
+    }
+
+    /// Keeps what was asked for most for the next start.
+    pub(super) fn remember_asked(&self) {
+        let warm = self.generation.config.warm.as_ref();
+        let (Some(cache), Some(most_asked)) = (&self.cache, warm.and_then(|warm| warm.most_asked.as_ref())) else {
+            return;
+        };
+        if let Err(error) = warm::remember(most_asked, cache.most_asked().into_iter()) {
+            tracing::error!(path = %most_asked.path.display(), %error, "what was asked for most cannot be kept");
+        }
     }
 
     /// Saves what is stored for the next start. A successor that serves already may have purged what we still have, so it gets nothing.

@@ -18,6 +18,8 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const SHARE_PERCENT: u64 = 75;
 /// Below this part of the limit the pressure is over: at the limit itself it would come and go with every request.
 const RELIEF_PERCENT: u64 = 95;
+/// Over this part of the limit, memory is given back where that is possible, before anybody is refused.
+const NEAR_PERCENT: u64 = 90;
 
 /// What is taken on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +58,8 @@ pub struct Pressure {
 
 impl Pressure {
     /// Looks at the memory from now on, for as long as somebody holds what this gives.
-    pub fn watch(settings: &Settings) -> io::Result<Arc<Self>> {
+    /// When little is left, `relieve` is called, again and again until there is more.
+    pub fn watch(settings: &Settings, relieve: impl Fn() + Send + 'static) -> io::Result<Arc<Self>> {
         let pressure = Arc::new(Self::default());
         let Some(max) = settings.memory_bytes_max.or_else(available).filter(|max| *max > 0) else {
             return Ok(pressure);
@@ -66,6 +69,9 @@ impl Pressure {
             while let Some(pressure) = watched.upgrade() {
                 if let Some(bytes) = resident() {
                     pressure.note(bytes, max);
+                    if bytes > max / 100 * NEAR_PERCENT {
+                        relieve();
+                    }
                 }
                 drop(pressure);
                 thread::sleep(INTERVAL);

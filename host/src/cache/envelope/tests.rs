@@ -188,19 +188,19 @@ fn no_part_is_believed() {
     }
     let check = |part: &[u8], expected| assert_eq!(decode(&checked(&[b"PCR\x01", part].concat())), Err(expected));
     let huge = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01].as_slice();
-    let zeros = [0; 8].as_slice();
+    let zeros = [0; 9].as_slice();
     let ok = [0xc8, 0x01].as_slice();
     check(huge, Corrupt::Part("flags"));
     check(&[&[0], &huge[..9], &[0x02]].concat(), Corrupt::Part("generation"));
     check(&[zeros, &[0x63]].concat(), Corrupt::Part("status"));
     check(&[zeros, ok, huge].concat(), Corrupt::Part("key"));
     check(&[zeros, ok, &[1, 0xff]].concat(), Corrupt::Part("key"));
-    check(&[zeros, ok, &[0], huge].concat(), Corrupt::Part("vary"));
-    check(&[zeros, ok, &[0, 0], huge].concat(), Corrupt::Part("tags"));
-    check(&[zeros, ok, &[0, 0, 0], huge].concat(), Corrupt::Part("fields"));
-    check(&[zeros, ok, &[0, 0, 0, 1, 1, b'a', 2, b'\n', 0]].concat(), Corrupt::Part("fields"));
-    check(&[zeros, ok, &[0, 0, 0, 0], huge].concat(), Corrupt::Part("body"));
-    check(&[zeros, ok, &[0, 0, 0, 0, 0, 0]].concat(), Corrupt::Part("end"));
+    check(&[zeros, ok, &[0, 0, 0], huge].concat(), Corrupt::Part("vary"));
+    check(&[zeros, ok, &[0, 0, 0, 0], huge].concat(), Corrupt::Part("tags"));
+    check(&[zeros, ok, &[0, 0, 0, 0, 0], huge].concat(), Corrupt::Part("fields"));
+    check(&[zeros, ok, &[0, 0, 0, 0, 0, 1, 1, b'a', 2, b'\n', 0]].concat(), Corrupt::Part("fields"));
+    check(&[zeros, ok, &[0, 0, 0, 0, 0, 0], huge].concat(), Corrupt::Part("body"));
+    check(&[zeros, ok, &[0, 0, 0, 0, 0, 0, 0, 0]].concat(), Corrupt::Part("end"));
     assert_eq!(decode(&Bytes::from_static(b"PCR\x02...............")), Err(Corrupt::Version(2)));
     assert_eq!(decode(&Bytes::from_static(b"PCR")), Err(Corrupt::Foreign));
 }

@@ -26,6 +26,7 @@ mod route_cache;
 mod routes;
 mod template;
 mod tls;
+mod warm;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -75,6 +76,12 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
         plugins: plugins.settings,
         upstreams,
         cache: cache::compile(file.cache.as_ref(), folder, &root.key("cache"), report),
+        warm: warm::compile(
+            file.cache.as_ref().and_then(|cache| cache.warm.as_ref()),
+            folder,
+            &root.key("cache").key("warm"),
+            report,
+        ),
         overload: overload(file.overload.as_ref()),
         routes,
         forwarding: forwarding(file.forwarding.as_ref()),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::warm::CacheWarm;
 use crate::cache;
 
 /// The memory cache.
@@ -27,6 +28,8 @@ pub(in crate::config) struct Cache {
     pub(in crate::config) shared: Option<CacheShared>,
     /// Keep the memory cache in a file while the gateway restarts. Absent: it starts empty.
     pub(in crate::config) persist: Option<CachePersist>,
+    /// What is asked for at the start, before clients do. Absent: nothing.
+    pub(in crate::config) warm: Option<CacheWarm>,
 }
 
 /// Whether and how what is stored is shared with other instances.

@@ -23,6 +23,7 @@ mod redis;
 mod route_cache;
 mod routes;
 mod schema;
+mod warm;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -52,6 +53,7 @@ pub(super) use route_cache::{RouteCache, RouteCacheSettings};
 pub(super) use routes::{HeaderValues, Redirect, Respond, Route, RouteOverride, RoutePlugin};
 pub use schema::schema;
 pub(super) use schema::strict_schema;
+pub(super) use warm::CacheWarm;
 pub(super) use wire::{UpstreamProtocol, UpstreamProxyProtocol, UpstreamTls, UpstreamTlsSettings};
 
 /// Longest timeout, in milliseconds: a day. What is longer was meant in another unit.

@@ -10,12 +10,15 @@ use crate::exchange::{Exchange, Scheme};
 use crate::pipeline::plan::Route;
 
 /// The key before any plugin had its say: the route, and what was asked for.
-pub(super) fn of(route: &Route, url: &str) -> String {
+pub(super) fn of(route: &Route, exchange: &Exchange) -> String {
     let route = route.name.as_str();
-    let mut key = String::with_capacity(route.len() + url.len() + 1);
-    for part in [route, "\0", url] {
-        key.push_str(part);
-    }
+    let request = &exchange.request;
+    let url = [exchange.client.scheme.as_str(), &request.authority, request.target.as_str()];
+    let length = url.iter().map(|part| part.len()).sum::<usize>() + route.len() + 4;
+    let mut key = String::with_capacity(length);
+    key.push_str(route);
+    key.push('\0');
+    write(&mut key, exchange.client.scheme, &request.authority, request.target.as_str());
     key
 }
 
@@ -25,13 +28,16 @@ pub(super) fn url(exchange: &Exchange) -> String {
 }
 
 fn written(scheme: Scheme, authority: &str, target: &str) -> String {
-    let scheme = scheme.as_str();
-    let authority = canonical(authority, scheme);
-    let mut url = String::with_capacity(scheme.len() + authority.len() + target.len() + 3);
-    for part in [scheme, "://", &authority, target] {
-        url.push_str(part);
-    }
+    let mut url = String::new();
+    write(&mut url, scheme, authority, target);
     url
+}
+
+fn write(out: &mut String, scheme: Scheme, authority: &str, target: &str) {
+    let scheme = scheme.as_str();
+    for part in [scheme, "://", &canonical(authority, scheme), target] {
+        out.push_str(part);
+    }
 }
 
 /// The URL that a reference in a response leads to (RFC 3986 section 5), if it is on the same site.

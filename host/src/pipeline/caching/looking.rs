@@ -14,7 +14,7 @@ use crate::http::Body;
 use crate::pipeline::Pipeline;
 use crate::pipeline::plan::Route;
 use crate::pipeline::walk::Walk;
-use crate::time;
+use crate::time::{self, Instant};
 
 /// What the cache says to a request.
 #[derive(Debug)]
@@ -62,8 +62,8 @@ impl Pipeline {
         if !matches!(body, Body::Empty) {
             return Ok(Looked::Around(Forward::Bypass));
         }
-        let url = key::url(&walk.exchange);
-        let Some(key) = walk.cache_key(key::of(route, &url), route.name.as_str().len() + 1)? else {
+        let key = key::of(route, &walk.exchange);
+        let Some(key) = walk.cache_key(key, route.name.as_str().len() + 1)? else {
             walk.exchange.cache = CacheStatus::Bypass;
             return Ok(Looked::Around(Forward::Bypass));
         };
@@ -75,24 +75,35 @@ impl Pipeline {
         }
         let mut asked = Asked::read(policy, headers);
         // What may have been purged without our knowing is used only if the upstream says that it is right.
-        asked.validate |= self.cache.is_cut_off(time::now());
-        self.ask_or_serve(walk, policy, (key, url), &asked).await
+        let now = time::now();
+        asked.validate |= self.cache.is_cut_off(now);
+        // Before anything is looked at: what is purged from now on must not be stored again.
+        let sequence = self.cache.sequence();
+        match self.candidate(walk, &key, &asked, now)? {
+            Candidate::Served => {
+                walk.exchange.timings.cache = walk.exchange.lap(time::now());
+                Ok(Looked::Answered)
+            }
+            // In a place of its own, so that exchanges that do not wait are not larger for it.
+            first @ Candidate::Ask(..) => {
+                Box::pin(self.prepare(walk, policy, key, (&asked, now), (first, sequence))).await
+            }
+        }
     }
 
-    async fn ask_or_serve(
+    /// Prepares to ask the handler; waits where somebody asks for the same, and serves what comes of that.
+    async fn prepare(
         self: &Rc<Self>,
         walk: &mut Walk<'_>,
         policy: &Policy,
-        (key, url): (String, String),
-        asked: &Asked,
+        key: String,
+        (asked, started): (&Asked, Instant),
+        (mut candidate, mut sequence): (Candidate, u64),
     ) -> Result<Looked, Failure> {
-        let started = time::now();
         let mut collapsed = false;
         let (mut lock, mut looked_elsewhere) = (None, false);
-        let (forward, basis, lead, sequence) = loop {
-            // Before anything is looked at: what is purged from now on must not be stored again.
-            let sequence = self.cache.sequence();
-            let (forward, basis) = match self.candidate(walk, (&key, &url), asked)? {
+        let (forward, basis, lead) = loop {
+            let (forward, basis) = match candidate {
                 Candidate::Served => {
                     walk.exchange.timings.cache = walk.exchange.lap(time::now());
                     return Ok(Looked::Answered);
@@ -110,38 +121,39 @@ impl Pipeline {
             let now = time::now();
             let waited = now.saturating_duration_since(started);
             if alone || collapsed && waited >= policy.wait_max {
-                break (forward, basis, None, sequence);
+                break (forward, basis, None);
             }
             match self.cache.board(&key, now) {
-                Boarding::Lead(lead) if looked_elsewhere => break (forward, basis, Some(lead), sequence),
+                Boarding::Lead(lead) if looked_elsewhere => break (forward, basis, Some(lead)),
                 Boarding::Lead(lead) => {
                     looked_elsewhere = true;
                     let request = &walk.exchange.request;
                     let longest = policy.wait_max.saturating_sub(waited);
                     match self.cache.look_elsewhere(&key, &request.headers, longest).await {
-                        Elsewhere::Found => {
-                            lead.stored();
-                            continue;
+                        Elsewhere::Found => lead.stored(),
+                        Elsewhere::Nothing(right) => {
+                            lock = right;
+                            break (forward, basis, Some(lead));
                         }
-                        Elsewhere::Nothing(right) => lock = right,
                     }
-                    break (forward, basis, Some(lead), sequence);
                 }
-                Boarding::Alone => break (forward, basis, None, sequence),
+                Boarding::Alone => break (forward, basis, None),
                 Boarding::Wait(wait) => {
                     collapsed = true;
                     if wait.landed(policy.wait_max.saturating_sub(waited)).await != Landing::Stored {
-                        break (forward, basis, None, sequence);
+                        break (forward, basis, None);
                     }
                 }
             }
+            sequence = self.cache.sequence();
+            candidate = self.candidate(walk, &key, asked, time::now())?;
         };
         let validates = asked.validate || forward == Forward::Request;
         walk.exchange.cache = if validates { CacheStatus::Bypass } else { CacheStatus::Miss };
         walk.exchange.timings.cache = walk.exchange.lap(time::now());
         let fetch = Fetch {
             key,
-            url,
+            url: key::url(&walk.exchange),
             forward,
             basis,
             withheld: HeaderMap::new(),
@@ -159,10 +171,10 @@ impl Pipeline {
     fn candidate(
         self: &Rc<Self>,
         walk: &mut Walk<'_>,
-        (key, url): (&str, &str),
+        key: &str,
         asked: &Asked,
+        now: Instant,
     ) -> Result<Candidate, Failure> {
-        let now = time::now();
         let exchange = &mut *walk.exchange;
         let stored = match self.cache.find(key, &exchange.request.headers, now) {
             Found::Stored(stored) => stored,
@@ -189,7 +201,7 @@ impl Pipeline {
         exchange.response = Some(response);
         exchange.cache = CacheStatus::Hit;
         if reused == Reuse::WhileRevalidating || stored.wants_refresh(now) {
-            self.refresh(walk, (key, url), stored);
+            self.refresh(walk, key, stored);
         }
         Ok(Candidate::Served)
     }

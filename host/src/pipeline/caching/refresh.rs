@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{Method, header};
 
-use super::{CONDITIONS, Fetch, Looked, take_fields};
+use super::{CONDITIONS, Fetch, Looked, key, take_fields};
 use crate::cache::Stored;
 use crate::exchange::{CacheStatus, Exchange, Held, Request, Timings};
 use crate::http::Body;
@@ -16,11 +16,12 @@ use crate::time;
 
 impl Pipeline {
     /// Fetches anew what is stored under a key, in a task of its own, unless somebody does already.
-    pub(super) fn refresh(self: &Rc<Self>, walk: &Walk<'_>, place: (&str, &str), stored: Arc<Stored>) {
+    pub(super) fn refresh(self: &Rc<Self>, walk: &Walk<'_>, key: &str, stored: Arc<Stored>) {
         let sequence = self.cache.sequence();
-        let (Some(number), Some(lead)) = (walk.route, self.lead_alone(place.0)) else { return };
+        let (Some(number), Some(lead)) = (walk.route, self.lead_alone(key)) else { return };
         let mut exchange = copied(&walk.exchange);
-        let fetch = Fetch::in_background(place, stored, lead, sequence).prepared(&mut exchange.request);
+        let fetch = Fetch::in_background((key, &key::url(&walk.exchange)), stored, lead, sequence)
+            .prepared(&mut exchange.request);
         let pipeline = Rc::clone(self);
         tokio::task::spawn_local(async move {
             let Some(route) = pipeline.plan.routes.get(number) else { return };

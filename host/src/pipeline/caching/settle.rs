@@ -234,8 +234,8 @@ impl Pipeline {
         if !unsafely::is_what_get_brings(&walk.exchange) {
             return Ok(None);
         }
-        let url = key::url(&walk.exchange);
-        let Some(key) = walk.cache_key(key::of(route, &url), route.name.as_str().len() + 1)? else { return Ok(None) };
+        let (key, url) = (key::of(route, &walk.exchange), key::url(&walk.exchange));
+        let Some(key) = walk.cache_key(key, route.name.as_str().len() + 1)? else { return Ok(None) };
         let exchange = &mut *walk.exchange;
         let Some(response) = exchange.response.take() else { return Ok(None) };
         let admission = by_http(exchange, policy, &response).filter(|admission| !admission.ttl.is_zero());
