@@ -12,6 +12,8 @@ pub mod policy;
 mod purges;
 pub mod shared;
 mod stored;
+mod survey;
+mod tally;
 mod vary;
 
 #[cfg(test)]
@@ -40,6 +42,8 @@ use purges::{Purges, Standing};
 pub use shared::{Confirmed, Elsewhere, Lock};
 use stored::Content;
 pub use stored::{Stored, Trouble};
+pub use survey::Listed;
+pub use tally::{By, Outcome, Outcomes, Sort, Tally, expose};
 
 /// How much is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +123,7 @@ pub struct Cache {
     entries: moka::sync::Cache<Box<str>, Arc<Entry>>,
     purges: Arc<Purges>,
     flights: Flights,
+    tally: Arc<Tally>,
     object_bytes_max: u64,
     shared: Option<shared::Shared>,
 }
@@ -196,7 +201,7 @@ impl Cache {
         // moka weighs in 32 bits; a body that does not fit would be counted as less than it is.
         let object_bytes_max = settings.object_bytes_max.min(u64::from(u32::MAX / 2));
         let (purges, flights) = (Arc::new(Purges::new()), Flights::new());
-        Self { entries, purges, flights, object_bytes_max, shared: None }
+        Self { entries, purges, flights, tally: Arc::default(), object_bytes_max, shared: None }
     }
 
     /// The newest response stored under `key` that suits the request's fields (`Vary`, RFC 9111 section 4.1) and was not purged.
@@ -391,22 +396,6 @@ impl Cache {
         (number, self.shared.as_ref().and_then(|shared| shared.spread(selection, mode, number)))
     }
 
-    /// Compares everything with all purges and takes out what has gone. Gives how much that was. Takes a while.
-    pub fn sweep(&self) -> u64 {
-        let (now, last) = (crate::time::now(), self.purges.sequence());
-        let mut gone = 0;
-        for (key, entry) in &self.entries {
-            for stored in &entry.variants {
-                if self.purges.judge(stored, &key, now) == Standing::Gone {
-                    self.take_out(&key, stored);
-                    gone += 1;
-                }
-            }
-        }
-        self.purges.forget(last);
-        gone
-    }
-
     /// Takes in what was stored before a restart, as far as it is good for anything yet. Blocks.
     pub fn load(&self, path: &Path, envelope: &Envelope) -> (u64, Option<String>) {
         let (now, unix) = (crate::time::now(), crate::time::unix());
@@ -433,11 +422,6 @@ impl Cache {
             records
         });
         keep::save(path, stored, envelope, bytes_max)
-    }
-
-    /// How many keys there are, and how many bytes they hold. Nearly: moka counts in the background.
-    pub fn size(&self) -> (u64, u64) {
-        (self.entries.entry_count(), self.entries.weighted_size())
     }
 }
 

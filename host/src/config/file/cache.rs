@@ -27,6 +27,10 @@ pub(in crate::config) struct Cache {
     pub(in crate::config) shared: Option<CacheShared>,
     /// Keep the memory cache in a file while the gateway restarts. Absent: it starts empty.
     pub(in crate::config) persist: Option<CachePersist>,
+    /// Tags that depend on others: `"page-home": ["product-list"]` purges `page-home` wherever `product-list` is purged. Over any number of
+    /// steps; circles are no mistake.
+    #[schemars(extend("examples" = [{"page-home": ["product-list", "header"]}]))]
+    pub(in crate::config) dependencies: Option<BTreeMap<String, Option<Vec<Option<String>>>>>,
 }
 
 /// Whether and how what is stored is shared with other instances.

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use super::status::{self, Forward};
 use super::{CONDITIONS, Fetch, is_safe, key, serve, take_fields};
 use crate::cache::policy::{Asked, Policy, Reuse, reuse};
-use crate::cache::{Boarding, Elsewhere, Found, Landing, Lead, Stored};
+use crate::cache::{Boarding, Elsewhere, Found, Landing, Lead, Outcome, Stored};
 use crate::exchange::{CacheStatus, Failure, Reason};
 use crate::http::Body;
 use crate::pipeline::Pipeline;
@@ -151,6 +151,7 @@ impl Pipeline {
             collapsed,
             completing: false,
             no_store: asked.no_store,
+            awaited: true,
         };
         Ok(Looked::Ask(Box::new(fetch.prepared(&mut walk.exchange.request))))
     }
@@ -182,12 +183,19 @@ impl Pipeline {
         let Some(mut response) = serve::answer(&exchange.request, &stored, now)? else {
             return Ok(Candidate::Ask(Forward::Partial, Some(stored)));
         };
-        match reused {
-            Reuse::Fresh => status::hit(&mut response.headers, facts.ttl),
-            _ => status::stale_hit(&mut response.headers, facts.staleness),
-        }
+        let outcome = match reused {
+            Reuse::Fresh => {
+                status::hit(&mut response.headers, facts.ttl);
+                Outcome::Hit
+            }
+            _ => {
+                status::stale_hit(&mut response.headers, facts.staleness);
+                Outcome::Stale
+            }
+        };
         exchange.response = Some(response);
         exchange.cache = CacheStatus::Hit;
+        self.count(walk.route, outcome);
         if reused == Reuse::WhileRevalidating || stored.wants_refresh(now) {
             self.refresh(walk, (key, url), stored);
         }
@@ -218,6 +226,7 @@ impl Fetch {
             collapsed: false,
             completing: false,
             no_store: false,
+            awaited: false,
         }
     }
 
