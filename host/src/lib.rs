@@ -5,7 +5,7 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 5 entry | [`cli`] |
-//! | 4 assembly | [`gateway`], [`generation`], `worker`, [`warm`], [`admin`], [`config`], [`acme`] |
+//! | 4 assembly | [`gateway`], [`generation`], `worker`, [`warm`], [`admin`], [`purger`], [`config`], [`acme`] |
 //! | 3 door and hall | [`listener`], [`pipeline`] |
 //! | 2 stations | [`router`], [`cache`], [`upstream`], [`plugin`], [`traffic`], [`files`], [`cdn`] |
 //! | 1 ground | [`redis`], [`telemetry`], [`tls`], [`exchange`], [`http`], [`names`], [`time`], [`shutdown`], [`certificates`] |
@@ -17,6 +17,7 @@ pub mod admin;
 pub mod config;
 pub mod gateway;
 pub mod generation;
+pub mod purger;
 pub mod warm;
 mod worker;
 

@@ -13,6 +13,8 @@ mod purges;
 mod recording;
 pub mod shared;
 mod stored;
+mod survey;
+mod tally;
 mod upkeep;
 mod vary;
 
@@ -35,6 +37,8 @@ use purges::{Purges, Standing};
 pub use recording::Recording;
 pub use shared::{Confirmed, Elsewhere, Lock};
 pub use stored::{Stored, Trouble};
+pub use survey::Listed;
+pub use tally::{By, Outcome, Outcomes, Sort, Tally, expose};
 
 /// How much is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +118,7 @@ pub struct Cache {
     entries: moka::sync::Cache<Box<str>, Arc<Entry>>,
     purges: Arc<Purges>,
     flights: Flights,
+    tally: Arc<Tally>,
     object_bytes_max: u64,
     shared: Option<shared::Shared>,
 }
@@ -171,7 +176,7 @@ impl Cache {
         // moka weighs in 32 bits; a body that does not fit would be counted as less than it is.
         let object_bytes_max = settings.object_bytes_max.min(u64::from(u32::MAX / 2));
         let (purges, flights) = (Arc::new(Purges::new()), Flights::new());
-        Self { entries, purges, flights, object_bytes_max, shared: None }
+        Self { entries, purges, flights, tally: Arc::default(), object_bytes_max, shared: None }
     }
 
     /// The newest response stored under `key` that suits the request's fields (`Vary`, RFC 9111 section 4.1) and was not purged.
@@ -283,11 +288,6 @@ impl Cache {
             self.sweep();
         }
         (number, self.shared.as_ref().and_then(|shared| shared.spread(selection, mode, number)))
-    }
-
-    /// How many keys there are, and how many bytes they hold. Nearly: moka counts in the background.
-    pub fn size(&self) -> (u64, u64) {
-        (self.entries.entry_count(), self.entries.weighted_size())
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) const CONDITIONS_MAX: usize = 256;
 /// What is purged: everything for which all of this holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// The key begins with this route's name and goes on like this.
+    /// It is stored under this key. One without the route that keys begin with is meant on all routes.
     pub key: Option<String>,
     /// Scheme, host, path and query, as in `https://example.com/a?b`.
     pub url: Option<String>,
@@ -48,6 +48,16 @@ pub enum Mode {
     Hard,
     /// It is stale: used while it is fetched anew, validated, or where the upstream fails.
     Soft,
+}
+
+impl Mode {
+    /// A stable word for logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hard => "hard",
+            Self::Soft => "soft",
+        }
+    }
 }
 
 /// What purges find a stored response by.
@@ -108,6 +118,8 @@ struct Condition {
     number: u64,
     selection: Selection,
     mode: Mode,
+    /// When it was made: what ages afterwards is not meant.
+    made: std::time::Instant,
 }
 
 impl Purges {
@@ -141,7 +153,8 @@ impl Purges {
             }
             None => {
                 let mut conditions = self.conditions.write().unwrap_or_else(PoisonError::into_inner);
-                conditions.push(Condition { number, selection: selection.clone(), mode });
+                let made = crate::time::now();
+                conditions.push(Condition { number, selection: selection.clone(), mode, made });
                 self.last_condition.store(number, Ordering::Release);
             }
         }
@@ -181,7 +194,7 @@ impl Purges {
         if self.last_condition.load(Ordering::Acquire) > checked {
             let conditions = self.conditions.read().unwrap_or_else(PoisonError::into_inner);
             for condition in conditions.iter().filter(|condition| condition.number > checked.max(stored.sequence)) {
-                match (condition.selection.matches(stored, key, now), condition.mode) {
+                match (condition.selection.matches(stored, key, now.min(condition.made)), condition.mode) {
                     (true, Mode::Hard) => return Standing::Gone,
                     (true, Mode::Soft) => stored.softened.store(true, Ordering::Relaxed),
                     (false, _) => {}
@@ -222,7 +235,7 @@ impl Selection {
             values.into_iter().any(|value| part.is_empty() || contains(value.as_bytes()))
         };
         let bytes = stored.whole().map_or(0, |bytes| bytes.len() as u64);
-        self.key.as_ref().is_none_or(|wanted| wanted == key)
+        self.key.as_ref().is_none_or(|wanted| wanted == key || split(key).1 == *wanted)
             && self.url.as_ref().is_none_or(|url| **url == *marks.url)
             && self.tag.as_ref().is_none_or(|tag| marks.tags.iter().any(|known| **known == **tag))
             && self.namespace.as_ref().is_none_or(|namespace| **namespace == *marks.namespace)
@@ -232,6 +245,11 @@ impl Selection {
             && self.age_min.is_none_or(|least| stored.age(now).as_secs() >= least)
             && self.bytes_min.is_none_or(|least| bytes >= least)
     }
+}
+
+/// The route that a key begins with, and the rest.
+pub(super) fn split(key: &str) -> (&str, &str) {
+    key.split_once('\0').unwrap_or(("", key))
 }
 
 /// Whether a text matches a pattern in which `*` stands for anything. Takes no longer than their lengths multiplied.

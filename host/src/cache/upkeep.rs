@@ -1,4 +1,4 @@
-//! What is done with all that is stored: it is compared with purges, given up where memory is short, saved and loaded.
+//! What is done with all that is stored: it is given up where memory is short, saved and loaded.
 //!
 //! Each of these takes a while and belongs on a thread that serves nobody.
 
@@ -7,27 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::envelope::Envelope;
-use super::purges::Standing;
 use super::stored::Stored;
 use super::{Cache, keep};
 
 impl Cache {
-    /// Compares everything with all purges and takes out what has gone. Gives how much that was. Takes a while.
-    pub fn sweep(&self) -> u64 {
-        let (now, last) = (crate::time::now(), self.purges.sequence());
-        let mut gone = 0;
-        for (key, entry) in &self.entries {
-            for stored in &entry.variants {
-                if self.purges.judge(stored, &key, now) == Standing::Gone {
-                    self.take_out(&key, stored);
-                    gone += 1;
-                }
-            }
-        }
-        self.purges.forget(last);
-        gone
-    }
-
     /// Takes in what was stored before a restart, as far as it is good for anything yet. Blocks.
     pub fn load(&self, path: &Path, envelope: &Envelope) -> (u64, Option<String>) {
         let (now, unix) = (crate::time::now(), crate::time::unix());

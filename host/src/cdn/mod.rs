@@ -89,6 +89,11 @@ impl Forwarder {
         self.0.forward(purge, mode);
     }
 
+    /// Whether there is any CDN to be told.
+    pub fn has_any(&self) -> bool {
+        self.0.is_active()
+    }
+
     /// How many tags, URLs and other purges have not been answered for yet.
     pub fn pending(&self) -> usize {
         self.0.pending()

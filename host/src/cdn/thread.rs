@@ -65,6 +65,10 @@ impl Shared {
         Ok(())
     }
 
+    pub(super) fn is_active(&self) -> bool {
+        self.active.load(SeqCst)
+    }
+
     pub(super) fn forward(&self, purge: Purge, mode: Mode) {
         let Some(ends) = self.thread.get().filter(|_| self.active.load(SeqCst)) else { return };
         let count = purge.len();

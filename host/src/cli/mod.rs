@@ -1,10 +1,12 @@
-//! The command line: `run`, `check`, `routes explain`, `plugin inspect`, `schema`.
+//! The command line: `run`, `check`, `routes explain`, `cache`, `plugin inspect`, `schema`.
 //!
 //! Says what is wrong in sentences on standard error and in the exit code: 0 fine, 1 refused, 2 wrong usage.
 
+mod cache;
 mod check;
 pub mod demo;
 mod inspect;
+mod operator;
 mod routes;
 mod run;
 
@@ -48,6 +50,11 @@ enum Command {
     Routes {
         #[command(subcommand)]
         command: routes::RoutesCommand,
+    },
+    /// Purge or look at what a running gateway stores.
+    Cache {
+        #[command(subcommand)]
+        command: cache::CacheCommand,
     },
     /// Work with plugin files.
     Plugin {
@@ -93,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Run { files, workers, demo } => run::run(files, workers, demo),
         Command::Check { files } => check::check(files),
         Command::Routes { command } => routes::routes(command),
+        Command::Cache { command } => cache::cache(command),
         Command::Plugin { command: PluginCommand::Inspect { file } } => inspect::inspect(&file),
         Command::Schema => print(&format!("{:#}\n", crate::config::schema())),
     };

@@ -21,6 +21,7 @@ use std::time::Duration;
 use crate::http::Forwarding;
 use crate::names::Name;
 use crate::pipeline::{Compression, Edits, Handler};
+use crate::purger::Dependencies;
 use crate::telemetry::LogSettings;
 use crate::{acme, cache, cdn, listener, plugin, redis, router, traffic, upstream};
 
@@ -49,6 +50,8 @@ pub struct Config {
     pub warm: Option<crate::warm::Settings>,
     /// The Redis that instances share, if there is one.
     pub redis: Option<redis::Settings>,
+    /// Which tags of stored responses depend on which.
+    pub dependencies: Arc<Dependencies>,
     /// What is taken on before new requests are refused.
     pub overload: traffic::Settings,
     /// The routes, by unique name.

@@ -188,6 +188,9 @@ impl Gateway {
         tracing::info!(generation = self.generation.number, "generation takes over");
         self.generations.send_replace(Arc::clone(&self.generation));
         self.tell_cdns();
+        if let Some(purger) = &self.purger {
+            purger.adopt(&self.generation.config.dependencies);
+        }
         self.obtain_certificates();
         self.follow_files(false);
         self.report();

@@ -27,6 +27,7 @@ use crate::generation::{Generation, wanted};
 use crate::listener::Listener;
 use crate::plugin::metrics::Registry;
 use crate::plugin::{Change, Folder, Problem, Roster, Services, Watch};
+use crate::purger::Purger;
 use crate::redis::Redis;
 use crate::shutdown::Draining;
 use crate::traffic::Pressure;
@@ -73,6 +74,8 @@ pub struct Gateway {
     cache: Option<Arc<Cache>>,
     /// The link to the Redis that instances share, where there is one.
     redis: Option<Redis>,
+    /// Purges what is stored, once there is something.
+    purger: Option<Arc<Purger>>,
     /// Obtains certificates, once a configuration wants that.
     acme: Option<JoinHandle<()>>,
 }
@@ -162,6 +165,7 @@ impl Gateway {
             cdn,
             redis,
             cache: None,
+            purger: None,
             acme: None,
         };
         // Before anybody learns that the gateway listens, so that no change from then on is missed.
@@ -199,6 +203,7 @@ impl Gateway {
         // Before anybody can purge.
         self.tell_cdns();
         let cache = self.fill_cache(&config).map_err(system)?;
+        self.purge_through(&cache);
         let relieved = Arc::clone(&cache);
         let pressure = Pressure::watch(&config.overload, move || relieved.shrink()).map_err(system)?;
         let (ask, asked) = warm::channel();

@@ -1,12 +1,13 @@
 //! The cache's life beside the gateway's: what it begins with, whom it is shared with, what is left of it.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::Gateway;
 use crate::cache::Cache;
 use crate::cache::envelope::Envelope;
 use crate::config::Config;
+use crate::purger::Purger;
 use crate::warm;
 
 impl Gateway {
@@ -38,6 +39,15 @@ impl Gateway {
         if let Err(error) = warm::remember(most_asked, cache.most_asked().into_iter()) {
             tracing::error!(path = %most_asked.path.display(), %error, "what was asked for most cannot be kept");
         }
+    }
+
+    /// Lets operators and plugins purge what is stored.
+    pub(super) fn purge_through(&mut self, cache: &Arc<Cache>) {
+        let purger = Arc::new(Purger::new(Arc::clone(cache), self.cdn.clone()));
+        purger.adopt(&self.generation.config.dependencies);
+        self.services.purge_through(Arc::clone(&purger) as Arc<_>);
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).purger = Some(Arc::clone(&purger));
+        self.purger = Some(purger);
     }
 
     /// Saves what is stored for the next start. A successor that serves already may have purged what we still have, so it gets nothing.

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, header};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Outcomes};
 use crate::exchange::{Client, Failure, Reason, Response};
 use crate::files::Files;
 use crate::http::{Body, BodyOutcome, RequestIds, merged_slashes};
@@ -63,6 +63,8 @@ pub struct Pipeline {
     copies: Copies,
     /// Whether any route caches.
     caches: bool,
+    /// How requests fare at the cache, by route; none where it does not cache.
+    outcomes: Vec<Option<Arc<Outcomes>>>,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -90,7 +92,8 @@ impl Pipeline {
         let copies = before.map(|before| before.copies.clone()).unwrap_or_default();
         let files = files::of(&plan);
         let caches = plan.routes.iter().any(|route| route.cache.is_some());
-        Self { plan, lanes, files, upstreams, cache, gate, ids, dealer: Dealer::default(), copies, caches }
+        let outcomes = caching::outcomes(&plan, before, &cache);
+        Self { plan, lanes, files, upstreams, cache, gate, ids, dealer: Dealer::default(), copies, caches, outcomes }
     }
 
     /// Answers one request.

@@ -11,6 +11,7 @@ mod cache;
 mod cdn;
 mod cdn_request;
 mod compression;
+mod dependencies;
 mod edits;
 mod files;
 mod guards;
@@ -82,6 +83,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
             &root.key("cache").key("warm"),
             report,
         ),
+        dependencies: dependencies::compile(file.cache.as_ref(), &root.key("cache").key("dependencies"), report),
         overload: overload(file.overload.as_ref()),
         routes,
         forwarding: forwarding(file.forwarding.as_ref()),

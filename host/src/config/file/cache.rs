@@ -30,6 +30,10 @@ pub(in crate::config) struct Cache {
     pub(in crate::config) persist: Option<CachePersist>,
     /// What is asked for at the start, before clients do. Absent: nothing.
     pub(in crate::config) warm: Option<CacheWarm>,
+    /// Tags that depend on others: `"page-home": ["product-list"]` purges `page-home` wherever `product-list` is purged. Over any number of
+    /// steps; circles are no mistake.
+    #[schemars(extend("examples" = [{"page-home": ["product-list", "header"]}]))]
+    pub(in crate::config) dependencies: Option<BTreeMap<String, Option<Vec<Option<String>>>>>,
 }
 
 /// Whether and how what is stored is shared with other instances.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use http::Uri;
 
 use crate::exchange::{Exchange, Scheme};
+use crate::http::canonical_host;
 use crate::pipeline::plan::Route;
 
 /// The key before any plugin had its say: the route, and what was asked for.
@@ -35,7 +36,7 @@ fn written(scheme: Scheme, authority: &str, target: &str) -> String {
 
 fn write(out: &mut String, scheme: Scheme, authority: &str, target: &str) {
     let scheme = scheme.as_str();
-    for part in [scheme, "://", &canonical(authority, scheme), target] {
+    for part in [scheme, "://", &canonical_host(authority, scheme), target] {
         out.push_str(part);
     }
 }
@@ -44,8 +45,9 @@ fn write(out: &mut String, scheme: Scheme, authority: &str, target: &str) {
 pub(super) fn referred(exchange: &Exchange, reference: &str) -> Option<String> {
     let (scheme, request) = (exchange.client.scheme, &exchange.request);
     let reference = reference.split('#').next().unwrap_or_default();
-    let same_site =
-        |authority: &str| canonical(authority, scheme.as_str()) == canonical(&request.authority, scheme.as_str());
+    let same_site = |authority: &str| {
+        canonical_host(authority, scheme.as_str()) == canonical_host(&request.authority, scheme.as_str())
+    };
     if reference.contains("://") || reference.starts_with("//") {
         let uri: Uri = reference.trim_start_matches("//").parse().ok()?;
         let found = match uri.scheme_str() {
@@ -68,32 +70,4 @@ pub(super) fn referred(exchange: &Exchange, reference: &str) -> Option<String> {
         }
     };
     Some(written(scheme, &request.authority, &target))
-}
-
-/// The host as every spelling of it is stored under: in lower case, without the scheme's own port and without the dot of the root
-/// (RFC 3986 section 6.2.3).
-fn canonical<'a>(authority: &'a str, scheme: &str) -> Cow<'a, str> {
-    let own = if scheme == "https" { ":443" } else { ":80" };
-    let authority = authority.strip_suffix(own).or_else(|| authority.strip_suffix(':')).unwrap_or(authority);
-    let authority = authority.strip_suffix('.').unwrap_or(authority);
-    match authority.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        true => Cow::Owned(authority.to_ascii_lowercase()),
-        false => Cow::Borrowed(authority),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spellings_of_one_host_are_one() {
-        let check = |authority: &str, scheme: &str, expected: &str| assert_eq!(canonical(authority, scheme), expected);
-        check("a.example", "http", "a.example");
-        check("A.Example:80", "http", "a.example");
-        check("a.example.:443", "https", "a.example");
-        check("a.example:", "http", "a.example");
-        check("a.example:443", "http", "a.example:443");
-        check("[::1]:80", "http", "[::1]");
-    }
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use super::status::{self, Forward};
 use super::{CONDITIONS, Fetch, is_safe, key, serve, take_fields};
 use crate::cache::policy::{Asked, Policy, Reuse, reuse};
-use crate::cache::{Boarding, Elsewhere, Found, Landing, Lead, Stored};
+use crate::cache::{Boarding, Elsewhere, Found, Landing, Lead, Outcome, Stored};
 use crate::exchange::{CacheStatus, Failure, Reason};
 use crate::http::Body;
 use crate::pipeline::Pipeline;
@@ -151,19 +151,9 @@ impl Pipeline {
         let validates = asked.validate || forward == Forward::Request;
         walk.exchange.cache = if validates { CacheStatus::Bypass } else { CacheStatus::Miss };
         walk.exchange.timings.cache = walk.exchange.lap(time::now());
-        let fetch = Fetch {
-            key,
-            url: key::url(&walk.exchange),
-            forward,
-            basis,
-            withheld: HeaderMap::new(),
-            lead,
-            lock,
-            sequence,
-            collapsed,
-            completing: false,
-            no_store: asked.no_store,
-        };
+        let no_store = asked.no_store;
+        let fetch = Fetch::new(key, key::url(&walk.exchange), forward, sequence);
+        let fetch = Fetch { basis, lead, lock, collapsed, no_store, ..fetch };
         Ok(Looked::Ask(Box::new(fetch.prepared(&mut walk.exchange.request))))
     }
 
@@ -194,12 +184,19 @@ impl Pipeline {
         let Some(mut response) = serve::answer(&exchange.request, &stored, now)? else {
             return Ok(Candidate::Ask(Forward::Partial, Some(stored)));
         };
-        match reused {
-            Reuse::Fresh => status::hit(&mut response.headers, facts.ttl),
-            _ => status::stale_hit(&mut response.headers, facts.staleness),
-        }
+        let outcome = match reused {
+            Reuse::Fresh => {
+                status::hit(&mut response.headers, facts.ttl);
+                Outcome::Hit
+            }
+            _ => {
+                status::stale_hit(&mut response.headers, facts.staleness);
+                Outcome::Stale
+            }
+        };
         exchange.response = Some(response);
         exchange.cache = CacheStatus::Hit;
+        self.count(walk.route, outcome);
         if reused == Reuse::WhileRevalidating || stored.wants_refresh(now) {
             self.refresh(walk, key, stored);
         }
@@ -218,15 +215,20 @@ impl Pipeline {
 impl Fetch {
     /// A fetch that nobody asked for but the cache.
     pub(super) fn in_background((key, url): (&str, &str), basis: Arc<Stored>, lead: Lead, sequence: u64) -> Self {
+        let fetch = Self::new(key.to_owned(), url.to_owned(), Forward::Stale, sequence);
+        Self { basis: Some(basis), lead: Some(lead), ..fetch }
+    }
+
+    fn new(key: String, url: String, forward: Forward, sequence: u64) -> Self {
         Self {
-            key: key.to_owned(),
-            url: url.to_owned(),
-            forward: Forward::Stale,
-            basis: Some(basis),
-            withheld: HeaderMap::new(),
-            lead: Some(lead),
-            lock: None,
+            key,
+            url,
+            forward,
             sequence,
+            basis: None,
+            withheld: HeaderMap::new(),
+            lead: None,
+            lock: None,
             collapsed: false,
             completing: false,
             no_store: false,

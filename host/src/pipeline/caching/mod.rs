@@ -16,7 +16,9 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, Method, header};
 
-use crate::cache::{Lead, Lock, Stored};
+use crate::cache::{Cache, Lead, Lock, Outcome, Outcomes, Stored};
+use crate::names::Name;
+use crate::pipeline::{Pipeline, Plan};
 
 pub(super) use looking::Looked;
 use status::Forward;
@@ -49,6 +51,28 @@ pub(super) struct Fetch {
     completing: bool,
     /// Whether the client forbids storing.
     no_store: bool,
+    /// Whether a client waits for the answer.
+    awaited: bool,
+}
+
+/// Counters for the routes of a plan that cache. A route that was there before keeps its own.
+pub(super) fn outcomes(plan: &Plan, before: Option<&Pipeline>, cache: &Cache) -> Vec<Option<Arc<Outcomes>>> {
+    let known = |name: &Name| {
+        let before = before?;
+        let index = before.plan.routes.iter().position(|route| route.name == *name)?;
+        before.outcomes.get(index)?.clone()
+    };
+    let of = |name: &Name| known(name).unwrap_or_else(|| cache.tally().outcomes(name));
+    plan.routes.iter().map(|route| route.cache.is_some().then(|| of(&route.name))).collect()
+}
+
+impl Pipeline {
+    /// Counts how a request to a route fared.
+    fn count(&self, route: Option<usize>, outcome: Outcome) {
+        if let Some(Some(outcomes)) = route.and_then(|route| self.outcomes.get(route)) {
+            outcomes.count(outcome);
+        }
+    }
 }
 
 /// Whether a method changes nothing (RFC 9110 section 9.2.1). What is not known may.

@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::status::{self, Came, Forward};
 use super::{Fetch, Looked, key, serve, unsafely};
 use crate::cache::policy::{self, Policy, Storing};
-use crate::cache::{Admission, Recording, Stale, Stored, Trouble};
+use crate::cache::{Admission, Outcome, Recording, Stale, Stored, Trouble};
 use crate::exchange::{CacheStatus, Credentials, Exchange, Failure, Fault, Reason, Response};
 use crate::http::Body;
 use crate::pipeline::Pipeline;
@@ -41,6 +41,7 @@ impl Pipeline {
                 Ok(())
             }
             (Looked::Around(forward), _) => {
+                self.count(walk.route, Outcome::Bypass);
                 handled?;
                 tell(&mut walk.exchange, forward, Came::default());
                 Ok(())
@@ -84,8 +85,15 @@ impl Pipeline {
             exchange.cache = CacheStatus::Hit;
             let came = Came { status, detail: Some(detail), collapsed: fetch.collapsed, ..Came::default() };
             tell(exchange, fetch.forward, came);
+            self.count(walk.route.filter(|_| fetch.awaited), Outcome::Stale);
             return Ok(());
         }
+        let outcome = match (status, &fetch.basis) {
+            (Some(StatusCode::NOT_MODIFIED), Some(_)) if !fetch.completing => Outcome::Revalidated,
+            _ if exchange.cache == CacheStatus::Bypass => Outcome::Bypass,
+            _ => Outcome::Miss,
+        };
+        self.count(walk.route.filter(|_| fetch.awaited), outcome);
         handled?;
         if exchange.request.method == Method::HEAD {
             self.settle_head(walk, policy, &fetch);

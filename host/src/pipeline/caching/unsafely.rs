@@ -3,7 +3,7 @@
 use http::{HeaderName, Method, StatusCode, header};
 
 use super::key;
-use crate::cache::{Mode, Selection};
+use crate::cache::{By, Mode, Selection, Sort};
 use crate::exchange::Exchange;
 use crate::pipeline::Pipeline;
 
@@ -21,6 +21,7 @@ impl Pipeline {
         let referred = references.filter_map(|reference| key::referred(exchange, reference));
         for url in std::iter::once(key::url(exchange)).chain(referred) {
             self.cache.purge(&Selection { url: Some(url), ..Selection::default() }, Mode::Hard);
+            self.cache.tally().purged(By::Request, Sort::Url, Mode::Hard);
         }
     }
 }

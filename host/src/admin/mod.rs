@@ -1,6 +1,9 @@
-//! What operators can ask: is it alive, is it ready, what does it run, what does it cost. Read-only.
+//! What operators can ask: is it alive, is it ready, what does it run, what does it cost, what does it keep. Only purging changes anything.
 //!
 //! It has a thread of its own, so that asking costs no request its latency.
+
+mod cache;
+mod purge;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,6 +28,7 @@ use crate::listener::{self, Handle, Listener};
 use crate::names::Name;
 use crate::plugin::metrics::Registry;
 use crate::plugin::{Cost, HookCost, Loaded};
+use crate::purger::Purger;
 use crate::redis::{Condition, Redis};
 use crate::shutdown::Draining;
 use crate::telemetry::metrics::{Exposition, Kind};
@@ -42,6 +46,8 @@ pub(crate) struct Status {
     pub(crate) cdn: Forwarder,
     /// The link to Redis.
     pub(crate) redis: Option<Redis>,
+    /// What purges, and what is purged.
+    pub(crate) purger: Option<Arc<Purger>>,
     /// What is wrong with plugin files although the gateway serves.
     pub(crate) problems: Vec<String>,
     /// The last change that was refused, until one is taken over: of what, and why.
@@ -121,15 +127,30 @@ struct Admin {
     draining: Draining,
 }
 
+impl Admin {
+    fn cache(&self) -> (Option<Arc<Purger>>, Option<Arc<Generation>>) {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        (status.purger.clone(), status.generation.clone())
+    }
+}
+
 impl Handle for Admin {
     async fn handle(&self, _: &Arc<Client>, request: http::Request<Body>) -> http::Response<Body> {
+        let path = request.uri().path();
+        if path == "/cache" || path.starts_with("/cache/") {
+            let (purger, generation) = self.cache();
+            return match purger {
+                Some(purger) => cache::answer(&purger, generation.as_deref(), request).await,
+                None => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+            };
+        }
         let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        match request.uri().path() {
+        match path {
             "/livez" => text(StatusCode::OK, "alive\n"),
             "/readyz" => readiness(&status, self.draining.started()),
             "/status" => body("application/json", format!("{:#}\n", self::status(&status))),
             "/metrics" => body("text/plain; version=0.0.4", metrics(&status)),
-            _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz, /status and /metrics\n"),
+            _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz, /status, /metrics and /cache\n"),
         }
     }
 
@@ -324,6 +345,9 @@ fn metrics(status: &Status) -> String {
     cdn::expose(&status.cdn.report(), &mut out);
     if let Some(redis) = &status.redis {
         redis.expose(&mut out);
+    }
+    if let Some(purger) = &status.purger {
+        crate::cache::expose(purger.cache(), &mut out);
     }
     if let Some(metrics) = &status.metrics {
         metrics.expose(&mut out);
