@@ -153,7 +153,7 @@ impl Pipeline {
         walk.exchange.timings.cache = walk.exchange.lap(time::now());
         let no_store = asked.no_store;
         let fetch = Fetch::new(key, key::url(&walk.exchange), forward, sequence);
-        let fetch = Fetch { basis, lead, lock, collapsed, no_store, ..fetch };
+        let fetch = Fetch { basis, lead, lock, collapsed, no_store, awaited: true, ..fetch };
         Ok(Looked::Ask(Box::new(fetch.prepared(&mut walk.exchange.request))))
     }
 
@@ -232,6 +232,7 @@ impl Fetch {
             collapsed: false,
             completing: false,
             no_store: false,
+            awaited: false,
         }
     }
 
