@@ -347,3 +347,67 @@ async fn head_tells_whether_what_is_stored_is_right() {
     assert!(is_hit(&hit) && hit.text() == "body", "{hit:?}");
     assert_eq!(origin.seen().len(), 2);
 }
+
+#[tokio::test]
+async fn a_not_modified_about_something_else_is_not_believed() {
+    let (origin, gateway) = scripted(cached(Value::Null), |number, seen| match number {
+        0 => Reply::ok("old").field("ETag", "\"a\"").field("Cache-Control", "no-cache"),
+        1 => Reply::new(304, "").field("ETag", "\"b\"").field("Cache-Control", "max-age=60"),
+        _ => {
+            assert_eq!(seen.value("if-none-match"), None);
+            Reply::ok("new").field("ETag", "\"b\"").field("Cache-Control", "max-age=60")
+        }
+    })
+    .await;
+    gateway.get("/").await;
+    let strange = gateway.get("/").await;
+    assert_eq!((strange.text(), strange.value("etag")), ("old", Some("\"a\"")));
+    assert_eq!(gateway.get("/").await.text(), "new");
+    assert_eq!(origin.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn what_comes_stale_is_stale_for_as_long_as_it_was() {
+    let (origin, gateway) = scripted(cached(Value::Null), |number, _| {
+        let reply = Reply::ok(format!("{number}")).field("ETag", format!("\"{number}\""));
+        reply.field("Age", "100").field("Cache-Control", "max-age=10, stale-while-revalidate=50")
+    })
+    .await;
+    gateway.get("/").await;
+    let second = gateway.get("/").await;
+    assert_eq!((second.text(), status(&second).contains("fwd=stale")), ("1", true), "{second:?}");
+    let little = gateway.send(Request::get("/").field("Cache-Control", "max-stale=80")).await;
+    assert_eq!(little.text(), "2");
+    let enough = gateway.send(Request::get("/").field("Cache-Control", "max-stale=100")).await;
+    assert_eq!((enough.text(), status(&enough)), ("2", "portcullis; hit; ttl=-90"));
+    assert_eq!(origin.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn who_says_how_old_it_may_be_does_not_get_it_stale() {
+    let (_origin, gateway) = scripted(cached(Value::Null), |number, _| {
+        let reply = Reply::ok(format!("{number}"));
+        reply.field("Cache-Control", "max-age=0, stale-while-revalidate=60")
+    })
+    .await;
+    gateway.get("/").await;
+    assert_eq!(gateway.send(Request::get("/").field("Cache-Control", "max-age=30")).await.text(), "1");
+    let both = Request::get("/").field("Cache-Control", "max-age=30, max-stale");
+    assert_eq!(gateway.send(both).await.text(), "1");
+}
+
+#[tokio::test]
+async fn errors_tell_what_the_cache_did() {
+    let (_origin, gateway) = scripted(cached(Value::Null), |number, _| match number {
+        0 => Reply::ok("0123456789").field("Cache-Control", "max-age=60"),
+        _ => Reply::hang_up(),
+    })
+    .await;
+    let only = Request::get("/").field("Cache-Control", "only-if-cached");
+    assert_eq!(status(&gateway.send(only).await), "portcullis; detail=not_cached");
+    gateway.get("/").await;
+    let outside = gateway.send(Request::get("/").field("Range", "bytes=10-")).await;
+    assert_eq!((outside.status, status(&outside)), (416, "portcullis; detail=range_not_satisfiable"));
+    let failed = gateway.get("/fails").await;
+    assert_eq!((failed.status, status(&failed)), (502, "portcullis; fwd=uri-miss"));
+}

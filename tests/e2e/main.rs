@@ -9,6 +9,7 @@ mod broken;
 mod browser;
 mod budgets;
 mod cache;
+mod cache_abuse;
 mod cache_http;
 mod cache_shared;
 mod capabilities;

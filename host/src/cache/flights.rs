@@ -30,6 +30,8 @@ pub enum Landing {
     Stored,
     /// It did not come, or could not be stored.
     Empty,
+    /// Who fetched went away before that was known.
+    Left,
 }
 
 /// Whether to fetch.
@@ -58,9 +60,15 @@ impl Flights {
             Entry::Vacant(place) => {
                 let (told, landing) = watch::channel(Landing::Underway);
                 place.insert(landing);
-                Boarding::Lead(Lead { flights: self.clone(), key: key.into(), told, landing: Landing::Empty })
+                Boarding::Lead(Lead { flights: self.clone(), key: key.into(), told, landing: Landing::Left })
             }
         }
+    }
+
+    /// How many fetches there are.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.flights.len()
     }
 
     /// Whether somebody fetches this.
@@ -69,7 +77,7 @@ impl Flights {
     }
 }
 
-/// The duty to fetch. Dropped, it tells the others.
+/// The duty to fetch. Dropped, it tells the others, and one of them has it.
 pub struct Lead {
     flights: Flights,
     key: Box<str>,
@@ -85,8 +93,14 @@ impl Lead {
     }
 
     /// What came cannot be stored, and what comes until then will not be either.
-    pub fn pass(self, until: Instant) {
+    pub fn pass(mut self, until: Instant) {
         self.flights.passes.insert(self.key.clone(), until);
+        self.landing = Landing::Empty;
+    }
+
+    /// Nothing came. The others need not try one after the other.
+    pub fn failed(mut self) {
+        self.landing = Landing::Empty;
     }
 }
 

@@ -19,6 +19,15 @@ mod upkeep;
 mod vary;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod flights_model_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod growing_model_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod purges_model_tests;
+#[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
@@ -77,6 +86,8 @@ pub struct Admission {
     pub ttl: Duration,
     /// How old it already is (RFC 9111 section 4.2.3).
     pub age: Duration,
+    /// For how long it already is no longer fresh.
+    pub late: Duration,
     /// How it may be used after that.
     pub stale: Stale,
     /// Whether it must be validated even while it is fresh (`no-cache`).
@@ -183,7 +194,7 @@ impl Cache {
     pub fn find(&self, key: &str, request: &HeaderMap, now: Instant) -> Found {
         let Some(entry) = self.entries.get(key) else { return Found::Nothing };
         let there =
-            |stored: &&Arc<Stored>| self.purges.judge(stored, key, now) == Standing::There && stored.is_usable();
+            |stored: &&Arc<Stored>| self.stands(key, stored) && stored.is_usable() && !stored.keep_for(now).is_zero();
         let mut others = false;
         for stored in entry.variants.iter().rev().filter(there) {
             if stored.suits(request) {
@@ -227,19 +238,27 @@ impl Cache {
 
     /// Whether no purge means a response.
     fn stands(&self, key: &str, stored: &Stored) -> bool {
-        self.purges.judge(stored, key, crate::time::now()) == Standing::There
+        self.purges.judge(stored, key) == Standing::There
     }
 
     /// Stores a response in memory.
     fn keep(&self, key: &str, stored: &Arc<Stored>) {
         let now = crate::time::now();
+        let is_there = |known: &Stored| self.stands(key, known) && known.is_usable() && !known.keep_for(now).is_zero();
         self.entries.entry(key.into()).and_upsert_with(|old| {
             let old = old.map(moka::Entry::into_value);
             let known = old.iter().flat_map(|entry| &entry.variants);
-            let kept = |known: &&Arc<Stored>| !known.keep_for(now).is_zero() && !known.is_same_variant(stored);
+            // What was asked for after a purge is not replaced by what was asked for before it and came later.
+            let newer = known
+                .clone()
+                .any(|known| known.is_same_variant(stored) && known.sequence > stored.sequence && is_there(known));
+            let kept =
+                |known: &&Arc<Stored>| !known.keep_for(now).is_zero() && (newer || !known.is_same_variant(stored));
             let mut variants: Vec<_> = known.filter(kept).cloned().collect();
-            variants.drain(..variants.len().saturating_sub(VARIANTS_MAX - 1));
-            variants.push(Arc::clone(stored));
+            if !newer {
+                variants.drain(..variants.len().saturating_sub(VARIANTS_MAX - 1));
+                variants.push(Arc::clone(stored));
+            }
             Arc::new(Entry::new(variants, now))
         });
     }
@@ -284,8 +303,16 @@ impl Cache {
         mode: Mode,
     ) -> (u64, Option<tokio::sync::oneshot::Receiver<Confirmed>>) {
         let number = self.purges.add(selection, mode, None);
-        if self.purges.wants_sweep() {
-            self.sweep();
+        if self.purges.begins_sweep() {
+            // In a thread of its own: a worker must not stand still for it.
+            let cache = self.clone();
+            let sweep = move || {
+                cache.sweep();
+                cache.purges.end_sweep();
+            };
+            if std::thread::Builder::new().name("sweep".to_owned()).spawn(sweep).is_err() {
+                self.purges.end_sweep();
+            }
         }
         (number, self.shared.as_ref().and_then(|shared| shared.spread(selection, mode, number)))
     }

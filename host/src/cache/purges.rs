@@ -5,8 +5,9 @@
 //! was when it was asked for; whoever finds it compares. Two names with one hash are purged together, which costs a fetch.
 //! Invariant: once [`Purges::add`] has returned, nothing that was asked for before is used.
 
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use super::stored::Stored;
@@ -15,7 +16,10 @@ use super::stored::Stored;
 const SLOTS: usize = 1 << 16;
 
 /// Most conditions that are remembered. When there are more, the oldest has been compared with everything by [`super::Cache::sweep`].
-pub(super) const CONDITIONS_MAX: usize = 256;
+const CONDITIONS_MAX: usize = 256;
+
+/// So many may wait until that has been done. Beyond, what was not compared with the oldest counts as purged by them.
+pub(super) const CONDITIONS_WAITING_MAX: usize = 1024;
 
 /// What is purged: everything for which all of this holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,7 +90,7 @@ impl Marks {
     }
 }
 
-fn slot(kind: &str, name: &str) -> usize {
+pub(super) fn slot(kind: &str, name: &str) -> usize {
     let mut hasher = DefaultHasher::new();
     (kind, name).hash(&mut hasher);
     usize::try_from(hasher.finish() % SLOTS as u64).unwrap_or_default()
@@ -109,17 +113,27 @@ pub(super) struct Purges {
     soft: Box<[AtomicU64]>,
     /// The number of the last condition.
     last_condition: AtomicU64,
-    conditions: RwLock<Vec<Condition>>,
+    conditions: RwLock<Conditions>,
+    sweeping: AtomicBool,
     /// Held while a purge is added, so that numbers come in order.
     adding: Mutex<()>,
 }
 
+#[derive(Default)]
+struct Conditions {
+    waiting: VecDeque<Condition>,
+    /// The number of the last that is no longer remembered, of either kind. What was stored since without having been compared with them
+    /// may be meant by them.
+    forgotten_hard: u64,
+    forgotten_soft: u64,
+}
+
 struct Condition {
     number: u64,
+    /// When it was purged: what counts is how old something was then.
+    at: std::time::Instant,
     selection: Selection,
     mode: Mode,
-    /// When it was made: what ages afterwards is not meant.
-    made: std::time::Instant,
 }
 
 impl Purges {
@@ -131,6 +145,7 @@ impl Purges {
             soft: slots(),
             last_condition: AtomicU64::default(),
             conditions: RwLock::default(),
+            sweeping: AtomicBool::default(),
             adding: Mutex::default(),
         }
     }
@@ -153,8 +168,11 @@ impl Purges {
             }
             None => {
                 let mut conditions = self.conditions.write().unwrap_or_else(PoisonError::into_inner);
-                let made = crate::time::now();
-                conditions.push(Condition { number, selection: selection.clone(), mode, made });
+                let at = crate::time::now();
+                conditions.waiting.push_back(Condition { number, at, selection: selection.clone(), mode });
+                while conditions.waiting.len() > CONDITIONS_WAITING_MAX {
+                    conditions.forget_first();
+                }
                 self.last_condition.store(number, Ordering::Release);
             }
         }
@@ -163,19 +181,34 @@ impl Purges {
         number
     }
 
-    /// Whether so many conditions are waiting that everything should be compared with them.
-    pub(super) fn wants_sweep(&self) -> bool {
-        self.conditions.read().unwrap_or_else(PoisonError::into_inner).len() > CONDITIONS_MAX
+    /// Whether so many conditions are waiting that everything should be compared with them, and nobody does it yet. Who is told so does it,
+    /// and then says [`Self::end_sweep`].
+    pub(super) fn begins_sweep(&self) -> bool {
+        let waiting = self.conditions.read().unwrap_or_else(PoisonError::into_inner).waiting.len();
+        waiting > CONDITIONS_MAX && !self.sweeping.swap(true, Ordering::AcqRel)
+    }
+
+    /// Everything has been compared, or could not be.
+    pub(super) fn end_sweep(&self) {
+        self.sweeping.store(false, Ordering::Release);
+    }
+
+    /// How many conditions wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.conditions.read().unwrap_or_else(PoisonError::into_inner).waiting.len()
     }
 
     /// Forgets conditions up to this number; everything has been compared with them.
     pub(super) fn forget(&self, number: u64) {
         let mut conditions = self.conditions.write().unwrap_or_else(PoisonError::into_inner);
-        conditions.retain(|condition| condition.number > number);
+        while conditions.waiting.front().is_some_and(|condition| condition.number <= number) {
+            conditions.forget_first();
+        }
     }
 
     /// How a stored response stands.
-    pub(super) fn judge(&self, stored: &Stored, key: &str, now: std::time::Instant) -> Standing {
+    pub(super) fn judge(&self, stored: &Stored, key: &str) -> Standing {
         let last = self.sequence();
         let checked = stored.checked.load(Ordering::Relaxed);
         if checked == last {
@@ -193,8 +226,16 @@ impl Purges {
         }
         if self.last_condition.load(Ordering::Acquire) > checked {
             let conditions = self.conditions.read().unwrap_or_else(PoisonError::into_inner);
-            for condition in conditions.iter().filter(|condition| condition.number > checked.max(stored.sequence)) {
-                match (condition.selection.matches(stored, key, now.min(condition.made)), condition.mode) {
+            let checked = checked.max(stored.sequence);
+            // It was on its way while everything else was compared.
+            if checked < conditions.forgotten_hard {
+                return Standing::Gone;
+            }
+            if checked < conditions.forgotten_soft {
+                stored.softened.store(true, Ordering::Relaxed);
+            }
+            for condition in conditions.waiting.iter().filter(|condition| condition.number > checked) {
+                match (condition.selection.matches(stored, key, condition.at), condition.mode) {
                     (true, Mode::Hard) => return Standing::Gone,
                     (true, Mode::Soft) => stored.softened.store(true, Ordering::Relaxed),
                     (false, _) => {}
@@ -203,6 +244,14 @@ impl Purges {
         }
         stored.checked.store(last, Ordering::Relaxed);
         Standing::There
+    }
+}
+
+impl Conditions {
+    fn forget_first(&mut self) {
+        let Some(condition) = self.waiting.pop_front() else { return };
+        let forgotten = if condition.mode == Mode::Hard { &mut self.forgotten_hard } else { &mut self.forgotten_soft };
+        *forgotten = condition.number;
     }
 }
 

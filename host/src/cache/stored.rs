@@ -93,14 +93,20 @@ impl Stored {
         now: Instant,
     ) -> Option<Self> {
         let vary = vary::vary(request, headers)?;
-        let Admission { ttl, age, stale, validate, refresh_ahead, withheld, .. } = admission;
+        let Admission { ttl, age, late, stale, validate, refresh_ahead, withheld, .. } = admission;
+        // Who came stale has been so for some time, and windows count from when it began. What can only be validated is kept nevertheless.
+        let late = late.min(age).min(stale.longest().max(KEEP / 2));
+        let (received, age) = match now.checked_sub(late) {
+            Some(received) => (received, age.saturating_sub(late)),
+            None => (now, age),
+        };
         Some(Self {
             status,
             headers: compact(headers, &withheld),
             content: Content::Whole(Bytes::new()),
             vary,
             marks,
-            received: now,
+            received,
             age,
             ttl,
             stale,
@@ -268,6 +274,16 @@ impl Stored {
         let marks = Arc::new(Marks::new(url.into(), namespace.into(), tags));
         let renewed = Self::new(admission, request, self.status, headers, (marks, sequence), now)?;
         Some(renewed.with(self.content.clone()))
+    }
+
+    /// Whether a not-modified answer with these fields can mean this: a strong tag in it is the one that is stored (RFC 9111
+    /// section 4.3.4).
+    pub fn is_meant_by(&self, answer: &HeaderMap) -> bool {
+        let opaque = |tag: &HeaderValue| tag.as_bytes().strip_prefix(b"W/").unwrap_or(tag.as_bytes()).to_vec();
+        match (answer.get(header::ETAG), self.headers.get(header::ETAG)) {
+            (Some(told), Some(known)) if told.as_bytes().starts_with(b"\"") => opaque(told) == opaque(known),
+            _ => true,
+        }
     }
 
     /// Whether an answer to HEAD with these fields speaks of the same version (RFC 9111 section 4.3.5).

@@ -44,12 +44,12 @@ impl Cache {
     /// Compares everything with all purges and takes out what has gone. Gives how much was not yet known to be gone or, by a soft purge,
     /// stale.
     pub fn sweep(&self) -> u64 {
-        let (now, last) = (crate::time::now(), self.purges.sequence());
+        let last = self.purges.sequence();
         let mut hit = 0;
         for (key, entry) in &self.entries {
             for stored in &entry.variants {
                 let stale = stored.softened.load(Ordering::Relaxed);
-                match self.purges.judge(stored, &key, now) {
+                match self.purges.judge(stored, &key) {
                     Standing::Gone => {
                         self.take_out(&key, stored);
                         hit += 1;
@@ -88,7 +88,7 @@ impl Cache {
                 continue;
             }
             let meant = entry.variants.iter().filter(|stored| *stored.marks.url == *url);
-            let there = meant.filter(|stored| self.purges.judge(stored, &key, now) == Standing::There);
+            let there = meant.filter(|stored| self.purges.judge(stored, &key) == Standing::There);
             listed.extend(there.map(|stored| show(stored, (of, rest), now)));
             if listed.len() >= LISTED_MAX {
                 break;

@@ -176,12 +176,14 @@ pub enum Target {
 /// or empty. The last of several members with one name counts.
 fn dictionary(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<(String, Option<String>)>> {
     let mut members: Vec<(String, Option<String>)> = Vec::new();
+    let mut is_empty = true;
     for line in headers.get_all(name) {
         let text = line.to_str().ok()?;
         for member in Parts(text.as_bytes()) {
             let member = std::str::from_utf8(member).ok()?.trim_matches([' ', '\t']);
             let (key, value) = member_of(member)?;
             members.retain(|(known, _)| known != key);
+            is_empty = false;
             match value {
                 Item::True => members.push((key.to_owned(), None)),
                 Item::Integer(digits) => members.push((key.to_owned(), Some(digits.to_owned()))),
@@ -190,7 +192,7 @@ fn dictionary(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<(String, Opt
             }
         }
     }
-    (!members.is_empty()).then_some(members)
+    (!is_empty).then_some(members)
 }
 
 /// The value of a dictionary's member.
@@ -226,7 +228,10 @@ fn member_of(member: &str) -> Option<(&str, Item<'_>)> {
             let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(byte);
             rest.iter().all(token).then_some(Item::Other)?
         }
-        [first, ..] if first.is_ascii_digit() || *first == b'-' => Item::Other,
+        // A decimal, or an integer that is too long.
+        [first, ..] if first.is_ascii_digit() || *first == b'-' => {
+            digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.').then_some(Item::Other)?
+        }
         _ => return None,
     };
     Some((key, item))

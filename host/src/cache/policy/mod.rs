@@ -8,6 +8,9 @@ mod storing;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
+mod model_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
 use std::time::Duration;

@@ -98,5 +98,9 @@ pub fn reuse(facts: &Facts, asked: &Asked) -> Reuse {
     if asked.max_stale.is_some_and(|most| facts.staleness <= most) {
         return Reuse::Stale;
     }
+    // Section 5.2.1.1: who says how old it may be does not want it stale, unless that is said, too.
+    if asked.max_age.is_some() && asked.max_stale.is_none() {
+        return Reuse::Validated;
+    }
     if facts.staleness < facts.while_revalidate { Reuse::WhileRevalidating } else { Reuse::Validated }
 }

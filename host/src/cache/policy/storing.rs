@@ -92,7 +92,8 @@ pub fn admission(policy: &Policy, storing: &Storing<'_>) -> Result<Admission, No
             SetCookie::Store | SetCookie::Strip => withheld.push(header::SET_COOKIE),
         }
     }
-    Ok(Admission { ttl, age, stale, validate: said.no_cache, withheld, ..Admission::default() })
+    let late = age.saturating_sub(lifetime);
+    Ok(Admission { ttl, age, late, stale, validate: said.no_cache, withheld, ..Admission::default() })
 }
 
 /// Statuses that may be stored without saying so (RFC 9110 section 15.1).

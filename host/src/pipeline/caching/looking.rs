@@ -111,7 +111,8 @@ impl Pipeline {
                 Candidate::Ask(forward, basis) => (forward, basis),
             };
             if asked.only_if_cached {
-                return Err(Failure::new(Reason::NotCached, "nothing is stored that could be used"));
+                let failure = Failure::new(Reason::NotCached, "nothing is stored that could be used");
+                return Err(status::unanswered(failure));
             }
             let request = &walk.exchange.request;
             let alone = request.method != Method::GET
@@ -140,7 +141,8 @@ impl Pipeline {
                 Boarding::Alone => break (forward, basis, None),
                 Boarding::Wait(wait) => {
                     collapsed = true;
-                    if wait.landed(policy.wait_max.saturating_sub(waited)).await != Landing::Stored {
+                    // Where who fetched has left, one of those who wait does it then.
+                    if wait.landed(policy.wait_max.saturating_sub(waited)).await == Landing::Empty {
                         break (forward, basis, None);
                     }
                 }
@@ -181,7 +183,8 @@ impl Pipeline {
             let forward = if wanted { Forward::Request } else { Forward::Stale };
             return Ok(Candidate::Ask(forward, Some(stored)));
         }
-        let Some(mut response) = serve::answer(&exchange.request, &stored, now)? else {
+        let answer = serve::answer(&exchange.request, &stored, now);
+        let Some(mut response) = answer.map_err(status::unanswered)? else {
             return Ok(Candidate::Ask(Forward::Partial, Some(stored)));
         };
         let outcome = match reused {

@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::status::{self, Came, Forward};
 use super::{Fetch, Looked, key, serve, unsafely};
 use crate::cache::policy::{self, Policy, Storing};
-use crate::cache::{Admission, Outcome, Recording, Stale, Stored, Trouble};
+use crate::cache::{Admission, Lead, Outcome, Recording, Stale, Stored, Trouble};
 use crate::exchange::{CacheStatus, Credentials, Exchange, Failure, Fault, Reason, Response};
 use crate::http::Body;
 use crate::pipeline::Pipeline;
@@ -32,7 +32,11 @@ impl Pipeline {
         match (looked, policy) {
             (Looked::Ask(fetch), Some(policy)) => self.settle_fetch(walk, policy, *fetch, handled),
             (Looked::Unsafe, _) => {
-                handled?;
+                let told = |failure| match policy {
+                    Some(_) => status::failed(failure, Forward::Method, Came::default()),
+                    None => failure,
+                };
+                handled.map_err(told)?;
                 self.forget_changed(&walk.exchange);
                 if let Some(policy) = policy {
                     let stored = self.store_what_get_brings(walk, route, policy)?;
@@ -42,7 +46,7 @@ impl Pipeline {
             }
             (Looked::Around(forward), _) => {
                 self.count(walk.route, Outcome::Bypass);
-                handled?;
+                handled.map_err(|failure| status::failed(failure, forward, Came::default()))?;
                 tell(&mut walk.exchange, forward, Came::default());
                 Ok(())
             }
@@ -77,10 +81,16 @@ impl Pipeline {
             Ok(()) if status.is_some_and(is_error) => Some((Trouble::Answer, "stale_if_error")),
             _ => None,
         };
+        // Whoever waits for it may have luck, but need not have it one after the other.
+        let fail = |lead: &mut Option<Lead>| lead.take().into_iter().for_each(Lead::failed);
+        if handled.is_err() {
+            fail(&mut fetch.lead);
+        }
         if let (Some((trouble, detail)), Some(basis)) = (trouble, &fetch.basis)
             && basis.replaces_error(now, trouble)
             && let Some(response) = serve::answer(&exchange.request, basis, now)?
         {
+            fail(&mut fetch.lead);
             exchange.response = Some(response);
             exchange.cache = CacheStatus::Hit;
             let came = Came { status, detail: Some(detail), collapsed: fetch.collapsed, ..Came::default() };
@@ -94,7 +104,8 @@ impl Pipeline {
             _ => Outcome::Miss,
         };
         self.count(walk.route.filter(|_| fetch.awaited), outcome);
-        handled?;
+        let came = Came { collapsed: fetch.collapsed, ..Came::default() };
+        handled.map_err(|failure| status::failed(failure, fetch.forward, came))?;
         if exchange.request.method == Method::HEAD {
             self.settle_head(walk, policy, &fetch);
             return Ok(());
@@ -149,14 +160,21 @@ impl Pipeline {
     }
 
     /// What is stored is still right: its fields are renewed, and it is the answer (RFC 9111 section 4.3.4).
-    fn renew(&self, walk: &mut Walk<'_>, policy: &Policy, fetch: Fetch, basis: &Stored) -> Result<(), Failure> {
+    fn renew(&self, walk: &mut Walk<'_>, policy: &Policy, fetch: Fetch, basis: &Arc<Stored>) -> Result<(), Failure> {
         let now = time::now();
         let exchange = &mut *walk.exchange;
         let Some(answer) = exchange.response.take() else { return Ok(()) };
-        let headers = basis.updated(&answer.headers, http_date());
         let body = basis.response(now).body;
-        exchange.response = Some(Response { status: basis.status(), headers, body });
-        let admission = self.admission(walk, policy);
+        let admission = if basis.is_meant_by(&answer.headers) {
+            let headers = basis.updated(&answer.headers, http_date());
+            exchange.response = Some(Response { status: basis.status(), headers, body });
+            self.admission(walk, policy)
+        } else {
+            // It speaks of something else. What was asked about is not trusted again.
+            self.cache.take_out(&fetch.key, basis);
+            exchange.response = Some(basis.response(now));
+            None
+        };
         let exchange = &mut *walk.exchange;
         let Some(response) = exchange.response.take() else { return Ok(()) };
         let renewed = admission.and_then(|admission| {
@@ -168,13 +186,13 @@ impl Pipeline {
             self.cache.insert(&fetch.key, Arc::clone(&renewed), fetch.lock);
             (ttl, renewed)
         });
-        exchange.response = match &stored {
-            Some((_, renewed)) => serve::answer(&exchange.request, renewed, now)?,
-            None => Some(response),
-        };
         if let Some(lead) = fetch.lead {
             if stored.is_some() { lead.stored() } else { lead.pass(now + policy.pass_for) }
         }
+        exchange.response = match &stored {
+            Some((_, renewed)) => serve::answer(&exchange.request, renewed, now).map_err(status::unanswered)?,
+            None => Some(serve::unless_known(&exchange.request, response)),
+        };
         exchange.cache = CacheStatus::Hit;
         let came = Came {
             status: Some(StatusCode::NOT_MODIFIED),
@@ -206,30 +224,31 @@ impl Pipeline {
 
     /// An answer to HEAD tells of what is stored whether it is still right (RFC 9111 section 4.3.5).
     fn settle_head(&self, walk: &mut Walk<'_>, policy: &Policy, fetch: &Fetch) {
-        let exchange = &mut *walk.exchange;
-        let Some(response) = &exchange.response else { return };
+        let Some(response) = walk.exchange.response.take() else { return };
         let came = Came { status: Some(response.status), collapsed: fetch.collapsed, ..Came::default() };
         if let (Some(basis), StatusCode::OK) = (&fetch.basis, response.status)
             && basis.whole().is_some()
         {
             let now = time::now();
             let headers = basis.updated(&response.headers, http_date());
-            let get = Storing {
-                method: &Method::GET,
-                request: &exchange.request.headers,
-                status: response.status,
-                response: &headers,
-                now: time::unix(),
-                took: exchange.timings.upstream,
-            };
             let place = (&*fetch.url, &*policy.namespace, fetch.sequence);
-            let renewed = basis.is_same_version(&response.headers).then(|| policy::admission(policy, &get).ok());
-            match renewed.flatten().and_then(|one| basis.renewed(one, get.request, &headers, place, now)) {
+            let admission = match basis.is_same_version(&response.headers) {
+                true => {
+                    // What is stored is what plugins have a say in, and what it is purged by.
+                    let renewed = Response { status: basis.status(), headers: headers.clone(), body: Body::Empty };
+                    walk.exchange.response = Some(renewed);
+                    self.admission(walk, policy)
+                }
+                false => None,
+            };
+            let request = &walk.exchange.request.headers;
+            match admission.and_then(|one| basis.renewed(one, request, &headers, place, now)) {
                 Some(renewed) => self.cache.insert(&fetch.key, Arc::new(renewed), None),
                 None => self.cache.take_out(&fetch.key, basis),
             }
         }
-        tell(exchange, fetch.forward, came);
+        walk.exchange.response = Some(response);
+        tell(&mut walk.exchange, fetch.forward, came);
     }
 
     /// Stores an answer to POST that is what GET would bring. Gives for how long it is fresh.
@@ -244,9 +263,10 @@ impl Pipeline {
         }
         let (key, url) = (key::of(route, &walk.exchange), key::url(&walk.exchange));
         let Some(key) = walk.cache_key(key, route.name.as_str().len() + 1)? else { return Ok(None) };
+        // Plugins have their say, and purges find it, as if it had come to GET.
+        let admission = self.admission(walk, policy).filter(|admission| !admission.ttl.is_zero());
         let exchange = &mut *walk.exchange;
         let Some(response) = exchange.response.take() else { return Ok(None) };
-        let admission = by_http(exchange, policy, &response).filter(|admission| !admission.ttl.is_zero());
         let (response, stored) = match admission {
             None => (response, None),
             Some(admission) => {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use crate::exchange::Failure;
+
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Why the handler was asked (RFC 9211 section 2.2).
@@ -75,8 +77,23 @@ pub(super) fn stale_hit(headers: &mut HeaderMap, staleness: Duration) {
     add(headers, &format!("portcullis; hit; ttl=-{}", staleness.as_secs()));
 }
 
+/// Says of a failure that the cache itself found that there is no answer.
+pub(super) fn unanswered(failure: Failure) -> Failure {
+    let text = format!("portcullis; detail={}", failure.reason.as_str());
+    with(failure, &text)
+}
+
+/// Says of a failure that the handler was asked, and why.
+pub(super) fn failed(failure: Failure, forward: Forward, came: Came) -> Failure {
+    with(failure, &text(forward, came))
+}
+
 /// Says that the handler was asked, why, and what came of it.
 pub(super) fn forwarded(headers: &mut HeaderMap, forward: Forward, came: Came) {
+    add(headers, &text(forward, came));
+}
+
+fn text(forward: Forward, came: Came) -> String {
     let mut text = format!("portcullis; fwd={}", forward.as_str());
     // Writing to a String does not fail.
     if let Some(status) = came.status {
@@ -91,7 +108,14 @@ pub(super) fn forwarded(headers: &mut HeaderMap, forward: Forward, came: Came) {
     if let Some(detail) = came.detail {
         let _ = write!(text, "; detail={detail}");
     }
-    add(headers, &text);
+    text
+}
+
+fn with(failure: Failure, text: &str) -> Failure {
+    match HeaderValue::try_from(text) {
+        Ok(value) => failure.with(CACHE_STATUS, value),
+        Err(_) => failure,
+    }
 }
 
 fn add(headers: &mut HeaderMap, text: &str) {
