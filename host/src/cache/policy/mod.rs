@@ -7,10 +7,7 @@ mod reuse;
 mod storing;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod model_tests;
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, reason = "tests")]
 mod tests;
 
 use std::time::Duration;
