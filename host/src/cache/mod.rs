@@ -285,7 +285,7 @@ impl Cache {
     ) -> (u64, Option<tokio::sync::oneshot::Receiver<Confirmed>>) {
         let number = self.purges.add(selection, mode, None);
         if self.purges.wants_sweep() {
-            self.sweep();
+            self.sweep_aside();
         }
         (number, self.shared.as_ref().and_then(|shared| shared.spread(selection, mode, number)))
     }

@@ -6,7 +6,7 @@
 //! Invariant: once [`Purges::add`] has returned, nothing that was asked for before is used.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use super::stored::Stored;
@@ -14,7 +14,8 @@ use super::stored::Stored;
 /// Places for numbers of purges. With these, one purge hits something else once in 65 536 times.
 const SLOTS: usize = 1 << 16;
 
-/// Most conditions that are remembered. When there are more, the oldest has been compared with everything by [`super::Cache::sweep`].
+/// Most conditions that are remembered. When there are more, everything is compared with them by [`super::Cache::sweep`], and they are
+/// forgotten.
 pub(super) const CONDITIONS_MAX: usize = 256;
 
 /// What is purged: everything for which all of this holds.
@@ -110,6 +111,10 @@ pub(super) struct Purges {
     /// The number of the last condition.
     last_condition: AtomicU64,
     conditions: RwLock<Vec<Condition>>,
+    /// The number of the last condition that is not known any more; changed only with `conditions`.
+    forgotten: AtomicU64,
+    /// Whether somebody compares everything at the moment.
+    sweeping: AtomicBool,
     /// Held while a purge is added, so that numbers come in order.
     adding: Mutex<()>,
 }
@@ -131,6 +136,8 @@ impl Purges {
             soft: slots(),
             last_condition: AtomicU64::default(),
             conditions: RwLock::default(),
+            forgotten: AtomicU64::default(),
+            sweeping: AtomicBool::default(),
             adding: Mutex::default(),
         }
     }
@@ -165,13 +172,30 @@ impl Purges {
 
     /// Whether so many conditions are waiting that everything should be compared with them.
     pub(super) fn wants_sweep(&self) -> bool {
-        self.conditions.read().unwrap_or_else(PoisonError::into_inner).len() > CONDITIONS_MAX
+        self.conditions_len() > CONDITIONS_MAX
+    }
+
+    /// How many conditions are waiting.
+    pub(super) fn conditions_len(&self) -> usize {
+        self.conditions.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Forgets conditions up to this number; everything has been compared with them.
     pub(super) fn forget(&self, number: u64) {
         let mut conditions = self.conditions.write().unwrap_or_else(PoisonError::into_inner);
+        let old = conditions.iter().map(|condition| condition.number).filter(|old| *old <= number);
+        self.forgotten.fetch_max(old.max().unwrap_or_default(), Ordering::Relaxed);
         conditions.retain(|condition| condition.number > number);
+    }
+
+    /// Whether the caller is the only one who compares everything, until [`Self::swept`].
+    pub(super) fn begin_sweep(&self) -> bool {
+        !self.sweeping.swap(true, Ordering::AcqRel)
+    }
+
+    /// Everything has been compared.
+    pub(super) fn swept(&self) {
+        self.sweeping.store(false, Ordering::Release);
     }
 
     /// How a stored response stands.
@@ -193,6 +217,10 @@ impl Purges {
         }
         if self.last_condition.load(Ordering::Acquire) > checked {
             let conditions = self.conditions.read().unwrap_or_else(PoisonError::into_inner);
+            // It was on its way, or elsewhere, when everything was compared with conditions that are not known any more.
+            if checked < self.forgotten.load(Ordering::Relaxed) {
+                return Standing::Gone;
+            }
             for condition in conditions.iter().filter(|condition| condition.number > checked.max(stored.sequence)) {
                 match (condition.selection.matches(stored, key, now.min(condition.made)), condition.mode) {
                     (true, Mode::Hard) => return Standing::Gone,
