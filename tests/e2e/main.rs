@@ -32,6 +32,7 @@ mod plugins_headers;
 mod plugins_jwt;
 mod plugins_timing;
 mod proxy;
+mod purging;
 mod redis;
 mod routing;
 mod sse;

@@ -71,9 +71,18 @@ impl Gateway {
 
     /// Asks the address for operators.
     pub async fn admin(&self, target: &str) -> Response {
+        self.ask_admin(&Request::get(target)).await
+    }
+
+    /// Sends a request to the address for operators.
+    pub async fn ask_admin(&self, request: &Request) -> Response {
+        Client::connect(self.admin_address().await).await.unwrap().send(request).await
+    }
+
+    /// The address for operators.
+    pub async fn admin_address(&self) -> SocketAddr {
         let line = self.logs.wait_for("the admin address", |line| line.listening(true).is_some()).await;
-        let address = line.listening(true).unwrap();
-        Client::connect(address).await.unwrap().send(&Request::get(target)).await
+        line.listening(true).unwrap()
     }
 
     /// The value of a metric; none where it is not there. `series` is its name with labels, as it is written.

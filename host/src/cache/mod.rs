@@ -303,17 +303,7 @@ impl Cache {
         mode: Mode,
     ) -> (u64, Option<tokio::sync::oneshot::Receiver<Confirmed>>) {
         let number = self.purges.add(selection, mode, None);
-        if self.purges.begins_sweep() {
-            // In a thread of its own: a worker must not stand still for it.
-            let cache = self.clone();
-            let sweep = move || {
-                cache.sweep();
-                cache.purges.end_sweep();
-            };
-            if std::thread::Builder::new().name("sweep".to_owned()).spawn(sweep).is_err() {
-                self.purges.end_sweep();
-            }
-        }
+        self.sweep_aside();
         (number, self.shared.as_ref().and_then(|shared| shared.spread(selection, mode, number)))
     }
 }

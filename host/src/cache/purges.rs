@@ -194,7 +194,6 @@ impl Purges {
     }
 
     /// How many conditions wait.
-    #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.conditions.read().unwrap_or_else(PoisonError::into_inner).waiting.len()
     }

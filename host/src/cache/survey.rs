@@ -41,10 +41,33 @@ pub struct Listed {
 }
 
 impl Cache {
-    /// Compares everything with all purges and takes out what has gone. Gives how much was not yet known to be gone or, by a soft purge,
-    /// stale.
+    /// Compares everything with all purges, takes out what has gone, and forgets conditions that have been compared with everything. Gives
+    /// what [`Self::compare`] gives.
     pub fn sweep(&self) -> u64 {
         let last = self.purges.sequence();
+        let hit = self.compare();
+        self.purges.forget(last);
+        hit
+    }
+
+    /// Sweeps where many conditions are waiting, on a thread of its own: a worker must not stand still for it.
+    pub(super) fn sweep_aside(&self) {
+        if !self.purges.begins_sweep() {
+            return;
+        }
+        let cache = self.clone();
+        let started = std::thread::Builder::new().name("sweep".into()).spawn(move || {
+            cache.sweep();
+            cache.purges.end_sweep();
+        });
+        if started.is_err() {
+            self.purges.end_sweep();
+        }
+    }
+
+    /// Compares everything with all purges and takes out what has gone. Gives how much was not yet known to be gone or, by a soft purge,
+    /// stale.
+    pub fn compare(&self) -> u64 {
         let mut hit = 0;
         for (key, entry) in &self.entries {
             for stored in &entry.variants {
@@ -58,8 +81,12 @@ impl Cache {
                 }
             }
         }
-        self.purges.forget(last);
         hit
+    }
+
+    /// How many conditions of purges are remembered.
+    pub fn conditions(&self) -> usize {
+        self.purges.waiting()
     }
 
     /// How many keys there are, and how many bytes they hold. Nearly: moka counts in the background.

@@ -203,7 +203,6 @@ impl Gateway {
         // Before anybody can purge.
         self.tell_cdns();
         let cache = self.fill_cache(&config).map_err(system)?;
-        self.purge_through(&cache);
         let relieved = Arc::clone(&cache);
         let pressure = Pressure::watch(&config.overload, move || relieved.shrink()).map_err(system)?;
         let (ask, asked) = warm::channel();

@@ -11,7 +11,7 @@ use crate::purger::Purger;
 use crate::warm;
 
 impl Gateway {
-    /// The cache: with what was saved at the last end, shared where there is somebody to share with.
+    /// The cache: with what was saved at the last end, shared where there is somebody to share with, purged by those who may.
     pub(super) fn fill_cache(&mut self, config: &Config) -> io::Result<Arc<Cache>> {
         let settings = &config.cache;
         let mut cache = Cache::new(settings);
@@ -27,6 +27,7 @@ impl Gateway {
         }
         let cache = Arc::new(cache);
         self.cache = Some(Arc::clone(&cache));
+        self.purge_through(&cache);
         Ok(cache)
     }
 
@@ -42,7 +43,7 @@ impl Gateway {
     }
 
     /// Lets operators and plugins purge what is stored.
-    pub(super) fn purge_through(&mut self, cache: &Arc<Cache>) {
+    fn purge_through(&mut self, cache: &Arc<Cache>) {
         let purger = Arc::new(Purger::new(Arc::clone(cache), self.cdn.clone()));
         purger.adopt(&self.generation.config.dependencies);
         self.services.purge_through(Arc::clone(&purger) as Arc<_>);

@@ -102,12 +102,12 @@ impl Purger {
         let done = tokio::task::spawn_blocking(move || {
             if counting == Counting::Counted {
                 // So that what earlier purges hit is not counted here.
-                purger.cache.sweep();
+                purger.cache.compare();
             }
             let (selections, mode) = (&prepared.selections, prepared.mode);
             let everywhere = selections.iter().map(|selection| purger.cache.purge_everywhere(selection, mode));
             let done = events.block_on(join_all(everywhere));
-            let hit = (counting == Counting::Counted).then(|| purger.cache.sweep());
+            let hit = (counting == Counting::Counted).then(|| purger.cache.compare());
             let number = done.iter().map(|(number, _)| *number).max().unwrap_or_default();
             let confirmed = done.into_iter().map(|(_, confirmed)| confirmed).max_by_key(|confirmed| *confirmed as u8);
             purger.finish(prepared, (number, hit, confirmed.unwrap_or(Confirmed::All)))

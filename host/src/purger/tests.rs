@@ -19,6 +19,11 @@ fn purger() -> Arc<Purger> {
 
 /// Stores something on the route `all`.
 fn store(purger: &Purger, url: &str, tags: &[&str], status: u16) {
+    store_asked(purger, url, tags, status, purger.cache().sequence());
+}
+
+/// Stores something that was asked for when `sequence` was the number of the last purge.
+fn store_asked(purger: &Purger, url: &str, tags: &[&str], status: u16, sequence: u64) {
     let tags = tags.iter().map(|tag| (*tag).into()).collect();
     let admission = Admission { ttl: Duration::from_secs(60), tags, ..Admission::default() };
     let recording = Recording {
@@ -27,7 +32,7 @@ fn store(purger: &Purger, url: &str, tags: &[&str], status: u16) {
         url,
         namespace: "all",
         request: &HeaderMap::new(),
-        sequence: purger.cache().sequence(),
+        sequence,
         now: time::now(),
         lock: None,
     };
@@ -144,4 +149,36 @@ async fn plugins_purge_the_same_way() {
     assert!(refused.starts_with("url: does not begin with a scheme; write"), "{refused}");
     assert_eq!(plugin.purge(PurgeTarget::Url("http://A/2"), PurgeMode::Hard), Ok(0));
     assert_eq!(standing(&purger, "http://a/2"), None);
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_is_purged_although_all_was_compared_before_it_came() {
+    let purger = purger();
+    let by_pattern = || by(Selection { pattern: Some("*/1".into()), ..Selection::default() });
+    let before = purger.cache().sequence();
+    store(&purger, "http://a/2", &[], 200);
+    assert_eq!(purger.purge(by_pattern(), Counting::Counted).await.unwrap().hit, Some(0));
+    store_asked(&purger, "http://a/1", &[], 200, before);
+    assert_eq!(standing(&purger, "http://a/1"), None, "counted");
+
+    let (before, _) = (purger.cache().sequence(), purger.purge_now(by_pattern(), By::Admin).unwrap());
+    purger.cache().sweep();
+    store_asked(&purger, "http://a/1", &[], 200, before);
+    assert_eq!(standing(&purger, "http://a/1"), None, "swept");
+    store(&purger, "http://a/1", &[], 200);
+    assert_eq!(["http://a/1", "http://a/2"].map(|url| standing(&purger, url)), [Some(true); 2]);
+}
+
+#[test]
+fn many_conditions_do_not_pile_up() {
+    let purger = purger();
+    let nothing = |number: u64| Selection { pattern: Some(format!("*/{number}")), ..Selection::default() };
+    (0..2000).for_each(|number| drop(purger.purge_now(by(nothing(number)), By::Plugin).unwrap()));
+    // Whoever compares does so beside us.
+    let deadline = time::now() + Duration::from_secs(30);
+    while purger.cache().conditions() > 512 && time::now() < deadline {
+        purger.purge_now(by(nothing(0)), By::Plugin).unwrap();
+        std::thread::yield_now();
+    }
+    assert!(purger.cache().conditions() <= 512);
 }
