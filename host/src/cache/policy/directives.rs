@@ -176,14 +176,12 @@ pub enum Target {
 /// or empty. The last of several members with one name counts.
 fn dictionary(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<(String, Option<String>)>> {
     let mut members: Vec<(String, Option<String>)> = Vec::new();
-    let mut is_empty = true;
     for line in headers.get_all(name) {
         let text = line.to_str().ok()?;
         for member in Parts(text.as_bytes()) {
             let member = std::str::from_utf8(member).ok()?.trim_matches([' ', '\t']);
             let (key, value) = member_of(member)?;
             members.retain(|(known, _)| known != key);
-            is_empty = false;
             match value {
                 Item::True => members.push((key.to_owned(), None)),
                 Item::Integer(digits) => members.push((key.to_owned(), Some(digits.to_owned()))),
@@ -192,7 +190,7 @@ fn dictionary(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<(String, Opt
             }
         }
     }
-    (!is_empty).then_some(members)
+    (!members.is_empty()).then_some(members)
 }
 
 /// The value of a dictionary's member.

@@ -309,12 +309,14 @@ enum Use {
 
 /// RFC 9111 section 3, and section 4.2 at the time when it comes.
 fn kept(policy: &Policy, question: &Question, answer: &Answer) -> Option<Kept> {
-    let says = if answer.targeted.is_empty() { &answer.says } else { &answer.targeted };
+    // A field in which nothing is understood counts as absent.
+    let targeted = answer.targeted.iter().any(|says| *says != Says::Unknown);
+    let says = if targeted { &answer.targeted } else { &answer.says };
     let has = |wanted: Says| says.contains(&wanted);
     let values = |of: fn(&Says) -> Option<Number>| -> Option<Number> {
         let all: Vec<_> = says.iter().filter_map(of).collect();
         // Of a dictionary's members with one name the last counts (RFC 8941 section 3.2).
-        if answer.targeted.is_empty() { agreed(&all) } else { all.last().copied() }
+        if targeted { all.last().copied() } else { agreed(&all) }
     };
     let capped = |number: Number| match number {
         Number::Good(seconds) => Some(seconds.min(1 << 31)),
@@ -338,7 +340,7 @@ fn kept(policy: &Policy, question: &Question, answer: &Answer) -> Option<Kept> {
     let sent = date.unwrap_or(0);
     let explicit = match (s_maxage.or(max_age), answer.expires.as_slice()) {
         (Some(number), _) => Some(capped(number).unwrap_or(0)),
-        (None, [_, ..]) if !answer.targeted.is_empty() => None,
+        (None, [_, ..]) if targeted => None,
         (None, [Some(expires)]) => Some((expires - sent).max(0)),
         (None, [_, ..]) => Some(0),
         (None, []) => None,
