@@ -1,5 +1,7 @@
 //! The cache by what comes out after what went in.
 
+mod policy;
+
 use bytes::Bytes;
 use http::{HeaderName, StatusCode};
 

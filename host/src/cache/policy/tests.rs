@@ -1,6 +1,4 @@
-//! The policy by tables, and by chance against a model.
-
-mod model;
+//! The policy by tables.
 
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode};
@@ -174,7 +172,7 @@ fn what_is_meant_for_us_counts_instead_of_what_is_meant_for_all() {
         check(malformed, "max-age=7", Ok(7));
     }
     // Well-formed, but no number of seconds.
-    check("max-age=\"60\"", "no-store", Err(NotStored::NotFresh));
+    check("max-age=\"60\"", "no-store", Err(NotStored::Forbidden));
     check("max-age=60.5, x", "max-age=60", Err(NotStored::NotFresh));
 }
 

@@ -9,7 +9,7 @@ use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode};
 use proptest::prelude::*;
 
-use super::super::*;
+use crate::cache::policy::*;
 use crate::cache::stored::Stored;
 use crate::cache::{Marks, Trouble};
 
