@@ -155,3 +155,43 @@ async fn what_leaves_the_process_is_encrypted_where_that_is_wanted() {
     let stranger = instance(&origin, &redis, &with(json!({ "b": key("E") }), "b")).await;
     assert_eq!(stranger.get("/").await.text(), "body 1");
 }
+
+#[tokio::test]
+async fn nothing_stale_is_read_after_a_purge_was_confirmed() {
+    let (origin, redis) = (counting(false).await, RedisServer::start(&[]).await);
+    let one = instance(&origin, &redis, &json!({})).await;
+    let two = instance(&origin, &redis, &json!({})).await;
+    let number = |response: &Response| response.text().trim_start_matches("body ").parse::<i32>().expect("a number");
+    let mut newest = -1;
+    for round in 0..30 {
+        let bodies = [&two, &one, &two, &one].map(|gateway| gateway.get("/"));
+        let mut seen = Vec::new();
+        for body in bodies {
+            seen.push(number(&body.await));
+        }
+        assert!(seen.iter().all(|number| *number > newest), "round {round}: {seen:?} after {newest}");
+        newest = seen.into_iter().max().expect("some");
+        let purge = Request::post("/cache/purge", r#"{"tag":"t"}"#).field("Content-Type", "application/json");
+        let receipt = one.ask_admin(&purge).await;
+        assert_eq!((receipt.status, receipt.json()["instances"].as_str()), (200, Some("confirmed")));
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_is_shared_too() {
+    let origin = counting(false).await;
+    let redis = portcullis_tests::RedisCluster::start(3).await;
+    let urls: Vec<String> = redis.nodes.iter().map(RedisServer::url).collect();
+    let shared = json!({ "redis": { "cluster": urls } });
+    let start = async || Setup::to(&origin).route(cached()).patch(&shared).start().await;
+    let (one, two) = (start().await, start().await);
+    // Which of them fetches does not matter: in the end both have the same.
+    eventually("the same response", || async {
+        let (first, second) = (one.get("/").await, two.get("/").await);
+        (first.text() == second.text()).then_some(())
+    })
+    .await;
+    one.send(Request::new("PUT", "/").body("x")).await;
+    let new = one.get("/").await.text().to_owned();
+    two.until("the purge", Request::get("/"), |response| response.text() == new).await;
+}

@@ -11,6 +11,7 @@ mod budgets;
 mod cache;
 mod cache_abuse;
 mod cache_http;
+mod cache_restart;
 mod cache_shared;
 mod capabilities;
 mod cdn;

@@ -203,8 +203,7 @@ impl Gateway {
         // Before anybody can purge.
         self.tell_cdns();
         let cache = self.fill_cache(&config).map_err(system)?;
-        let relieved = Arc::clone(&cache);
-        let pressure = Pressure::watch(&config.overload, move || relieved.shrink()).map_err(system)?;
+        let pressure = Pressure::watch(&config.overload).map_err(system)?;
         let (ask, asked) = warm::channel();
         let mut asks = config.warm.is_some().then_some(asked);
         let (adopted, adoptions) = tokio::sync::mpsc::unbounded_channel();

@@ -34,7 +34,7 @@ use crate::names::Hook;
 use crate::plugin::{Lane, Summary, Visit};
 use crate::router::{Asked, Routed};
 use crate::time;
-use crate::traffic::Gate;
+use crate::traffic::{Gate, give_back};
 use crate::upstream::Upstreams;
 
 use admit::Admitted;
@@ -101,6 +101,11 @@ impl Pipeline {
         // Before anything of ours can be in the way: a CA has asked us to show this.
         if let Some(response) = challenge::answer(&request) {
             return response;
+        }
+        // Here, because the memory of a worker goes back to the system only through the worker.
+        if self.gate.wants_room() {
+            self.cache.shrink();
+            give_back();
         }
         let Admitted { exchange, body, refused } = self.admit(client, request);
         let (lanes, chain) = (&self.lanes[..], &self.plan.gateway);

@@ -53,25 +53,30 @@ pub enum Refusal {
 #[derive(Debug, Default)]
 pub struct Pressure {
     high: AtomicBool,
+    /// Whether memory should be given back before it comes to that.
+    wants_room: AtomicBool,
     memory_bytes: AtomicU64,
 }
 
 impl Pressure {
     /// Looks at the memory from now on, for as long as somebody holds what this gives.
-    /// When little is left, `relieve` is called, again and again until there is more.
-    pub fn watch(settings: &Settings, relieve: impl Fn() + Send + 'static) -> io::Result<Arc<Self>> {
+    pub fn watch(settings: &Settings) -> io::Result<Arc<Self>> {
         let pressure = Arc::new(Self::default());
         let Some(max) = settings.memory_bytes_max.or_else(available).filter(|max| *max > 0) else {
             return Ok(pressure);
         };
         let watched = Arc::downgrade(&pressure);
         thread::Builder::new().name("memory".into()).spawn(move || {
+            let mut relieved_at = 0;
             while let Some(pressure) = watched.upgrade() {
                 if let Some(bytes) = resident() {
                     pressure.note(bytes, max);
-                    if bytes > max / 100 * NEAR_PERCENT {
-                        relieve();
+                    // What is given back is used again by this process, not seldom before the system gets it: only what grows, or is too much, needs more.
+                    let near = bytes > max / 100 * NEAR_PERCENT;
+                    if near && (bytes > relieved_at || pressure.high.load(Ordering::Relaxed)) {
+                        pressure.wants_room.store(true, Ordering::Relaxed);
                     }
+                    relieved_at = if near { relieved_at.max(bytes) } else { 0 };
                 }
                 drop(pressure);
                 thread::sleep(INTERVAL);
@@ -120,6 +125,11 @@ impl Gate {
         self.exchanges_max.set(settings.exchanges_max);
     }
 
+    /// Whether the caller should give memory back, where it can: little is left. Says so to one caller.
+    pub fn wants_room(&self) -> bool {
+        self.pressure.wants_room.load(Ordering::Relaxed) && self.pressure.wants_room.swap(false, Ordering::Relaxed)
+    }
+
     /// Lets one more exchange in, until what this gives is dropped.
     pub fn enter(&self) -> Result<Pass<'_>, Refusal> {
         let exchanges = self.exchanges.get();
@@ -142,6 +152,13 @@ impl Drop for Pass<'_> {
     fn drop(&mut self) {
         self.0.exchanges.set(self.0.exchanges.get() - 1);
     }
+}
+
+/// Gives to the system what this thread no longer uses. Only the thread that has asked for memory can.
+#[allow(unsafe_code, reason = "the allocator has no other way to be told")]
+pub fn give_back() {
+    // SAFETY: may be called at any time and touches nothing that is in use.
+    unsafe { libmimalloc_sys::mi_collect(true) }
 }
 
 /// Resident memory of this process, in bytes (proc(5), `statm`).
