@@ -185,13 +185,17 @@ async fn a_cluster_is_shared_too() {
     let shared = json!({ "redis": { "cluster": urls } });
     let start = async || Setup::to(&origin).route(cached()).patch(&shared).start().await;
     let (one, two) = (start().await, start().await);
-    // Which of them fetches does not matter: in the end both have the same.
-    eventually("the same response", || async {
-        let (first, second) = (one.get("/").await, two.get("/").await);
-        (first.text() == second.text()).then_some(())
+    // Until both have joined, each fetches for itself.
+    let attempts = std::cell::Cell::new(0);
+    let target = eventually("the same response", || async {
+        attempts.set(attempts.get() + 1);
+        let target = format!("/{}", attempts.get());
+        let (first, second) = (one.get(&target).await, two.get(&target).await);
+        (first.text() == second.text()).then_some(target)
     })
     .await;
-    one.send(Request::new("PUT", "/").body("x")).await;
-    let new = one.get("/").await.text().to_owned();
-    two.until("the purge", Request::get("/"), |response| response.text() == new).await;
+    let old = one.get(&target).await.text().to_owned();
+    one.send(Request::new("PUT", &target).body("x")).await;
+    assert_ne!(one.get(&target).await.text(), old);
+    two.until("the purge", Request::get(&target), |response| response.text() != old).await;
 }

@@ -52,7 +52,7 @@ async fn read(flights: &Flights, counts: &Counts, mut state: u64) {
                 for _ in 0..next(&mut state) % 4 {
                     tokio::task::yield_now().await;
                 }
-                if next(&mut state) % 8 == 0 {
+                if next(&mut state).is_multiple_of(8) {
                     tokio::time::sleep(Duration::from_micros(next(&mut state) % 3000)).await;
                 }
                 counts.leading[key].fetch_sub(1, Ordering::SeqCst);

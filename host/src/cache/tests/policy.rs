@@ -151,7 +151,7 @@ fn answer() -> impl Strategy<Value = Answer> {
 
 fn question() -> impl Strategy<Value = Question> {
     let rarely = prop::bool::weighted(0.2);
-    (prop::collection::vec(asks(), 0..3), rarely.clone(), rarely.clone(), rarely)
+    (prop::collection::vec(asks(), 0..3), rarely, rarely, rarely)
         .prop_map(|(says, authorized, cookie, pragma)| Question { says, authorized, cookie, pragma })
 }
 
