@@ -411,3 +411,28 @@ async fn errors_tell_what_the_cache_did() {
     let failed = gateway.get("/fails").await;
     assert_eq!((failed.status, status(&failed)), (502, "portcullis; fwd=uri-miss"));
 }
+
+#[tokio::test]
+async fn plugins_say_how_stale_and_how_early() {
+    let check = async |windows: Value, then: fn() -> Reply, expected: &[&str]| {
+        let mut config = json!({ "key": "next", "admit": "store", "ttl_ms": 1 });
+        config.as_object_mut().expect("an object").extend(windows.as_object().expect("an object").clone());
+        let count = AtomicUsize::new(0);
+        let origin = Origin::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+            0 => Reply::ok("stored"),
+            _ => then(),
+        })
+        .await;
+        let gateway = Setup::to(&origin).route(cached(Value::Null)).guest("cache-decider", config).start().await;
+        gateway.get("/").await;
+        for text in expected {
+            gateway.until(text, Request::get("/"), |response| response.text() == *text).await;
+        }
+    };
+    let error = || Reply::new(503, "sorry");
+    check(json!({ "stale_if_error_ms": 60_000 }), error, &["stored", "stored"]).await;
+    check(json!({}), error, &["sorry"]).await;
+    // The old one once more, then the new one that was fetched meanwhile.
+    check(json!({ "stale_while_revalidate_ms": 60_000 }), || Reply::ok("new"), &["stored", "new"]).await;
+    check(json!({ "ttl_ms": 60_000, "refresh_ahead_ms": 59_999 }), || Reply::ok("new"), &["stored", "new"]).await;
+}

@@ -199,3 +199,19 @@ async fn a_cluster_is_shared_too() {
     assert_ne!(one.get(&target).await.text(), old);
     two.until("the purge", Request::get(&target), |response| response.text() != old).await;
 }
+
+#[tokio::test]
+async fn who_is_cut_off_for_too_long_validates_what_it_has() {
+    let (origin, mut redis) = (counting(false).await, RedisServer::start(&[]).await);
+    let shared = |cut_off: &str| json!({ "cache": { "shared": { "lease_seconds": 2, "cut_off": cut_off } } });
+    let careful = instance(&origin, &redis, &shared("validate")).await;
+    let bold = instance(&origin, &redis, &shared("serve")).await;
+    careful.get("/careful").await;
+    bold.get("/bold").await;
+    redis.kill();
+    assert!(is_hit(&careful.get("/careful").await));
+    careful.until("the end of the lease", Request::get("/careful"), |response| !is_hit(response)).await;
+    assert!(is_hit(&bold.get("/bold").await));
+    redis.launch().await;
+    careful.until("being in step again", Request::get("/careful"), is_hit).await;
+}

@@ -114,7 +114,8 @@ pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn write_own_certificate(folder: &TempDir) {
+/// A certificate for this machine's own addresses (`own.pem`, `own.key`) and that of its issuer (`ca.pem`).
+pub(crate) fn write_own_certificate(folder: &TempDir) {
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
+use crate::pebble::write_own_certificate;
 use crate::{eventually, in_time};
 
 /// A server, running or not.
@@ -41,7 +41,7 @@ impl RedisServer {
     /// One that speaks TLS only, with a certificate for `localhost` and 127.0.0.1. The issuer is in [`Self::ca`].
     pub async fn start_tls(arguments: &[&str]) -> Self {
         let mut server = Self::absent(arguments);
-        write_certificates(&server.folder);
+        write_own_certificate(&server.folder);
         let path = |name: &str| server.folder.path().join(name).display().to_string();
         let tls = [
             ("--tls-port", server.address.port().to_string()),
@@ -326,17 +326,4 @@ pub fn own_address() -> SocketAddr {
             return address;
         }
     }
-}
-
-fn write_certificates(folder: &TempDir) {
-    let mut params = CertificateParams::new([]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let own = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
-    let own = own.signed_by(&key, &issuer).unwrap();
-    let write = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
-    write("ca.pem", issuer.pem());
-    write("own.pem", own.pem());
-    write("own.key", key.serialize_pem());
 }

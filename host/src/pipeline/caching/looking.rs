@@ -25,8 +25,8 @@ pub(in crate::pipeline) enum Looked {
     Unused,
     /// Ask the handler, and let nothing of it be stored.
     Around(Forward),
-    /// Ask the handler, and let what is stored be forgotten if that succeeds.
-    Unsafe,
+    /// Ask the handler, and let what is stored be forgotten if that succeeds; the last purge before.
+    Unsafe(u64),
     /// Ask the handler; its answer may be stored.
     Ask(Box<Fetch>),
 }
@@ -52,7 +52,7 @@ impl Pipeline {
             return Ok(Looked::Unused);
         }
         if !is_safe(&request.method) {
-            return Ok(Looked::Unsafe);
+            return Ok(Looked::Unsafe(self.cache.sequence()));
         }
         let Some(policy) = &route.cache else { return Ok(Looked::Unused) };
         if request.method != Method::GET && request.method != Method::HEAD {

@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::status::{self, Came, Forward};
 use super::{Fetch, Looked, key, serve, unsafely};
 use crate::cache::policy::{self, Policy, Storing};
-use crate::cache::{Admission, Lead, Outcome, Recording, Stale, Stored, Trouble};
+use crate::cache::{Admission, Lead, Lock, Outcome, Recording, Stale, Stored, Trouble};
 use crate::exchange::{CacheStatus, Credentials, Exchange, Failure, Fault, Reason, Response};
 use crate::http::Body;
 use crate::pipeline::Pipeline;
@@ -31,15 +31,18 @@ impl Pipeline {
         let policy = route.cache.as_deref();
         match (looked, policy) {
             (Looked::Ask(fetch), Some(policy)) => self.settle_fetch(walk, policy, *fetch, handled),
-            (Looked::Unsafe, _) => {
+            (Looked::Unsafe(sequence), _) => {
                 let told = |failure| match policy {
                     Some(_) => status::failed(failure, Forward::Method, Came::default()),
                     None => failure,
                 };
                 handled.map_err(told)?;
-                self.forget_changed(&walk.exchange);
+                let undisturbed = self.forget_changed(&walk.exchange, sequence);
                 if let Some(policy) = policy {
-                    let stored = self.store_what_get_brings(walk, route, policy)?;
+                    let stored = match undisturbed {
+                        Some(sequence) => self.store_what_get_brings(walk, route, policy, sequence)?,
+                        None => None,
+                    };
                     tell(&mut walk.exchange, Forward::Method, Came { stored, ..Came::default() });
                 }
                 Ok(())
@@ -131,24 +134,8 @@ impl Pipeline {
         let exchange = &mut *walk.exchange;
         let Some(response) = exchange.response.take() else { return };
         let (status, now) = (response.status, time::now());
-        let (mut response, stored) = match admission {
-            None => (response, None),
-            Some(admission) => {
-                let ttl = admission.ttl;
-                let recording = Recording {
-                    key: &key,
-                    admission,
-                    url: &url,
-                    namespace: &policy.namespace,
-                    request: &exchange.request.headers,
-                    sequence,
-                    now,
-                    lock,
-                };
-                let (response, stored) = self.cache.record(recording, response);
-                (response, stored.then_some(ttl))
-            }
-        };
+        let place = (&*key, &*url, sequence);
+        let (mut response, stored) = self.record(exchange, policy, place, (admission, lock), response);
         match (lead, stored) {
             (Some(lead), Some(_)) => lead.stored(),
             (Some(lead), None) => lead.pass(now + policy.pass_for),
@@ -157,6 +144,23 @@ impl Pipeline {
         response = serve::unless_known(&exchange.request, response);
         exchange.response = Some(response);
         tell(exchange, forward, Came { status: Some(status), stored, collapsed, detail: None });
+    }
+
+    /// Stores a response while it goes by, if it is admitted. Gives for how long it is fresh then.
+    fn record(
+        &self,
+        exchange: &Exchange,
+        policy: &Policy,
+        (key, url, sequence): (&str, &str, u64),
+        (admission, lock): (Option<Admission>, Option<Lock>),
+        response: Response,
+    ) -> (Response, Option<Duration>) {
+        let Some(admission) = admission else { return (response, None) };
+        let (ttl, request, namespace) = (admission.ttl, &exchange.request.headers, &*policy.namespace);
+        let now = time::now();
+        let recording = Recording { key, admission, url, namespace, request, sequence, now, lock };
+        let (response, stored) = self.cache.record(recording, response);
+        (response, stored.then_some(ttl))
     }
 
     /// What is stored is still right: its fields are renewed, and it is the answer (RFC 9111 section 4.3.4).
@@ -257,6 +261,7 @@ impl Pipeline {
         walk: &mut Walk<'_>,
         route: &Route,
         policy: &Policy,
+        sequence: u64,
     ) -> Result<Option<Duration>, Failure> {
         if !unsafely::is_what_get_brings(&walk.exchange) {
             return Ok(None);
@@ -267,24 +272,7 @@ impl Pipeline {
         let admission = self.admission(walk, policy).filter(|admission| !admission.ttl.is_zero());
         let exchange = &mut *walk.exchange;
         let Some(response) = exchange.response.take() else { return Ok(None) };
-        let (response, stored) = match admission {
-            None => (response, None),
-            Some(admission) => {
-                let ttl = admission.ttl;
-                let recording = Recording {
-                    key: &key,
-                    admission,
-                    url: &url,
-                    namespace: &policy.namespace,
-                    request: &exchange.request.headers,
-                    sequence: self.cache.sequence(),
-                    now: time::now(),
-                    lock: None,
-                };
-                let (response, stored) = self.cache.record(recording, response);
-                (response, stored.then_some(ttl))
-            }
-        };
+        let (response, stored) = self.record(exchange, policy, (&key, &url, sequence), (admission, None), response);
         exchange.response = Some(response);
         Ok(stored)
     }

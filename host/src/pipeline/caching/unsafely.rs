@@ -11,18 +11,22 @@ use crate::pipeline::Pipeline;
 const REFERENCES: [HeaderName; 2] = [header::LOCATION, header::CONTENT_LOCATION];
 
 impl Pipeline {
-    /// Lets what is stored of the target be forgotten, and of what the answer refers to on the same site, unless it tells of an error.
-    pub(super) fn forget_changed(&self, exchange: &Exchange) {
-        let Some(response) = &exchange.response else { return };
+    /// Lets what is stored of the target be forgotten, and of what the answer refers to on the same site, unless it tells of an error. Gives
+    /// the number of the last of these purges, if there was no other since `sequence`: only then what came can be stored.
+    pub(super) fn forget_changed(&self, exchange: &Exchange, sequence: u64) -> Option<u64> {
+        let response = exchange.response.as_ref()?;
         if !response.status.is_success() && !response.status.is_redirection() {
-            return;
+            return None;
         }
+        let mut ours = Some(sequence);
         let references = REFERENCES.iter().filter_map(|name| response.headers.get(name)?.to_str().ok());
         let referred = references.filter_map(|reference| key::referred(exchange, reference));
         for url in std::iter::once(key::url(exchange)).chain(referred) {
-            self.cache.purge(&Selection { url: Some(url), ..Selection::default() }, Mode::Hard);
+            let number = self.cache.purge(&Selection { url: Some(url), ..Selection::default() }, Mode::Hard);
             self.cache.tally().purged(By::Request, Sort::Url, Mode::Hard);
+            ours = ours.filter(|last| number == last + 1).map(|_| number);
         }
+        ours
     }
 }
 
