@@ -20,6 +20,7 @@ use crate::http::{Body, RequestIds};
 use crate::listener::{Handle, Listener};
 use crate::pipeline::Pipeline;
 use crate::shutdown::Draining;
+use crate::telemetry::{Recorder, Records};
 use crate::traffic::{Gate, Pressure};
 use crate::upstream::{Board, Upstreams};
 use crate::warm::{self, Asks};
@@ -37,6 +38,8 @@ pub(crate) struct Equipment {
     pub(crate) board: Arc<Board>,
     pub(crate) pressure: Arc<Pressure>,
     pub(crate) draining: Draining,
+    /// Where it is recorded what becomes of exchanges.
+    pub(crate) records: Arc<Records>,
     /// Told the number of a generation when the worker has taken it over.
     pub(crate) adopted: mpsc::UnboundedSender<u64>,
     /// What we ask ourselves for, in the worker that answers it.
@@ -57,12 +60,14 @@ pub(crate) fn start(equipment: Equipment) -> io::Result<JoinHandle<()>> {
 }
 
 async fn run(equipment: Equipment) {
-    let Equipment { number, listeners, mut generations, cache, board, pressure, draining, adopted, asks } = equipment;
+    let Equipment { number, listeners, mut generations, cache, board, pressure, draining, records, adopted, asks } =
+        equipment;
     let first = Arc::clone(&generations.borrow_and_update());
     let worker = Rc::new(Worker {
         cache,
         gate: Gate::new(pressure, &first.config.overload),
         ids: Rc::new(RequestIds::new()),
+        recorder: records.recorder(),
         upstreams: RefCell::new(Rc::new(Upstreams::on(&board, &first.config.upstreams))),
         pipeline: RefCell::new(None),
     });
@@ -97,6 +102,7 @@ struct Worker {
     cache: Arc<Cache>,
     gate: Rc<Gate>,
     ids: Rc<RequestIds>,
+    recorder: Rc<Recorder>,
     upstreams: RefCell<Rc<Upstreams>>,
     pipeline: RefCell<Option<Rc<Pipeline>>>,
 }
@@ -108,10 +114,10 @@ impl Worker {
         *self.upstreams.borrow_mut() = Rc::clone(&upstreams);
         let before = self.pipeline.borrow().clone();
         let plan = Arc::clone(&generation.plan);
-        let ids = Rc::clone(&self.ids);
+        let own = (Rc::clone(&self.ids), Rc::clone(&self.recorder));
         self.gate.limit(&generation.config.overload);
         let gate = Rc::clone(&self.gate);
-        let next = Pipeline::new(plan, before.as_deref(), upstreams, Arc::clone(&self.cache), gate, ids);
+        let next = Pipeline::new(plan, before.as_deref(), upstreams, Arc::clone(&self.cache), gate, own);
         // Dropping the old one ends the instances that nobody uses any more; exchanges under way hold it until they are done.
         *self.pipeline.borrow_mut() = Some(Rc::new(next));
     }

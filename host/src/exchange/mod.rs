@@ -3,6 +3,7 @@
 //! An [`Exchange`] is owned by exactly one step at a time; the pipeline hands it on. It does no I/O.
 
 mod attributes;
+mod delivery;
 mod failure;
 mod held;
 
@@ -18,6 +19,7 @@ use crate::names::Name;
 use crate::time::Instant;
 
 pub use attributes::{AttributeError, Attributes};
+pub use delivery::Delivery;
 pub use failure::{Failure, Fault, Reason};
 pub use held::Held;
 
@@ -214,6 +216,10 @@ pub struct Exchange {
     pub timings: Timings,
     /// When the last step ended, see [`Self::lap`].
     pub lap: Instant,
+    /// Why the gateway itself had to answer with an error, if it had to: the first reason.
+    pub failure: Option<Reason>,
+    /// Who was asked, if anybody was.
+    pub delivery: Delivery,
 }
 
 impl Exchange {

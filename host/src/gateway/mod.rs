@@ -30,6 +30,7 @@ use crate::plugin::{Change, Folder, Problem, Roster, Services, Watch};
 use crate::purger::Purger;
 use crate::redis::Redis;
 use crate::shutdown::Draining;
+use crate::telemetry::Records;
 use crate::traffic::Pressure;
 use crate::upstream::Board;
 use crate::{acme, time, tls, warm, worker};
@@ -76,6 +77,8 @@ pub struct Gateway {
     redis: Option<Redis>,
     /// Purges what is stored, once there is something.
     purger: Option<Arc<Purger>>,
+    /// What is recorded of exchanges.
+    records: Arc<Records>,
     /// Obtains certificates, once a configuration wants that.
     acme: Option<JoinHandle<()>>,
 }
@@ -166,6 +169,7 @@ impl Gateway {
             redis,
             cache: None,
             purger: None,
+            records: Arc::default(),
             acme: None,
         };
         // Before anybody learns that the gateway listens, so that no change from then on is missed.
@@ -216,6 +220,7 @@ impl Gateway {
                 board: Arc::clone(&self.board),
                 pressure: Arc::clone(&pressure),
                 draining: self.draining.clone(),
+                records: Arc::clone(&self.records),
                 adopted: adopted.clone(),
                 asks: asks.take(),
             };

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request};
 
 use super::Pipeline;
 use crate::exchange::{
-    Attributes, CacheStatus, Client, Credentials, Exchange, Failure, Held, Reason, Request, Timings,
+    Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Failure, Held, Reason, Request, Timings,
 };
 use crate::http::{Body, REQUEST_ID, Upgrade, has_dot_segment, is_plainly_framed, strip_request};
 use crate::time;
@@ -100,6 +100,8 @@ fn exchange(
         cache: CacheStatus::Unused,
         timings: Timings::default(),
         lap: started,
+        failure: None,
+        delivery: Delivery::default(),
     }
 }
 

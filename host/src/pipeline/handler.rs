@@ -106,7 +106,10 @@ impl Pipeline {
         let exchange = &mut *walk.exchange;
         let sent = self.upstreams.tunnel(upstream, &exchange.client, &exchange.request, upgrade, said).await;
         exchange.timings.upstream = exchange.lap(time::now());
-        Ok(sent.map_err(|error| failure(&error))?.response)
+        exchange.delivery.upstream = self.upstreams.name(upstream);
+        let sent = sent.map_err(|error| failure(&error))?;
+        exchange.delivery.endpoint = Some(sent.endpoint);
+        Ok(sent.response)
     }
 
     async fn proxy(
@@ -131,7 +134,9 @@ impl Pipeline {
         };
         let sent = self.upstreams.send(upstream, &exchange.client, &exchange.request, body).await;
         exchange.timings.upstream = exchange.lap(time::now());
+        exchange.delivery.upstream = self.upstreams.name(upstream);
         let sent = sent.map_err(|error| failure(&error))?;
+        exchange.delivery.endpoint = Some(sent.endpoint);
         Ok(sent.response)
     }
 }

@@ -23,16 +23,18 @@ mod walk;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, Method, StatusCode, header};
 
 use crate::cache::{Cache, Outcomes};
-use crate::exchange::{Client, Failure, Reason, Response};
+use crate::exchange::{Client, Exchange, Failure, Held, Reason, Response};
 use crate::files::Files;
-use crate::http::{Body, BodyOutcome, RequestIds, merged_slashes};
+use crate::http::{Body, BodyEnd, BodyOutcome, RequestIds, merged_slashes};
 use crate::names::Hook;
 use crate::plugin::{Lane, Summary, Visit};
 use crate::router::{Asked, Routed};
+use crate::telemetry::{End, Recorder};
 use crate::time;
 use crate::traffic::{Gate, give_back};
 use crate::upstream::Upstreams;
@@ -59,6 +61,7 @@ pub struct Pipeline {
     cache: Arc<Cache>,
     gate: Rc<Gate>,
     ids: Rc<RequestIds>,
+    recorder: Rc<Recorder>,
     dealer: Dealer,
     copies: Copies,
     /// Whether any route caches.
@@ -81,7 +84,7 @@ impl Pipeline {
         upstreams: Rc<Upstreams>,
         cache: Arc<Cache>,
         gate: Rc<Gate>,
-        ids: Rc<RequestIds>,
+        (ids, recorder): (Rc<RequestIds>, Rc<Recorder>),
     ) -> Self {
         let known = before.map_or(&[][..], |before| &before.lanes);
         let lane = |plugin| {
@@ -93,7 +96,8 @@ impl Pipeline {
         let files = files::of(&plan);
         let caches = plan.routes.iter().any(|route| route.cache.is_some());
         let outcomes = caching::outcomes(&plan, before, &cache);
-        Self { plan, lanes, files, upstreams, cache, gate, ids, dealer: Dealer::default(), copies, caches, outcomes }
+        let dealer = Dealer::default();
+        Self { plan, lanes, files, upstreams, cache, gate, ids, recorder, dealer, copies, caches, outcomes }
     }
 
     /// Answers one request.
@@ -131,9 +135,11 @@ impl Pipeline {
 
     /// Answers what could not be read as a request. No plugin sees it: there is nothing it could rely on.
     pub fn refuse(&self, client: &Arc<Client>, failure: &Failure) -> http::Response<Body> {
-        let exchange = self.blank(client);
+        let mut exchange = self.blank(client);
+        exchange.failure = Some(failure.reason);
         rescue::log(failure, &exchange);
         let Response { status, headers, body } = rescue::response(failure, &exchange);
+        let body = self.recorded(Held::new(exchange), None, status, body);
         let mut response = http::Response::new(body);
         *response.status_mut() = status;
         *response.headers_mut() = headers;
@@ -217,30 +223,50 @@ impl Pipeline {
             .response
             .take()
             .unwrap_or_else(|| rescue::response(&Failure::new(Reason::Internal, "no step gave a response"), &exchange));
-        if later {
-            // Only here, where somebody looks at it later, is the head copied.
-            exchange.response = Some(Response { status, headers: headers.clone(), body: Body::Empty });
-            visit.keep_only(
-                chain.callers(Hook::PostResponse).iter().filter_map(|index| Some(&**self.lanes.get(*index)?)),
-            );
-            let pipeline = Rc::clone(self);
-            body = body.observed(move |end| {
-                let duration = time::now().saturating_duration_since(exchange.started);
-                // The body of an answer to HEAD is never asked for (RFC 9110 section 9.3.2).
-                let complete = end.outcome == BodyOutcome::Complete || exchange.request.method == Method::HEAD;
-                let summary = Summary { body_bytes: end.bytes, duration, complete };
-                // On a task of its own, so that the connection's work is not held up.
-                tokio::task::spawn_local(async move {
-                    // What lies between the last step and now was sending, and no plugin's time.
-                    exchange.lap(time::now());
-                    let (lanes, chain) = (&pipeline.lanes[..], pipeline.chain(route));
-                    Walk { exchange, visit, lanes, chain, route, failed }.post_response(summary);
-                });
-            });
+        if !later {
+            let mut response = http::Response::new(self.recorded(exchange, route, status, body));
+            *response.status_mut() = status;
+            *response.headers_mut() = headers;
+            return response;
         }
+        // Only here, where a plugin looks at it later, is the head copied.
+        exchange.response = Some(Response { status, headers: headers.clone(), body: Body::Empty });
+        visit.keep_only(chain.callers(Hook::PostResponse).iter().filter_map(|index| Some(&**self.lanes.get(*index)?)));
+        let pipeline = Rc::clone(self);
+        let head = time::now().saturating_duration_since(exchange.started);
+        body = body.observed(move |ended| {
+            let end = end(&exchange, route, status, head, ended);
+            pipeline.recorder.ended(&exchange, &end);
+            let summary = Summary { body_bytes: end.body_bytes, duration: end.duration, complete: end.complete };
+            // On a task of its own, so that the connection's work is not held up.
+            tokio::task::spawn_local(async move {
+                // What lies between the last step and now was sending, and no plugin's time.
+                exchange.lap(time::now());
+                let (lanes, chain) = (&pipeline.lanes[..], pipeline.chain(route));
+                Walk { exchange, visit, lanes, chain, route, failed }.post_response(summary);
+            });
+        });
         let mut response = http::Response::new(body);
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
     }
+
+    /// The body of a response, at the end of which it is recorded how the exchange ended.
+    fn recorded(&self, exchange: Held, route: Option<usize>, status: StatusCode, body: Body) -> Body {
+        if !self.recorder.listens() {
+            return body;
+        }
+        let recorder = Rc::clone(&self.recorder);
+        let head = time::now().saturating_duration_since(exchange.started);
+        body.observed(move |ended| recorder.ended(&exchange, &end(&exchange, route, status, head, ended)))
+    }
+}
+
+/// How an exchange ended whose response has been handed on.
+fn end(exchange: &Exchange, route: Option<usize>, status: StatusCode, head: Duration, ended: BodyEnd) -> End {
+    let duration = time::now().saturating_duration_since(exchange.started);
+    // The body of an answer to HEAD is never asked for (RFC 9110 section 9.3.2).
+    let complete = ended.outcome == BodyOutcome::Complete || exchange.request.method == Method::HEAD;
+    End { route, status, body_bytes: ended.bytes, head, duration, complete }
 }

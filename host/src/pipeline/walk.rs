@@ -152,6 +152,7 @@ impl<'p> Walk<'p> {
     /// Turns a failure into a response: a plugin's (`on-error`) or the gateway's own.
     pub(super) fn rescue(&mut self, failure: &Failure) {
         rescue::log(failure, &self.exchange);
+        self.exchange.failure.get_or_insert(failure.reason);
         for lane in self.callers(Hook::OnError) {
             if self.is_out(lane) {
                 continue;

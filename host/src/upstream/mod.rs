@@ -204,6 +204,11 @@ impl Upstreams {
         Self { list: vec![upstream], board }
     }
 
+    /// The name of an upstream.
+    pub fn name(&self, upstream: usize) -> Option<Name> {
+        self.list.get(upstream).map(|upstream| upstream.settings.name.clone())
+    }
+
     /// The host that an upstream is asked for where the client named none: its first endpoint's.
     pub fn authority(&self, upstream: usize) -> Arc<str> {
         let first = self.list.get(upstream).and_then(|upstream| upstream.settings.endpoints.first());

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use http::{HeaderMap, HeaderValue, Method, Version};
 use serde_json::Map;
 
-use crate::exchange::{Attributes, CacheStatus, Client, Credentials, Exchange, Held, Request, Timings};
+use crate::exchange::{Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Held, Request, Timings};
 use crate::names::{Grant, Name};
 use crate::plugin::metrics::Registry;
 use crate::plugin::{
@@ -96,6 +96,8 @@ fn exchange() -> Held {
         cache: CacheStatus::Unused,
         timings: Timings::default(),
         lap: now,
+        failure: None,
+        delivery: Delivery::default(),
     })
 }
 
