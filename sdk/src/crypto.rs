@@ -58,6 +58,26 @@ impl Key {
     }
 }
 
+/// A password as it is kept. Make it in `init`; it is good for as long as the instance lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Password(crypto::Password);
+
+impl Password {
+    /// Takes a stored hash: bcrypt, as `htpasswd -B` writes it.
+    ///
+    /// # Errors
+    /// Other kinds of hashes, and hashes that would take a call too long to verify.
+    pub fn import(stored: &str) -> Result<Self> {
+        crypto::import_password(stored).map(Self).map_err(Error::new)
+    }
+
+    /// Whether `given` is that password. Slow by design, and the worker waits: remember what was right, and bound how often it may be wrong.
+    #[must_use]
+    pub fn verify(self, given: &[u8]) -> bool {
+        crypto::verify_password(self.0, given)
+    }
+}
+
 /// The digest of `data`.
 #[must_use]
 pub fn digest(hash: Hash, data: &[u8]) -> Vec<u8> {

@@ -81,6 +81,8 @@ pub mod crypto;
 pub mod kv;
 pub mod log;
 pub mod metrics;
+pub mod origin;
+pub mod pattern;
 pub mod random;
 
 #[cfg(test)]

@@ -25,6 +25,30 @@ impl Response {
         Self::new(status).with_header("content-type", "text/plain; charset=utf-8").with_body(body)
     }
 
+    /// A new response that says what is wrong, as `application/problem+json` (RFC 9457), and that no cache keeps; four calls. `detail` is for
+    /// people.
+    #[must_use]
+    pub fn problem(status: u16, detail: &str) -> Self {
+        let title = match status {
+            400 => "Bad Request",
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            404 => "Not Found",
+            409 => "Conflict",
+            413 => "Content Too Large",
+            429 => "Too Many Requests",
+            503 => "Service Unavailable",
+            status if status < 500 => "Request Refused",
+            _ => "Error",
+        };
+        let body =
+            crate::serde_json::json!({ "type": "about:blank", "title": title, "status": status, "detail": detail });
+        Self::new(status)
+            .with_header("content-type", "application/problem+json")
+            .with_header("cache-control", "no-store")
+            .with_body(body.to_string())
+    }
+
     /// Wraps what the bindings lend to a hook.
     #[doc(hidden)]
     #[must_use]

@@ -1,4 +1,4 @@
-//! What a newcomer sees: the default configuration with the four plugins and the demo origin, as `cargo xtask run` starts them.
+//! What a newcomer sees: the default configuration with its plugins and the demo origin, as `cargo xtask run` starts them.
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +10,11 @@ async fn demo() -> Gateway {
     let mut config = portcullis_tests::from_json(&fs::read(file).unwrap()).unwrap();
     let here = json!({ "log": { "format": "json" } });
     portcullis_tests::setup::merge(&mut config, &here);
-    let plugins = ["response-timing", "security-headers", "jwt-auth", "smart-cache"];
-    let setup = plugins
-        .into_iter()
-        .fold(Setup::of(config), |setup, name| setup.file(&format!("{name}.wasm"), artefacts::plugin(name)));
+    // All that the folder holds, so that those which are switched off are seen to stay off.
+    let guards = ["access-control", "api-key", "basic-auth", "cors", "csrf"];
+    let plugins = ["response-timing", "security-headers", "jwt-auth", "smart-cache"].into_iter().chain(guards);
+    let setup =
+        plugins.fold(Setup::of(config), |setup, name| setup.file(&format!("{name}.wasm"), artefacts::plugin(name)));
     let setup = setup.environment("PORTCULLIS_LISTEN", "127.0.0.1:0").environment("PORTCULLIS_ADMIN", "127.0.0.1:0");
     setup.argument("--demo").start().await
 }

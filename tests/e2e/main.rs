@@ -29,6 +29,7 @@ mod lifecycle;
 mod order;
 mod overload;
 mod plugins_cache;
+mod plugins_guards;
 mod plugins_headers;
 mod plugins_jwt;
 mod plugins_timing;

@@ -1,10 +1,11 @@
-//! The command line: `run`, `check`, `routes explain`, `cache`, `plugin inspect`, `schema`.
+//! The command line: `run`, `check`, `routes explain`, `cache`, `plugin inspect`, `hash`, `schema`.
 //!
 //! Says what is wrong in sentences on standard error and in the exit code: 0 fine, 1 refused, 2 wrong usage.
 
 mod cache;
 mod check;
 pub mod demo;
+mod hash;
 mod inspect;
 mod operator;
 mod routes;
@@ -61,6 +62,11 @@ enum Command {
         #[command(subcommand)]
         command: PluginCommand,
     },
+    /// Make what configurations keep instead of passwords and keys.
+    Hash {
+        #[command(subcommand)]
+        command: hash::HashCommand,
+    },
     /// Print the JSON Schema of the configuration.
     Schema,
 }
@@ -102,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Routes { command } => routes::routes(command),
         Command::Cache { command } => cache::cache(command),
         Command::Plugin { command: PluginCommand::Inspect { file } } => inspect::inspect(&file),
+        Command::Hash { command } => hash::hash(command),
         Command::Schema => print(&format!("{:#}\n", crate::config::schema())),
     };
     match done {

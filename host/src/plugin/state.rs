@@ -79,6 +79,7 @@ pub(super) struct Prepared {
     pub(super) names: Vec<HeaderName>,
     pub(super) sets: Vec<Arc<[Edit]>>,
     pub(super) keys: Vec<Arc<crypto::Key>>,
+    pub(super) passwords: Vec<Arc<crypto::Password>>,
     pub(super) series: Vec<metrics::Series>,
     bytes: usize,
 }

@@ -5,8 +5,8 @@ use portcullis_sdk::prelude::*;
 use crate::asked::Asked;
 use crate::config::{BypassChoice, HeaderMatch};
 use crate::cookie;
-use crate::pattern::{self, Pattern};
 use crate::query;
+use portcullis_sdk::pattern::{self, Pattern};
 
 /// When a request goes around the cache.
 pub(crate) struct Bypass {

@@ -4,7 +4,7 @@
 use portcullis_sdk::prelude::*;
 
 use crate::config::{Config, Errors};
-use crate::pattern::Pattern;
+use portcullis_sdk::pattern::Pattern;
 
 /// One entry: where it applies, and the edits.
 type Entry = (Pattern, Option<HeaderSet>);

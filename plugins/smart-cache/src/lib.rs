@@ -99,7 +99,6 @@ mod cookie;
 mod duration;
 mod key;
 mod origin;
-mod pattern;
 mod purge;
 mod query;
 mod tags;

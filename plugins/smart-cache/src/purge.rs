@@ -7,7 +7,7 @@ use portcullis_sdk::cache::{self, PurgeMode, PurgeTarget};
 use portcullis_sdk::prelude::*;
 
 use crate::config::{Mode, PurgeEntry};
-use crate::pattern::Pattern;
+use portcullis_sdk::pattern::Pattern;
 
 /// All entries of `purge_on`.
 pub(crate) struct Purging(Vec<Entry>);

@@ -4,7 +4,7 @@
 use portcullis_sdk::prelude::*;
 
 use crate::config::QueryChoice;
-use crate::pattern::{self, Pattern};
+use portcullis_sdk::pattern::{self, Pattern};
 
 /// What becomes of a query in the key.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use portcullis_sdk::serde_json::{self, Value, json};
 use crate::bypass::{has_cookie, has_parameter};
 use crate::config::Config;
 use crate::origin::{Fields, Origin};
-use crate::pattern;
 use crate::ttl::{Decision, Facts, Ttl};
 use crate::windows::Wins;
+use portcullis_sdk::pattern;
 
 fn config(config: Value) -> Config {
     serde_json::from_value(config).unwrap()

@@ -6,8 +6,8 @@ use portcullis_sdk::prelude::*;
 
 use crate::config::{Config, NegativeChoice, PathEntry, StatusEntry};
 use crate::origin::Origin;
-use crate::pattern::Pattern;
 use crate::windows::{Windows, Wins};
+use portcullis_sdk::pattern::Pattern;
 
 /// Statuses that a plain `ttl` speaks of: those of RFC 9110 section 15.1 that are no errors and no parts.
 const PLAIN: [u16; 6] = [200, 203, 204, 300, 301, 308];

@@ -8,6 +8,7 @@ mod error;
 
 mod der;
 mod jwk;
+mod password;
 mod pem;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use aws_lc_rs::{constant_time, hmac, rand};
 
 pub use algorithm::{Algorithm, Hash, Kind};
 pub use error::{KeyError, KeyWarning};
+pub use password::{Password, PasswordError};
 
 /// Shortest RSA modulus (RFC 7518 section 3.3).
 const RSA_BITS_MIN: usize = 2048;

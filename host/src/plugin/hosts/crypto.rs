@@ -59,6 +59,27 @@ impl Host for State {
         Ok(mac.map(|mac| mac.as_ref().to_vec()).unwrap_or_default())
     }
 
+    fn import_password(&mut self, stored: String) -> wasmtime::Result<Result<u32, String>> {
+        if self.prepared.passwords.len() >= PREPARED_MAX {
+            return Ok(Err(format!("more than {PREPARED_MAX} passwords")));
+        }
+        if !Arc::make_mut(&mut self.prepared).take(stored.len() + 64) {
+            return Ok(Err("no room for another password".to_owned()));
+        }
+        match crypto::Password::import(&stored) {
+            Ok(password) => {
+                let passwords = &mut Arc::make_mut(&mut self.prepared).passwords;
+                passwords.push(Arc::new(password));
+                Ok(Ok(u32::try_from(passwords.len() - 1)?))
+            }
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+
+    fn verify_password(&mut self, password: u32, given: Vec<u8>) -> wasmtime::Result<bool> {
+        Ok(self.prepared.passwords.get(password as usize).is_some_and(|password| password.verify(&given)))
+    }
+
     fn digest(&mut self, hash: Hash, data: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
         let hash = match hash {
             Hash::Sha256 => crypto::Hash::Sha256,

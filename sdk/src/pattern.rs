@@ -1,8 +1,10 @@
 //! Patterns of paths and names with `*`, which stands for anything, also for nothing.
+//!
+//! What operators write in a plugin's configuration, made once in `init`. Nothing here calls the gateway.
 
 /// A pattern, sorted into what is cheap to match.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Pattern {
+pub enum Pattern {
     /// `*`
     Any,
     /// `/a`
@@ -16,7 +18,9 @@ pub(crate) enum Pattern {
 }
 
 impl Pattern {
-    pub(crate) fn new(text: &str) -> Self {
+    /// Makes a pattern of its text. Every text is one.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
         let mut parts: Vec<String> = text.split('*').map(str::to_owned).collect();
         let last = parts.pop().unwrap_or_default();
         if parts.is_empty() {
@@ -33,7 +37,8 @@ impl Pattern {
     }
 
     /// How many `*` it has; several in a row are one.
-    pub(crate) fn stars(&self) -> usize {
+    #[must_use]
+    pub fn stars(&self) -> usize {
         match self {
             Self::Exact(_) => 0,
             Self::Any | Self::Prefix(_) | Self::Suffix(_) => 1,
@@ -42,7 +47,8 @@ impl Pattern {
     }
 
     /// What each `*` stands for. None where it does not match.
-    pub(crate) fn captures<'t>(&self, text: &'t str) -> Option<Vec<&'t str>> {
+    #[must_use]
+    pub fn captures<'t>(&self, text: &'t str) -> Option<Vec<&'t str>> {
         match self {
             Self::Any => Some(vec![text]),
             Self::Exact(whole) => (text == whole).then(Vec::new),
@@ -62,7 +68,9 @@ impl Pattern {
         }
     }
 
-    pub(crate) fn matches(&self, text: &str) -> bool {
+    /// Whether it matches all of `text`.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
         match self {
             Self::Any => true,
             Self::Exact(whole) => text == whole,
@@ -88,12 +96,14 @@ impl Pattern {
 }
 
 /// Patterns of which one has to match.
-pub(crate) fn any(patterns: &[Pattern], text: &str) -> bool {
+#[must_use]
+pub fn any(patterns: &[Pattern], text: &str) -> bool {
     patterns.iter().any(|pattern| pattern.matches(text))
 }
 
 /// Patterns from their texts.
-pub(crate) fn all(texts: &[String]) -> Vec<Pattern> {
+#[must_use]
+pub fn all(texts: &[String]) -> Vec<Pattern> {
     texts.iter().map(|text| Pattern::new(text)).collect()
 }
 

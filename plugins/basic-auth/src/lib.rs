@@ -1,0 +1,168 @@
+//! Lets pass who knows a name and its password (RFC 7617).
+//!
+//! ```json
+//! {
+//!   "users": [{ "name": "alice", "password": "$2b$10$…", "roles": ["editor"] }],
+//!   "htpasswd": { "$file": "users.htpasswd" },
+//!   "realm": "staging"
+//! }
+//! ```
+//!
+//! Passwords are kept as bcrypt hashes; `portcullis hash password` or `htpasswd -B` makes them. Trying one takes the worker some hundredths
+//! of a second: what was right is remembered as a keyed digest, and `attempts_per_second` bounds the rest, so that guessing cannot keep a worker
+//! busy. A name that does not exist takes as long as a wrong password. Use it over TLS only: the password travels with every request.
+//!
+//! The attributes `auth.subject`, `auth.method` (`basic`) and `auth.roles` tell later plugins, limits and logs who it was.
+
+mod attempts;
+mod credentials;
+mod users;
+
+use std::cell::RefCell;
+
+use portcullis_sdk::clock;
+use portcullis_sdk::crypto::{self, Algorithm, Key, Password};
+use portcullis_sdk::prelude::*;
+
+use crate::attempts::Attempts;
+use crate::credentials::Credentials;
+use crate::users::{Remembered, Users};
+
+/// What operators write. At least one user, in `users` or `htpasswd`.
+#[portcullis_sdk::config]
+pub struct Config {
+    /// Who may pass.
+    #[serde(default)]
+    users: Vec<UserConfig>,
+    /// More of them, as in a file of Apache: `name:hash`, one a line. Usually `{"$file": "…"}`.
+    #[serde(default)]
+    htpasswd: Option<String>,
+    /// What browsers show when they ask for the password.
+    #[serde(default = "realm")]
+    realm: String,
+    /// Whether requests without credentials pass. Wrong ones never do.
+    #[serde(default)]
+    optional: bool,
+    /// Whether the upstream sees the credentials.
+    #[serde(default)]
+    keep_credentials: bool,
+    /// The request header that tells the upstream the name. What clients send under that name is removed.
+    #[serde(default)]
+    name_header: Option<String>,
+    /// How many passwords are tried per second and worker. Over it the answer is 429.
+    #[serde(default = "five")]
+    #[schemars(range(min = 1, max = 1000))]
+    attempts_per_second: u32,
+}
+
+/// One user.
+#[portcullis_sdk::config]
+struct UserConfig {
+    /// The name; no colon (RFC 7617 section 2).
+    #[schemars(length(min = 1, max = 256))]
+    name: String,
+    /// The bcrypt hash of the password.
+    password: String,
+    /// The user's roles, for `access-control`.
+    #[serde(default)]
+    roles: Vec<String>,
+}
+
+fn realm() -> String {
+    "restricted".to_owned()
+}
+
+const fn five() -> u32 {
+    5
+}
+
+/// One instance.
+pub struct BasicAuth {
+    users: Users<Password>,
+    /// Somebody's, tried for names that do not exist, so that both take the same time.
+    nobody: Password,
+    /// Keys the digests in `remembered`.
+    secret: Key,
+    remembered: RefCell<Remembered>,
+    attempts: RefCell<Attempts>,
+    challenge: String,
+    optional: bool,
+    keep_credentials: bool,
+    authorization: HeaderName,
+    name_header: Option<HeaderName>,
+}
+
+#[portcullis_sdk::plugin(grants = ["crypto", "clock"])]
+impl Plugin for BasicAuth {
+    type Config = Config;
+
+    fn init(config: Config) -> Result<Self> {
+        let mut users = Users::default();
+        let import = |stored: &str| Password::import(stored).map_err(|error| error.message().to_owned());
+        for user in &config.users {
+            users.add(&user.name, &user.password, &user.roles, import)?;
+        }
+        if let Some(text) = &config.htpasswd {
+            users.add_file(text, import)?;
+        }
+        let nobody = users.any().ok_or_else(|| Error::new("nobody could pass: write `users` or `htpasswd`"))?;
+        let nobody = nobody.password;
+        let realm = config.realm.replace('\\', "\\\\").replace('"', "\\\"");
+        Ok(Self {
+            users,
+            nobody,
+            secret: Key::secret(crypto::random(32), Algorithm::Hs256)?,
+            remembered: RefCell::default(),
+            attempts: RefCell::new(Attempts::new(config.attempts_per_second)),
+            challenge: format!("Basic realm=\"{realm}\", charset=\"UTF-8\""),
+            optional: config.optional,
+            keep_credentials: config.keep_credentials,
+            authorization: HeaderName::intern("authorization")?,
+            name_header: config.name_header.as_deref().map(HeaderName::intern).transpose()?,
+        })
+    }
+
+    fn pre_handler(&self, request: &Request) -> Result<Verdict> {
+        if let Some(name) = self.name_header {
+            request.remove_header(name);
+        }
+        let values = request.headers(self.authorization);
+        let credentials = match Credentials::read(values.iter().map(HeaderValue::as_bytes)) {
+            Ok(Some(credentials)) => credentials,
+            Ok(None) if self.optional => return Ok(Verdict::Next),
+            Ok(None) => return Ok(self.denied("a name and a password are required")),
+            Err(why) => return Ok(Response::problem(400, why).into()),
+        };
+        let digest = self.secret.hmac(credentials.joined());
+        if !self.remembered.borrow().has(&digest) {
+            if !self.attempts.borrow_mut().take(clock::now_ms()) {
+                let _ = request.set_attribute("auth.failure", "too many attempts");
+                return Ok(Response::problem(429, "too many attempts").with_header("retry-after", "1").into());
+            }
+            let user = self.users.find(credentials.name());
+            let stored = user.map_or(self.nobody, |user| user.password);
+            if !stored.verify(credentials.password()) || user.is_none() {
+                let _ = request.set_attribute("auth.failure", "wrong password");
+                return Ok(self.denied("the name or the password is wrong"));
+            }
+            self.remembered.borrow_mut().add(digest);
+        }
+        let Some(user) = self.users.find(credentials.name()) else { return Ok(self.denied("the name is not known")) };
+        request.set_attribute("auth.subject", &user.name)?;
+        request.set_attribute("auth.method", "basic")?;
+        request.set_attribute("auth.roles", &user.roles)?;
+        if let Some(name) = self.name_header {
+            request.set_header(name, &user.name)?;
+        }
+        if !self.keep_credentials {
+            request.remove_header(self.authorization);
+        }
+        Ok(Verdict::Next)
+    }
+}
+
+impl BasicAuth {
+    fn denied(&self, why: &str) -> Verdict {
+        Response::problem(401, why).with_header("www-authenticate", &self.challenge).into()
+    }
+}
