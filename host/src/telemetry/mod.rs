@@ -3,6 +3,7 @@
 mod log;
 mod record;
 
+pub mod figures;
 pub mod metrics;
 
 pub use log::{Log, LogFormat, LogSettings};
