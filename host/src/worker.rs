@@ -114,12 +114,23 @@ impl Worker {
         *self.upstreams.borrow_mut() = Rc::clone(&upstreams);
         let before = self.pipeline.borrow().clone();
         let plan = Arc::clone(&generation.plan);
+        self.trace(generation);
         let own = (Rc::clone(&self.ids), Rc::clone(&self.recorder));
         self.gate.limit(&generation.config.overload);
         let gate = Rc::clone(&self.gate);
         let next = Pipeline::new(plan, before.as_deref(), upstreams, Arc::clone(&self.cache), gate, own);
         // Dropping the old one ends the instances that nobody uses any more; exchanges under way hold it until they are done.
         *self.pipeline.borrow_mut() = Some(Rc::new(next));
+    }
+}
+
+impl Worker {
+    /// Traces as a generation wants it.
+    fn trace(&self, generation: &Generation) {
+        let plugins = generation.plan.plugins.iter().map(|loaded| (loaded.number, loaded.name.clone()));
+        let routes = generation.config.routes.iter().map(|route| &route.matches);
+        let patterns = routes.map(|route| (route.name.clone(), route.path.to_string().into()));
+        self.recorder.spans().adopt(generation.config.tracing.as_ref(), plugins, patterns);
     }
 }
 

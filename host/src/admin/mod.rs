@@ -31,6 +31,7 @@ use crate::plugin::{Cost, HookCost, Loaded};
 use crate::purger::Purger;
 use crate::redis::{Condition, Redis};
 use crate::shutdown::Draining;
+use crate::telemetry::Records;
 use crate::telemetry::metrics::{Exposition, Kind};
 use crate::time;
 use crate::upstream::{Board, EndpointReport, UpstreamReport, expose};
@@ -46,6 +47,8 @@ pub(crate) struct Status {
     pub(crate) cdn: Forwarder,
     /// The link to Redis.
     pub(crate) redis: Option<Redis>,
+    /// What is recorded of exchanges.
+    pub(crate) records: Option<Arc<Records>>,
     /// What purges, and what is purged.
     pub(crate) purger: Option<Arc<Purger>>,
     /// What is wrong with plugin files although the gateway serves.
@@ -348,6 +351,9 @@ fn metrics(status: &Status) -> String {
     }
     if let Some(purger) = &status.purger {
         crate::cache::expose(purger.cache(), &mut out);
+    }
+    if let Some(records) = &status.records {
+        records.spans().expose(&mut out);
     }
     if let Some(metrics) = &status.metrics {
         metrics.expose(&mut out);

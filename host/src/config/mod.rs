@@ -22,7 +22,7 @@ use crate::http::Forwarding;
 use crate::names::Name;
 use crate::pipeline::{Compression, Edits, Handler};
 use crate::purger::Dependencies;
-use crate::telemetry::LogSettings;
+use crate::telemetry::{LogSettings, spans};
 use crate::{acme, cache, cdn, listener, plugin, redis, router, traffic, upstream};
 
 pub use file::schema;
@@ -60,6 +60,8 @@ pub struct Config {
     pub forwarding: Forwarding,
     /// What is logged.
     pub log: LogSettings,
+    /// What is traced, if anything.
+    pub tracing: Option<Arc<spans::Settings>>,
     /// Which certificates are obtained, if any.
     pub acme: Option<acme::Settings>,
     /// The CDNs that purges are forwarded to, by unique name.

@@ -6,6 +6,7 @@ mod attributes;
 mod delivery;
 mod failure;
 mod held;
+mod trace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use attributes::{AttributeError, Attributes};
 pub use delivery::Delivery;
 pub use failure::{Failure, Fault, Reason};
 pub use held::Held;
+pub use trace::{Call, DecidedBy, Digits, Part, Sampled, SpanId, Step, Steps, Trace, TraceId};
 
 /// Facts of the client's connection that every exchange on it shares.
 #[derive(Debug)]
@@ -220,6 +222,8 @@ pub struct Exchange {
     pub failure: Option<Reason>,
     /// Who was asked, if anybody was.
     pub delivery: Delivery,
+    /// The distributed trace that it is part of; none where nothing is traced.
+    pub trace: Option<Box<Trace>>,
 }
 
 impl Exchange {
@@ -228,5 +232,13 @@ impl Exchange {
         let took = now.saturating_duration_since(self.lap);
         self.lap = now;
         took
+    }
+
+    /// The same, and the trace learns what the step was.
+    pub fn lap_of(&mut self, part: Part, now: Instant) -> Duration {
+        if let Some(trace) = &mut self.trace {
+            trace.note(part, self.lap, now);
+        }
+        self.lap(now)
     }
 }

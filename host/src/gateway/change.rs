@@ -188,6 +188,7 @@ impl Gateway {
         tracing::info!(generation = self.generation.number, "generation takes over");
         self.generations.send_replace(Arc::clone(&self.generation));
         self.tell_cdns();
+        self.tell_traces();
         if let Some(purger) = &self.purger {
             purger.adopt(&self.generation.config.dependencies);
         }
@@ -210,6 +211,7 @@ impl Gateway {
         status.generation = Some(Arc::clone(&self.generation));
         status.board = Some(Arc::clone(&self.board));
         status.redis.clone_from(&self.redis);
+        status.records = Some(Arc::clone(&self.records));
         status.metrics = Some(Arc::clone(&self.services.metrics));
         status.problems = self.problems.iter().map(ToString::to_string).collect();
     }

@@ -83,6 +83,9 @@ pub struct Gateway {
     acme: Option<JoinHandle<()>>,
 }
 
+/// How long the last spans may take once everything else has ended.
+const SPANS_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -206,6 +209,7 @@ impl Gateway {
         }
         // Before anybody can purge.
         self.tell_cdns();
+        self.tell_traces();
         let cache = self.fill_cache(&config).map_err(system)?;
         let pressure = Pressure::watch(&config.overload).map_err(system)?;
         let (ask, asked) = warm::channel();
@@ -266,6 +270,14 @@ impl Gateway {
         }
     }
 
+    /// Exports spans as the present configuration wants it. A gateway that cannot still serves.
+    fn tell_traces(&self) {
+        let config = &self.generation.config;
+        if let Err(error) = self.records.spans().adopt(config.tracing.as_ref(), config.workers) {
+            tracing::error!(%error, "spans cannot be exported");
+        }
+    }
+
     /// What forwards purges to CDNs.
     pub fn cdn(&self) -> &Forwarder {
         &self.cdn
@@ -299,6 +311,7 @@ impl Gateway {
         notify("STOPPING=1\nSTATUS=draining");
         tracing::info!(timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX), "draining");
         let deadline = asked + timeout;
+        self.records.spans().hurry();
         while self.workers.iter().any(|worker| !worker.is_finished()) || self.cdn.pending() > 0 {
             if time::now() >= deadline {
                 if self.workers.iter().any(|worker| !worker.is_finished()) {
@@ -315,11 +328,26 @@ impl Gateway {
                 Ok(Event::Changed(_)) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
         }
+        self.flush_spans(deadline.min(time::now() + SPANS_PATIENCE));
         for worker in self.workers.drain(..).filter(JoinHandle::is_finished) {
             let _ = worker.join();
         }
         self.save_cache();
         self.remember_asked();
         tracing::info!("stopped");
+    }
+
+    /// Waits until the last spans have been sent. A receiver that is not there is not waited for as exchanges are.
+    fn flush_spans(&self, until: time::Instant) {
+        while self.records.spans().pending() > 0 {
+            if time::now() >= until {
+                tracing::warn!(count = self.records.spans().pending(), "the receiver is not there: spans are lost");
+                return;
+            }
+            // A second signal ends the wait.
+            if let Ok(Event::Drain(_)) = self.events.recv_timeout(Duration::from_millis(5)) {
+                return;
+            }
+        }
     }
 }

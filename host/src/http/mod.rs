@@ -32,6 +32,7 @@ pub use hop::{is_framing, is_framing_in_request, is_plainly_framed, strip_reques
 pub use network::{Network, NetworkError};
 pub use observe::{BodyEnd, BodyOutcome, Observed};
 pub use range::{Range, Ranges, wanted_ranges};
+pub(crate) use request_id::hex;
 pub use request_id::{REQUEST_ID, RequestIds};
 pub use site::UrlError;
 pub(crate) use site::{canonical_host, canonical_pattern, canonical_url};

@@ -64,7 +64,7 @@ impl Default for RequestIds {
 }
 
 /// The 16 hexadecimal digits of a number.
-fn hex(number: u64) -> [u8; 16] {
+pub(crate) fn hex(number: u64) -> [u8; 16] {
     // Each step halves the groups of digits, until every byte holds one.
     let mut digits = u128::from(number);
     digits = (digits | digits << 32) & 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff;

@@ -50,16 +50,18 @@ impl Pipeline {
         forwarding.apply(&mut headers, &client.address_value, client.scheme.as_str(), &authority);
         headers.insert(REQUEST_ID, id.clone());
         let target = uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let trace = self.recorder.spans().begin(&mut headers);
         let request = Request { method, authority, target, headers, version, upgrade };
-        let exchange = Held::new(exchange(client, id, started, request, credentials));
+        let exchange = Held::new(Exchange { trace, ..exchange(client, id, started, request, credentials) });
         let body = if http_body::Body::is_end_stream(&body) { Body::Empty } else { body };
         Admitted { exchange, body, refused }
     }
 
     /// An exchange for what could not be read as a request: nothing of it is known but the client.
     pub(super) fn blank(&self, client: &Arc<Client>) -> Exchange {
-        let headers = HeaderMap::new();
+        let mut headers = HeaderMap::new();
         let id = self.ids.id(&headers, self.plan.forwarding.incoming);
+        let trace = self.recorder.spans().begin(&mut headers);
         let request = Request {
             method: Method::GET,
             authority: Arc::default(),
@@ -68,7 +70,7 @@ impl Pipeline {
             version: Version::HTTP_11,
             upgrade: None,
         };
-        exchange(client, id, time::now(), request, Credentials::None)
+        Exchange { trace, ..exchange(client, id, time::now(), request, Credentials::None) }
     }
 }
 
@@ -102,6 +104,7 @@ fn exchange(
         lap: started,
         failure: None,
         delivery: Delivery::default(),
+        trace: None,
     }
 }
 

@@ -8,10 +8,10 @@ use super::rewrite::{Subject, rewritten};
 use super::settings::{Handler, Proxy, RedirectPart, RedirectTarget};
 use super::split;
 use super::walk::Walk;
-use crate::exchange::{Exchange, Failure, Reason, Response};
+use crate::exchange::{Exchange, Failure, Part, Reason, Response};
 use crate::http::{Body, Upgrade, UpgradeForm};
 use crate::time;
-use crate::upstream::UpstreamError;
+use crate::upstream::{Sent, UpstreamError};
 
 /// What becomes of a client's wish for another protocol.
 enum Wish {
@@ -105,7 +105,7 @@ impl Pipeline {
     ) -> Result<Response, Failure> {
         let exchange = &mut *walk.exchange;
         let sent = self.upstreams.tunnel(upstream, &exchange.client, &exchange.request, upgrade, said).await;
-        exchange.timings.upstream = exchange.lap(time::now());
+        exchange.timings.upstream = exchange.lap_of(asked(&sent), time::now());
         exchange.delivery.upstream = self.upstreams.name(upstream);
         let sent = sent.map_err(|error| failure(&error))?;
         exchange.delivery.endpoint = Some(sent.endpoint);
@@ -133,12 +133,17 @@ impl Pipeline {
             _ => body,
         };
         let sent = self.upstreams.send(upstream, &exchange.client, &exchange.request, body).await;
-        exchange.timings.upstream = exchange.lap(time::now());
+        exchange.timings.upstream = exchange.lap_of(asked(&sent), time::now());
         exchange.delivery.upstream = self.upstreams.name(upstream);
         let sent = sent.map_err(|error| failure(&error))?;
         exchange.delivery.endpoint = Some(sent.endpoint);
         Ok(sent.response)
     }
+}
+
+/// What a trace tells of it.
+fn asked(sent: &Result<Sent, UpstreamError>) -> Part {
+    Part::Upstream(sent.as_ref().map(|sent| sent.response.status).map_err(UpstreamError::reason))
 }
 
 /// What the client is told of an upstream's failure, and when it may try again.

@@ -212,6 +212,7 @@ impl Pipeline {
         exchange.parameters = parameters;
         exchange.route = Some(route.name.clone());
         exchange.timings.routing = exchange.lap(time::now());
+        self.recorder.spans().routed(exchange);
         Ok(route)
     }
 
@@ -242,8 +243,12 @@ impl Pipeline {
             tokio::task::spawn_local(async move {
                 // What lies between the last step and now was sending, and no plugin's time.
                 exchange.lap(time::now());
+                // What has been told already.
+                exchange.trace.iter_mut().for_each(|trace| trace.forget_steps());
                 let (lanes, chain) = (&pipeline.lanes[..], pipeline.chain(route));
-                Walk { exchange, visit, lanes, chain, route, failed }.post_response(summary);
+                let mut walk = Walk { exchange, visit, lanes, chain, route, failed };
+                walk.post_response(summary);
+                pipeline.recorder.spans().went_on(&walk.exchange, &end);
             });
         });
         let mut response = http::Response::new(body);

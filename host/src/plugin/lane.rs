@@ -18,7 +18,7 @@ use super::ledger::{Counters, Outcome};
 use super::loaded::Loaded;
 use super::settings::InstanceMode;
 use super::state::{CURRENT, RequestHandle, ResponseHandle, State};
-use crate::exchange::{Exchange, Failure, Fault, Held, Response};
+use crate::exchange::{Call, Exchange, Failure, Fault, Held, Part, Response};
 use crate::names::Hook;
 use crate::time;
 
@@ -259,7 +259,8 @@ impl Lane {
         let mut instance = match self.instance(visit) {
             Ok(instance) => instance,
             Err(error) => {
-                self.counters.record(hook, exchange.lap(time::now()), 0, Outcome::Failed);
+                let part = Part::Plugin { number: *number, hook, fuel: 0, call: Call::Failed };
+                self.counters.record(hook, exchange.lap_of(part, time::now()), 0, Outcome::Failed);
                 return Err(self.failed(hook, exchange, error));
             }
         };
@@ -276,7 +277,8 @@ impl Lane {
 
         let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
         let now = time::now();
-        let took = exchange.lap(now);
+        let call = if result.is_ok() { Call::Well } else { Call::Failed };
+        let took = exchange.lap_of(Part::Plugin { number: *number, hook, fuel, call }, now);
         exchange.timings.add_plugin(*number, took);
         let outcome = if result.is_ok() { Outcome::Well } else { Outcome::Failed };
         self.counters.record(hook, took, fuel, outcome);

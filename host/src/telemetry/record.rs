@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::spans::{Spans, Tracer};
 use crate::exchange::Exchange;
 
 /// How an exchange ended.
@@ -29,18 +30,27 @@ pub struct End {
 
 /// What is recorded, in the whole process.
 #[derive(Debug, Default)]
-pub struct Records {}
+pub struct Records {
+    spans: Spans,
+}
 
 impl Records {
     /// What one worker records with.
     pub fn recorder(self: &Arc<Self>) -> Rc<Recorder> {
-        Rc::new(Recorder {})
+        Rc::new(Recorder { spans: self.spans.tracer() })
+    }
+
+    /// The traces.
+    pub fn spans(&self) -> &Spans {
+        &self.spans
     }
 }
 
 /// What one worker records with.
 #[derive(Debug)]
-pub struct Recorder {}
+pub struct Recorder {
+    spans: Tracer,
+}
 
 impl Recorder {
     /// Whether anybody wants to know how exchanges end.
@@ -49,5 +59,12 @@ impl Recorder {
     }
 
     /// Tells how an exchange ended. Of the response only the head is there, and only where plugins wanted to see it.
-    pub fn ended(&self, _exchange: &Exchange, _end: &End) {}
+    pub fn ended(&self, exchange: &Exchange, end: &End) {
+        self.spans.ended(exchange, end);
+    }
+
+    /// The worker's traces.
+    pub fn spans(&self) -> &Tracer {
+        &self.spans
+    }
 }

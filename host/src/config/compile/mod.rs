@@ -27,6 +27,7 @@ mod route_cache;
 mod routes;
 mod template;
 mod tls;
+mod tracing;
 mod warm;
 mod wire;
 
@@ -61,6 +62,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
     let acme = acme::compile(file, folder, report);
     let cdn = cdn::compile(file, (folder, &mut included), report);
     let redis = redis::compile(file, (folder, &mut included), report);
+    let tracing = tracing::compile(file, (folder, &mut included), report);
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     Config {
         workers: match file.workers {
@@ -70,6 +72,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
         acme,
         cdn,
         redis,
+        tracing,
         included,
         listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
         admin,

@@ -12,6 +12,7 @@ use super::address::is_https;
 use super::tls::tell;
 use crate::plugin::schema::JsonPath;
 use crate::redis;
+use crate::telemetry::spans;
 use crate::tls::{self, ClientSettings, IdentityFiles, Verification};
 use crate::upstream::{Endpoint, Protocol, ProxyProtocol, Share, Tls, Wire};
 
@@ -100,6 +101,17 @@ pub(super) fn redis_tls(
             None
         }
     }
+}
+
+/// How a receiver of spans is spoken to by TLS; without anything written, with the defaults.
+pub(super) fn otlp_tls(
+    written: Option<&file::UpstreamTlsSettings>,
+    files: (&Path, &mut Vec<PathBuf>),
+    at: &JsonPath,
+    report: &mut Report,
+) -> Option<spans::Tls> {
+    redis_tls(written, files, at, report)
+        .map(|redis::Tls { client, server_name }| spans::Tls { client, server_name })
 }
 
 fn tls(

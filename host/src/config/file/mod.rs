@@ -23,6 +23,7 @@ mod redis;
 mod route_cache;
 mod routes;
 mod schema;
+mod tracing;
 mod warm;
 mod wire;
 
@@ -53,6 +54,7 @@ pub(super) use route_cache::{RouteCache, RouteCacheSettings};
 pub(super) use routes::{HeaderValues, Redirect, Respond, Route, RouteOverride, RoutePlugin};
 pub use schema::schema;
 pub(super) use schema::strict_schema;
+pub(super) use tracing::{IncomingTrace, Otlp, OtlpCompression, OtlpProtocol, Sample, SampleParent, Tracing};
 pub(super) use warm::CacheWarm;
 pub(super) use wire::{UpstreamProtocol, UpstreamProxyProtocol, UpstreamTls, UpstreamTlsSettings};
 
@@ -90,6 +92,8 @@ pub(super) struct File {
     pub(super) drain_timeout_ms: Option<u64>,
     /// What is logged.
     pub(super) log: Option<Log>,
+    /// Distributed traces. Absent: none, and the trace context of clients passes by untouched.
+    pub(super) tracing: Option<Tracing>,
     /// How upstreams are told who the client is.
     pub(super) forwarding: Option<Forwarding>,
     /// Encode responses. Absent: only where a route says so.

@@ -9,7 +9,7 @@ use super::status::{self, Forward};
 use super::{CONDITIONS, Fetch, is_safe, key, serve, take_fields};
 use crate::cache::policy::{Asked, Policy, Reuse, reuse};
 use crate::cache::{Boarding, Elsewhere, Found, Landing, Lead, Outcome, Stored};
-use crate::exchange::{CacheStatus, Failure, Reason};
+use crate::exchange::{CacheStatus, Failure, Part, Reason};
 use crate::http::Body;
 use crate::pipeline::Pipeline;
 use crate::pipeline::plan::Route;
@@ -81,7 +81,7 @@ impl Pipeline {
         let sequence = self.cache.sequence();
         match self.candidate(walk, &key, &asked, now)? {
             Candidate::Served => {
-                walk.exchange.timings.cache = walk.exchange.lap(time::now());
+                walk.exchange.timings.cache = walk.exchange.lap_of(Part::Cache, time::now());
                 Ok(Looked::Answered)
             }
             // In a place of its own, so that exchanges that do not wait are not larger for it.
@@ -105,7 +105,7 @@ impl Pipeline {
         let (forward, basis, lead) = loop {
             let (forward, basis) = match candidate {
                 Candidate::Served => {
-                    walk.exchange.timings.cache = walk.exchange.lap(time::now());
+                    walk.exchange.timings.cache = walk.exchange.lap_of(Part::Cache, time::now());
                     return Ok(Looked::Answered);
                 }
                 Candidate::Ask(forward, basis) => (forward, basis),
@@ -152,7 +152,7 @@ impl Pipeline {
         };
         let validates = asked.validate || forward == Forward::Request;
         walk.exchange.cache = if validates { CacheStatus::Bypass } else { CacheStatus::Miss };
-        walk.exchange.timings.cache = walk.exchange.lap(time::now());
+        walk.exchange.timings.cache = walk.exchange.lap_of(Part::Cache, time::now());
         let no_store = asked.no_store;
         let fetch = Fetch::new(key, key::url(&walk.exchange), forward, sequence);
         let fetch = Fetch { basis, lead, lock, collapsed, no_store, awaited: true, ..fetch };

@@ -20,6 +20,7 @@ impl Pipeline {
         let sequence = self.cache.sequence();
         let (Some(number), Some(lead)) = (walk.route, self.lead_alone(key)) else { return };
         let mut exchange = copied(&walk.exchange);
+        exchange.trace = self.recorder.spans().beside(&walk.exchange, &mut exchange.request.headers);
         let fetch = Fetch::in_background((key, &key::url(&walk.exchange)), stored, lead, sequence)
             .prepared(&mut exchange.request);
         let pipeline = Rc::clone(self);
@@ -33,6 +34,7 @@ impl Pipeline {
             if let Err(failure) = pipeline.settle(&mut walk, route, Looked::Ask(Box::new(fetch)), handled) {
                 tracing::debug!(error = %failure.detail, "a stored response could not be fetched anew");
             }
+            pipeline.recorder.spans().ended_beside(&walk.exchange);
         });
     }
 }
@@ -66,5 +68,6 @@ fn copied(exchange: &Exchange) -> Exchange {
         lap: now,
         failure: None,
         delivery: Delivery::default(),
+        trace: None,
     }
 }

@@ -98,6 +98,7 @@ fn exchange() -> Held {
         lap: now,
         failure: None,
         delivery: Delivery::default(),
+        trace: None,
     })
 }
 
