@@ -20,7 +20,7 @@ use crate::time::Instant;
 
 pub use attributes::{AttributeError, Attributes};
 pub use delivery::Delivery;
-pub use failure::{Failure, Fault, Reason};
+pub use failure::{Failure, Fault, Page, Reason};
 pub use held::Held;
 
 /// Facts of the client's connection that every exchange on it shares.
