@@ -73,6 +73,8 @@ fn plan(config: &Config, roster: &Roster) -> Result<Plan, String> {
         gateway: Chain::new(&gateway, &plugins),
         plugins,
         forwarding: config.forwarding,
+        modes: Arc::clone(&config.modes),
+        health: config.health.clone(),
     })
 }
 

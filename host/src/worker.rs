@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use crate::cache::Cache;
+use crate::condition::Pulse;
 use crate::exchange::{Client, Failure};
 use crate::generation::Generation;
 use crate::http::{Body, RequestIds};
@@ -42,6 +43,8 @@ pub(crate) struct Equipment {
     pub(crate) records: Arc<Records>,
     /// Told the number of a generation when the worker has taken it over.
     pub(crate) adopted: mpsc::UnboundedSender<u64>,
+    /// Beats while the worker's event loop turns.
+    pub(crate) pulse: Arc<Pulse>,
     /// What we ask ourselves for, in the worker that answers it.
     pub(crate) asks: Option<Asks>,
 }
@@ -60,8 +63,20 @@ pub(crate) fn start(equipment: Equipment) -> io::Result<JoinHandle<()>> {
 }
 
 async fn run(equipment: Equipment) {
-    let Equipment { number, listeners, mut generations, cache, board, pressure, draining, records, adopted, asks } =
-        equipment;
+    let Equipment {
+        number,
+        listeners,
+        mut generations,
+        cache,
+        board,
+        pressure,
+        draining,
+        records,
+        adopted,
+        asks,
+        pulse,
+    } = equipment;
+    let _beating = pulse.start();
     let first = Arc::clone(&generations.borrow_and_update());
     let worker = Rc::new(Worker {
         cache,

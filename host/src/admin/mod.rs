@@ -3,6 +3,7 @@
 //! It has a thread of its own, so that asking costs no request its latency.
 
 mod cache;
+mod condition;
 mod purge;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::LocalSet;
 
 use crate::cdn::{self, Forwarder};
+use crate::condition::Monitor;
 use crate::exchange::{Client, Failure};
 use crate::generation::Generation;
 use crate::http::Body;
@@ -41,6 +43,8 @@ use crate::upstream::{Board, EndpointReport, UpstreamReport, expose};
 pub(crate) struct Status {
     pub(crate) generation: Option<Arc<Generation>>,
     pub(crate) metrics: Option<Arc<Registry>>,
+    /// What is known of the process besides.
+    pub(crate) monitor: Option<Arc<Monitor>>,
     /// What is known of endpoints.
     pub(crate) board: Option<Arc<Board>>,
     /// What forwards purges to CDNs.
@@ -117,7 +121,7 @@ pub(crate) fn listener(address: SocketAddr, handed: Option<std::net::TcpListener
 pub(crate) fn start(listener: Listener, status: Shared, draining: Draining) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("admin".into()).spawn(move || {
-        let admin = Rc::new(Admin { status, draining: draining.clone() });
+        let admin = Rc::new(Admin { status });
         if let Err(error) = LocalSet::new().block_on(&runtime, listener.serve(admin, draining)) {
             tracing::error!(%error, "the admin listener ended");
         }
@@ -127,7 +131,6 @@ pub(crate) fn start(listener: Listener, status: Shared, draining: Draining) -> i
 
 struct Admin {
     status: Shared,
-    draining: Draining,
 }
 
 impl Admin {
@@ -147,10 +150,11 @@ impl Handle for Admin {
                 None => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
             };
         }
+        if condition::is_ours(path) {
+            return condition::answer(&self.status, request).await;
+        }
         let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         match path {
-            "/livez" => text(StatusCode::OK, "alive\n"),
-            "/readyz" => readiness(&status, self.draining.started()),
             "/status" => body("application/json", format!("{:#}\n", self::status(&status))),
             "/metrics" => body("text/plain; version=0.0.4", metrics(&status)),
             _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz, /status, /metrics and /cache\n"),
@@ -172,22 +176,6 @@ fn body(content_type: &'static str, body: String) -> http::Response<Body> {
     let mut response = http::Response::new(Body::from(Bytes::from(body)));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
-}
-
-fn readiness(status: &Status, draining: bool) -> http::Response<Body> {
-    let quarantined = plugins(status).any(|loaded| loaded.quarantined().is_some());
-    // Everything still works, if more slowly.
-    let redis = status.redis.as_ref().map(Redis::condition);
-    let redis = redis.as_ref().and_then(Condition::reason);
-    match (status.adopted, draining) {
-        (_, true) => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-        (0, false) => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
-        _ if quarantined => text(StatusCode::OK, "degraded: a plugin is quarantined, see /status\n"),
-        _ => match redis {
-            Some(reason) => body("text/plain", format!("degraded: redis {reason}\n")),
-            None => text(StatusCode::OK, "ready\n"),
-        },
-    }
 }
 
 fn plugins(status: &Status) -> impl Iterator<Item = &Arc<Loaded>> {
@@ -344,6 +332,7 @@ fn metrics(status: &Status) -> String {
         let labels = [("plugin", plugin.as_str()), ("variant", origin.as_str())];
         out.count("portcullis_plugin_memory_bytes", &labels, cost.memory_bytes);
     }
+    condition::expose(&mut out);
     expose(&upstreams(status), &mut out);
     cdn::expose(&status.cdn.report(), &mut out);
     if let Some(redis) = &status.redis {

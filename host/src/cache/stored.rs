@@ -15,6 +15,7 @@ use super::vary::{self, Vary};
 use super::{Admission, Stale};
 use crate::exchange::Response;
 use crate::http::Body;
+use crate::modes;
 
 /// What one stored field, and one stored response, takes besides its bytes: about the size of what holds them.
 const FIELD_BYTES: usize = 96;
@@ -229,7 +230,10 @@ impl Stored {
     /// How much longer it may be good for something.
     pub(super) fn keep_for(&self, now: Instant) -> Duration {
         let has_validator = self.headers.contains_key(header::ETAG) || self.headers.contains_key(header::LAST_MODIFIED);
-        let longest = self.stale.longest().max(if has_validator { KEEP } else { Duration::ZERO });
+        let usable_stale = !self.stale.forbidden && !self.validate;
+        let for_modes = if usable_stale { modes::switch().stale_kept() } else { Duration::ZERO };
+        let validated = if has_validator { KEEP } else { Duration::ZERO };
+        let longest = self.stale.longest().max(validated).max(for_modes);
         (self.ttl + longest).saturating_sub(now.saturating_duration_since(self.received))
     }
 

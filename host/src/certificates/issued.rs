@@ -22,6 +22,12 @@ impl Issued {
         self.hosts.read().unwrap_or_else(PoisonError::into_inner).get(host).cloned()
     }
 
+    /// All of them, in no order.
+    pub fn all(&self) -> Vec<(String, Arc<CertifiedKey>)> {
+        let hosts = self.hosts.read().unwrap_or_else(PoisonError::into_inner);
+        hosts.iter().map(|(host, key)| (host.clone(), Arc::clone(key))).collect()
+    }
+
     /// Shows a certificate from now on; handshakes under way keep the one before.
     pub fn put(&self, host: &str, certificate: Arc<CertifiedKey>) {
         self.hosts.write().unwrap_or_else(PoisonError::into_inner).insert(host.to_ascii_lowercase(), certificate);

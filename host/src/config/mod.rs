@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::Forwarding;
+use crate::modes;
 use crate::names::Name;
 use crate::pipeline::{Compression, Edits, Handler};
 use crate::purger::Dependencies;
@@ -62,6 +63,10 @@ pub struct Config {
     pub log: LogSettings,
     /// What is traced, if anything.
     pub tracing: Option<Arc<spans::Settings>>,
+    /// What the modes of the gateway do.
+    pub modes: Arc<modes::Settings>,
+    /// Where clients may ask for the health of the gateway; none: nowhere.
+    pub health: Option<Arc<modes::Public>>,
     /// Which certificates are obtained, if any.
     pub acme: Option<acme::Settings>,
     /// The CDNs that purges are forwarded to, by unique name.

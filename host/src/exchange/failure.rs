@@ -3,7 +3,9 @@
 //! The words of [`Reason`] are stable: plugins (`on-error`), logs and metrics use them.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 /// Whose fault a failure is.
@@ -68,6 +70,12 @@ pub enum Reason {
     PluginQuarantined,
     /// The gateway is at a limit of its own.
     Overload,
+    /// Requests that may change something are not taken on at the moment, because the operator says so.
+    ReadOnly,
+    /// No upstream is asked at the moment, because the operator says so, and nothing is stored.
+    CacheOnly,
+    /// Nothing is taken on at the moment, because the operator says so.
+    Maintenance,
     /// A mistake in the gateway.
     Internal,
 }
@@ -99,6 +107,9 @@ impl Reason {
             Self::PluginFailed => "plugin_failed",
             Self::PluginQuarantined => "plugin_quarantined",
             Self::Overload => "overload",
+            Self::ReadOnly => "read_only",
+            Self::CacheOnly => "cache_only",
+            Self::Maintenance => "maintenance",
             Self::Internal => "internal",
         }
     }
@@ -120,7 +131,11 @@ impl Reason {
             | Self::RangeNotSatisfiable
             | Self::PreconditionFailed
             | Self::Misdirected
-            | Self::NotCached => Fault::Downstream,
+            | Self::NotCached
+            // Nothing has failed: what is asked for is not to be had, and everybody knows why.
+            | Self::ReadOnly
+            | Self::CacheOnly
+            | Self::Maintenance => Fault::Downstream,
             Self::NoEndpoint
             | Self::UpstreamConnect
             | Self::UpstreamProtocol
@@ -149,14 +164,27 @@ impl Reason {
             Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Self::NoEndpoint | Self::CircuitOpen | Self::PluginQuarantined | Self::Overload => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NoEndpoint
+            | Self::CircuitOpen
+            | Self::PluginQuarantined
+            | Self::Overload
+            | Self::ReadOnly
+            | Self::CacheOnly
+            | Self::Maintenance => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamConnect | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout | Self::NotCached => StatusCode::GATEWAY_TIMEOUT,
             Self::PluginFailed | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
+}
+
+/// What a client is shown instead of the usual words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// What it is, for `Content-Type`.
+    pub content_type: HeaderValue,
+    /// It.
+    pub body: Bytes,
 }
 
 /// A step failed; the gateway has to answer.
@@ -168,12 +196,14 @@ pub struct Failure {
     pub detail: Cow<'static, str>,
     /// Fields that the answer needs: `Allow` with a 405, `Content-Range` with a 416, `Location` with a redirect.
     pub fields: Vec<(HeaderName, HeaderValue)>,
+    /// What the client is shown instead of the usual words, if anything.
+    pub page: Option<Arc<Page>>,
 }
 
 impl Failure {
     /// A failure with a message for the log.
     pub fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, detail: detail.into(), fields: Vec::new() }
+        Self { reason, detail: detail.into(), fields: Vec::new(), page: None }
     }
 
     /// This failure, its answer with one more field.

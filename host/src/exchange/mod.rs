@@ -21,7 +21,7 @@ use crate::time::Instant;
 
 pub use attributes::{AttributeError, Attributes};
 pub use delivery::Delivery;
-pub use failure::{Failure, Fault, Reason};
+pub use failure::{Failure, Fault, Page, Reason};
 pub use held::Held;
 pub use trace::{Call, DecidedBy, Digits, Part, Sampled, SpanId, Step, Steps, Trace, TraceId};
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError};
 use super::{Gateway, lines};
 use crate::config::Config;
 use crate::generation::{Generation, wanted};
+use crate::modes;
 use crate::plugin::{self, Change, Folder, Watch, Watched};
 
 /// The folders and files that are watched, as they are written.
@@ -186,6 +187,7 @@ impl Gateway {
             }
         }
         tracing::info!(generation = self.generation.number, "generation takes over");
+        modes::switch().keep_stale(self.generation.config.modes.stale_kept);
         self.generations.send_replace(Arc::clone(&self.generation));
         self.tell_cdns();
         self.tell_traces();

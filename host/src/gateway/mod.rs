@@ -13,7 +13,7 @@ mod upgrade;
 
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::admin::{self, Status};
 use crate::cache::Cache;
 use crate::cdn::Forwarder;
+use crate::condition::{self, Monitor};
 use crate::config::Config;
 use crate::generation::{Generation, wanted};
 use crate::listener::Listener;
@@ -33,7 +34,7 @@ use crate::shutdown::Draining;
 use crate::telemetry::Records;
 use crate::traffic::Pressure;
 use crate::upstream::Board;
-use crate::{acme, time, tls, warm, worker};
+use crate::{acme, modes, time, tls, warm, worker};
 
 use change::{Followed, Refused};
 use control::Event;
@@ -77,6 +78,8 @@ pub struct Gateway {
     redis: Option<Redis>,
     /// Purges what is stored, once there is something.
     purger: Option<Arc<Purger>>,
+    /// What was wrong with what was stored at the last end.
+    cache_trouble: Vec<String>,
     /// What is recorded of exchanges.
     records: Arc<Records>,
     /// Obtains certificates, once a configuration wants that.
@@ -172,6 +175,7 @@ impl Gateway {
             redis,
             cache: None,
             purger: None,
+            cache_trouble: Vec::new(),
             records: Arc::default(),
             acme: None,
         };
@@ -212,6 +216,10 @@ impl Gateway {
         self.tell_traces();
         let cache = self.fill_cache(&config).map_err(system)?;
         let pressure = Pressure::watch(&config.overload).map_err(system)?;
+        let monitor = Arc::new(Monitor::new(Arc::clone(&pressure), self.draining.clone()));
+        self.cache_trouble.drain(..).for_each(|what| monitor.cache_trouble(what));
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).monitor = Some(Arc::clone(&monitor));
+        modes::switch().keep_stale(config.modes.stale_kept);
         let (ask, asked) = warm::channel();
         let mut asks = config.warm.is_some().then_some(asked);
         let (adopted, adoptions) = tokio::sync::mpsc::unbounded_channel();
@@ -226,12 +234,14 @@ impl Gateway {
                 draining: self.draining.clone(),
                 records: Arc::clone(&self.records),
                 adopted: adopted.clone(),
+                pulse: monitor.pulse(number, time::now()),
                 asks: asks.take(),
             };
             self.workers.push(worker::start(equipment).map_err(system)?);
         }
         health::start(Arc::clone(&self.board), self.generations.subscribe(), self.draining.clone()).map_err(system)?;
         admin::log_adoptions(adoptions, config.workers, &self.status).map_err(system)?;
+        condition::start(monitor, Arc::clone(&self.status), self.draining.clone()).map_err(system)?;
         if let Some(address) = config.admin {
             let failed = |error| StartError::Listen { address, error };
             let handed = inherited.sockets(address, &wanted).pop();

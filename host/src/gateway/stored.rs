@@ -22,6 +22,7 @@ impl Gateway {
             let (records, warning) = cache.load(path, &Envelope::new(settings));
             if let Some(warning) = warning {
                 tracing::warn!(path = %path.display(), "cache.persist: {warning}");
+                self.cache_trouble.push(format!("cache.persist: {warning}"));
             }
             tracing::info!(records, "stored responses loaded");
         }

@@ -16,6 +16,7 @@ mod encode;
 mod files;
 mod handler;
 mod mirror;
+mod posture;
 mod rescue;
 mod rewrite;
 mod split;
@@ -31,6 +32,7 @@ use crate::cache::{Cache, Outcomes};
 use crate::exchange::{Client, Exchange, Failure, Held, Reason, Response};
 use crate::files::Files;
 use crate::http::{Body, BodyEnd, BodyOutcome, RequestIds, merged_slashes};
+use crate::modes::{self, Mode};
 use crate::names::Hook;
 use crate::plugin::{Lane, Summary, Visit};
 use crate::router::{Asked, Routed};
@@ -106,6 +108,10 @@ impl Pipeline {
         if let Some(response) = challenge::answer(&request) {
             return response;
         }
+        // In every mode and under any load: who asks for health must hear of it.
+        if let Some(response) = self.plan.health.as_ref().and_then(|public| posture::health(public, client, &request)) {
+            return response;
+        }
         // Here, because the memory of a worker goes back to the system only through the worker.
         if self.gate.wants_room() {
             self.cache.shrink();
@@ -148,6 +154,9 @@ impl Pipeline {
 
     /// The steps from an admitted request to a response in the exchange.
     async fn answer<'p>(self: &'p Rc<Self>, walk: &mut Walk<'p>, body: Body) -> Result<(), Failure> {
+        // Once, so that the whole exchange goes by one mode.
+        let mode = modes::switch().mode();
+        self.plan.admit_in(mode, &walk.exchange)?;
         // What has nothing to do with any route comes first.
         if let Some(response) = courtesy::answer(&walk.exchange)? {
             walk.exchange.response = Some(response);
@@ -167,9 +176,12 @@ impl Pipeline {
         // What plugins have found out can be told to the upstream, and what caches distinguish is what it will see.
         route.request_edits.edit_request(&mut walk.exchange);
         // A fresh stored response is the handler's answer; plugins on the way out see it like any other.
-        let looked = self.look_up(walk, route, &body).await?;
+        let looked = self.look_up(walk, route, &body, mode).await?;
         if matches!(looked, Looked::Answered) {
             return Ok(());
+        }
+        if mode == Mode::CacheOnly && route.handler.asks_upstreams() {
+            return Err(self.plan.only_stored());
         }
         let handled = self.handle_with(walk, route, body).await;
         // What the handler gave is stored before any plugin dresses it for this client; where it failed, what is stored may do.

@@ -9,6 +9,7 @@ use super::encode::Compression;
 use super::settings::Handler;
 use crate::cache::policy::Policy;
 use crate::http::Forwarding;
+use crate::modes;
 use crate::names::{Hook, Name};
 use crate::plugin::Loaded;
 use crate::router::Router;
@@ -26,6 +27,10 @@ pub struct Plan {
     pub plugins: Vec<Arc<Loaded>>,
     /// What upstreams are told of the client.
     pub forwarding: Forwarding,
+    /// What the modes of the gateway do.
+    pub modes: Arc<modes::Settings>,
+    /// Where clients may ask for the health of the gateway; none: nowhere.
+    pub health: Option<Arc<modes::Public>>,
 }
 
 /// One route.

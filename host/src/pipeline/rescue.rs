@@ -11,25 +11,36 @@ use crate::http::Body;
 /// Seconds after which a client may try again what is unavailable now (RFC 9110 section 10.2.3).
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
-/// The response for a failure, as `application/problem+json` (RFC 9457).
+/// What the usual words are written in.
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// The response for a failure, as `application/problem+json` (RFC 9457) unless it brings a page of its own.
 pub(super) fn response(failure: &Failure, exchange: &Exchange) -> Response {
     let status = failure.reason.status();
-    let title = status.canonical_reason().unwrap_or("Error");
-    let reason = failure.reason.as_str();
-    let id = exchange.id.to_str().unwrap_or_default();
-    // Nothing here needs escaping: the words are ours and a request id has been checked or made by us.
-    let body = format!(
-        "{{\"status\":{},\"title\":\"{title}\",\"reason\":\"{reason}\",\"request_id\":\"{id}\"}}\n",
-        status.as_u16()
-    );
-    let mut response = Response::new(status, Body::from(Bytes::from(body)));
-    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    let (kind, body) = match &failure.page {
+        Some(page) => (page.content_type.clone(), page.body.clone()),
+        None => (PROBLEM, problem(failure, exchange)),
+    };
+    let mut response = Response::new(status, Body::from(body));
+    response.headers.insert(header::CONTENT_TYPE, kind);
     response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers.extend(failure.fields.iter().cloned());
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers.entry(header::RETRY_AFTER).or_insert(RETRY_AFTER);
     }
     response
+}
+
+fn problem(failure: &Failure, exchange: &Exchange) -> Bytes {
+    let status = failure.reason.status();
+    let title = status.canonical_reason().unwrap_or("Error");
+    let reason = failure.reason.as_str();
+    let id = exchange.id.to_str().unwrap_or_default();
+    // Nothing here needs escaping: the words are ours and a request id has been checked or made by us.
+    Bytes::from(format!(
+        "{{\"status\":{},\"title\":\"{title}\",\"reason\":\"{reason}\",\"request_id\":\"{id}\"}}\n",
+        status.as_u16()
+    ))
 }
 
 /// Tells the log why, in the level that says whether somebody must act.

@@ -34,6 +34,13 @@ pub enum Handler {
     },
 }
 
+impl Handler {
+    /// Whether its answers come from upstreams.
+    pub const fn asks_upstreams(&self) -> bool {
+        matches!(self, Self::Proxy(_))
+    }
+}
+
 /// Which upstream is asked, and how. Upstreams are indices into the configuration's.
 #[derive(Debug, Clone)]
 pub struct Proxy {

@@ -90,6 +90,11 @@ impl Pressure {
         self.memory_bytes.load(Ordering::Relaxed)
     }
 
+    /// Whether it is more than it may be.
+    pub fn is_high(&self) -> bool {
+        self.high.load(Ordering::Relaxed)
+    }
+
     fn note(&self, bytes: u64, max: u64) {
         self.memory_bytes.store(bytes, Ordering::Relaxed);
         let was = self.high.load(Ordering::Relaxed);

@@ -11,6 +11,7 @@ mod cache;
 mod cdn;
 mod cdn_request;
 mod compression;
+mod condition;
 mod dependencies;
 mod edits;
 mod files;
@@ -34,6 +35,7 @@ mod wire;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -63,6 +65,8 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
     let cdn = cdn::compile(file, (folder, &mut included), report);
     let redis = redis::compile(file, (folder, &mut included), report);
     let tracing = tracing::compile(file, (folder, &mut included), report);
+    let health = condition::health(file.health.as_ref(), &listeners, report);
+    let modes = condition::modes(file.modes.as_ref(), (folder, &mut included), report);
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     Config {
         workers: match file.workers {
@@ -70,6 +74,8 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
             Some(workers) => size(workers),
         },
         acme,
+        modes: Arc::new(modes),
+        health: health.map(Arc::new),
         cdn,
         redis,
         tracing,

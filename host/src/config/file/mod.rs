@@ -9,6 +9,7 @@ mod balance;
 mod cache;
 mod cdn;
 mod compression;
+mod condition;
 mod edits;
 mod files;
 mod forwarding;
@@ -39,6 +40,7 @@ pub(super) use balance::{Balance, Endpoint, Hash, HashBy, SameSite, Sticky};
 pub(super) use cache::{Cache, CacheEncryption, CacheShared};
 pub(super) use cdn::{Cdn, CdnForm, CdnRequest};
 pub(super) use compression::{Compression, RouteCompression};
+pub(super) use condition::{Maintenance, Modes, PublicHealth};
 pub(super) use edits::HeaderEdits;
 pub(super) use files::{Files, FilesCoding};
 pub(super) use forwarding::{Forwarding, ForwardingFields, IncomingForwarding};
@@ -108,6 +110,10 @@ pub(super) struct File {
     pub(super) plugins: Option<Plugins>,
     /// The upstreams, by name.
     pub(super) upstreams: Option<BTreeMap<String, Option<Upstream>>>,
+    /// How the health of the gateway is told to clients. Operators always hear of it where `admin` listens.
+    pub(super) health: Option<PublicHealth>,
+    /// What the modes of degradation do; they are entered by hand or by alerts.
+    pub(super) modes: Option<Modes>,
     /// What is taken on before new requests are refused with 503.
     pub(super) overload: Option<Overload>,
     /// The routes. The most specific match wins; their order matters only where nothing else tells them apart.

@@ -11,7 +11,8 @@ use crate::cache::policy::{Asked, Policy, Reuse, reuse};
 use crate::cache::{Boarding, Elsewhere, Found, Landing, Lead, Outcome, Stored};
 use crate::exchange::{CacheStatus, Failure, Part, Reason};
 use crate::http::Body;
-use crate::pipeline::Pipeline;
+use crate::modes::Mode;
+use crate::pipeline::{Pipeline, posture};
 use crate::pipeline::plan::Route;
 use crate::pipeline::walk::Walk;
 use crate::time::{self, Instant};
@@ -46,6 +47,7 @@ impl Pipeline {
         walk: &mut Walk<'_>,
         route: &Route,
         body: &Body,
+        mode: Mode,
     ) -> Result<Looked, Failure> {
         let request = &walk.exchange.request;
         if request.upgrade.is_some() || !self.caches {
@@ -73,20 +75,22 @@ impl Pipeline {
             walk.exchange.cache = CacheStatus::Bypass;
             return Ok(Looked::Around(Forward::Request));
         }
-        let mut asked = Asked::read(policy, headers);
+        let mut asked = posture::asked(mode, &self.plan.modes, Asked::read(policy, headers));
+        // What no upstream is asked for is served or refused.
+        let mode = if mode == Mode::CacheOnly && !route.handler.asks_upstreams() { Mode::ServeStale } else { mode };
         // What may have been purged without our knowing is used only if the upstream says that it is right.
         let now = time::now();
         asked.validate |= self.cache.is_cut_off(now);
         // Before anything is looked at: what is purged from now on must not be stored again.
         let sequence = self.cache.sequence();
-        match self.candidate(walk, &key, &asked, now)? {
+        match self.candidate(walk, &key, (&asked, mode), now)? {
             Candidate::Served => {
                 walk.exchange.timings.cache = walk.exchange.lap_of(Part::Cache, time::now());
                 Ok(Looked::Answered)
             }
             // In a place of its own, so that exchanges that do not wait are not larger for it.
             first @ Candidate::Ask(..) => {
-                Box::pin(self.prepare(walk, policy, key, (&asked, now), (first, sequence))).await
+                Box::pin(self.prepare(walk, policy, key, (&asked, mode, now), (first, sequence))).await
             }
         }
     }
@@ -97,7 +101,7 @@ impl Pipeline {
         walk: &mut Walk<'_>,
         policy: &Policy,
         key: String,
-        (asked, started): (&Asked, Instant),
+        (asked, mode, started): (&Asked, Mode, Instant),
         (mut candidate, mut sequence): (Candidate, u64),
     ) -> Result<Looked, Failure> {
         let mut collapsed = false;
@@ -110,6 +114,9 @@ impl Pipeline {
                 }
                 Candidate::Ask(forward, basis) => (forward, basis),
             };
+            if mode == Mode::CacheOnly {
+                return Err(status::unanswered(self.plan.only_stored()));
+            }
             if asked.only_if_cached {
                 let failure = Failure::new(Reason::NotCached, "nothing is stored that could be used");
                 return Err(status::unanswered(failure));
@@ -148,7 +155,7 @@ impl Pipeline {
                 }
             }
             sequence = self.cache.sequence();
-            candidate = self.candidate(walk, &key, asked, time::now())?;
+            candidate = self.candidate(walk, &key, (asked, mode), time::now())?;
         };
         let validates = asked.validate || forward == Forward::Request;
         walk.exchange.cache = if validates { CacheStatus::Bypass } else { CacheStatus::Miss };
@@ -164,7 +171,7 @@ impl Pipeline {
         self: &Rc<Self>,
         walk: &mut Walk<'_>,
         key: &str,
-        asked: &Asked,
+        (asked, mode): (&Asked, Mode),
         now: Instant,
     ) -> Result<Candidate, Failure> {
         let exchange = &mut *walk.exchange;
@@ -193,14 +200,17 @@ impl Pipeline {
                 Outcome::Hit
             }
             _ => {
-                status::stale_hit(&mut response.headers, facts.staleness);
+                let detail = matches!(mode, Mode::ServeStale | Mode::CacheOnly).then_some(mode.as_str());
+                status::stale_hit(&mut response.headers, facts.staleness, detail);
                 Outcome::Stale
             }
         };
         exchange.response = Some(response);
         exchange.cache = CacheStatus::Hit;
         self.count(walk.route, outcome);
-        if reused == Reuse::WhileRevalidating || stored.wants_refresh(now) {
+        // Whoever is served something stale by the mode does not wait, but the next ones are to have something newer.
+        let renews = reused == Reuse::Stale && mode == Mode::ServeStale;
+        if (reused == Reuse::WhileRevalidating || renews || stored.wants_refresh(now)) && mode != Mode::CacheOnly {
             self.refresh(walk, key, stored);
         }
         Ok(Candidate::Served)

@@ -72,9 +72,13 @@ pub(super) fn hit(headers: &mut HeaderMap, ttl: Duration) {
     headers.append(CACHE_STATUS, HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static("portcullis; hit")));
 }
 
-/// Says that the response comes from the cache although it is stale by so much.
-pub(super) fn stale_hit(headers: &mut HeaderMap, staleness: Duration) {
-    add(headers, &format!("portcullis; hit; ttl=-{}", staleness.as_secs()));
+/// Says that the response comes from the cache although it is stale by so much; `detail`: by which mode, if that is why.
+pub(super) fn stale_hit(headers: &mut HeaderMap, staleness: Duration, detail: Option<&'static str>) {
+    let mut text = format!("portcullis; hit; ttl=-{}", staleness.as_secs());
+    if let Some(detail) = detail {
+        let _ = write!(text, "; detail={detail}");
+    }
+    add(headers, &text);
 }
 
 /// Says of a failure that the cache itself found that there is no answer.

@@ -1,0 +1,117 @@
+//! Asks the parts of the gateway how they are.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustls::sign::CertifiedKey;
+use x509_parser::parse_x509_certificate;
+
+use super::findings::{Certificate, Findings};
+use super::{Monitor, Part, tree, word};
+use crate::admin::Status;
+use crate::certificates::issued;
+use crate::generation::Generation;
+use crate::modes::{Word, switch};
+use crate::redis::{Condition, Redis};
+use crate::time;
+
+/// Most names of a certificate that are told.
+const NAMES_MAX: usize = 3;
+
+/// The certificates that were obtained, read once for each of their versions.
+#[derive(Debug, Default)]
+pub(super) struct Obtained(Mutex<(Option<u64>, Vec<Certificate>)>);
+
+impl Obtained {
+    fn certificates(&self) -> Vec<Certificate> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = issued().version();
+        if known.0 != Some(version) {
+            let mut all: Vec<_> = issued().all();
+            all.sort_by(|(one, _), (other, _)| one.cmp(other));
+            *known = (Some(version), all.iter().map(|(host, key)| obtained(host, key)).collect());
+        }
+        known.1.clone()
+    }
+}
+
+/// A certificate that stands in for another is signed by itself.
+fn obtained(host: &str, key: &CertifiedKey) -> Certificate {
+    let parsed = key.cert.first().and_then(|leaf| parse_x509_certificate(leaf).ok()).map(|(_, parsed)| parsed);
+    let own = parsed.as_ref().filter(|parsed| parsed.issuer() != parsed.subject());
+    let ends = own.map(|parsed| Duration::from_secs(parsed.validity().not_after.timestamp().try_into().unwrap_or(0)));
+    Certificate { name: format!("{host} (obtained)"), ends }
+}
+
+impl Monitor {
+    /// What is found of the gateway at the moment.
+    pub(crate) fn findings(&self, status: &Status) -> Findings {
+        let now = time::now();
+        let generation = status.generation.as_deref();
+        Findings {
+            serving: status.adopted > 0,
+            draining: self.draining.started(),
+            workers: self.beats(now),
+            refused: status.refused.as_ref().map(|(of, why)| ((*of).to_owned(), why.clone())),
+            problems: status.problems.clone(),
+            plugins: generation.map(plugins).unwrap_or_default(),
+            upstreams: status.board.as_ref().map(|board| board.report(now)).unwrap_or_default(),
+            cache: self.cache(),
+            redis: redis(status),
+            certificates: self.certificates(generation),
+            alerts: Vec::new(),
+            mode: switch().standing(),
+            now: time::unix(),
+        }
+    }
+
+    /// How the gateway is, and that in a word.
+    pub(crate) fn examine(&self, status: &Status) -> (Part, Word) {
+        let found = self.findings(status);
+        let whole = tree(&found);
+        let word = word(&found, &whole);
+        (whole, word)
+    }
+
+    fn cache(&self) -> Vec<String> {
+        let mut reasons = self.cache_trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if self.pressure.is_high() {
+            let bytes = self.pressure.memory_bytes();
+            reasons.push(format!("the process uses {bytes} bytes of memory, more than it may: requests are refused"));
+        }
+        reasons
+    }
+
+    fn certificates(&self, generation: Option<&Generation>) -> Vec<Certificate> {
+        let mut certificates: Vec<Certificate> = Vec::new();
+        let listeners = generation.iter().flat_map(|generation| &generation.config.listeners);
+        for (address, tls) in listeners.filter_map(|settings| Some((settings.address, settings.tls.as_ref()?))) {
+            for identity in tls.slot.acceptor().identities.iter() {
+                let mut names = identity.names.iter().take(NAMES_MAX).cloned().collect::<Vec<_>>().join(", ");
+                if names.is_empty() {
+                    names.push_str("no name");
+                }
+                certificates.push(Certificate { name: format!("{names} on {address}"), ends: Some(identity.ends) });
+            }
+        }
+        certificates.extend(self.obtained.certificates());
+        certificates
+    }
+}
+
+/// Each plugin once, and the longest quarantine of its variants.
+fn plugins(generation: &Generation) -> Vec<(String, Option<Duration>)> {
+    let longest = |variants: &[Arc<crate::plugin::Loaded>]| variants.iter().filter_map(|one| one.quarantined()).max();
+    generation.roster.plugins().map(|(name, _, variants)| (name.to_string(), longest(variants))).collect()
+}
+
+fn redis(status: &Status) -> Vec<String> {
+    let condition = status.redis.as_ref().map(Redis::condition);
+    let mut reasons: Vec<String> =
+        condition.as_ref().and_then(Condition::reason).map(ToOwned::to_owned).into_iter().collect();
+    if status.purger.as_ref().is_some_and(|purger| purger.cache().is_cut_off(time::now())) {
+        reasons
+            .push("what is stored is validated before it is used, since other instances may have purged it".to_owned());
+    }
+    reasons
+}
