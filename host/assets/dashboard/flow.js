@@ -40,6 +40,8 @@ export function flow() {
       const found = culprit(route, figures);
       attribute(node, 'class', `route${found?.slow ? ' slow' : ''}${found ? '' : ' idle'}`);
       text(words, sentence(found, route));
+      // Whoever has switched it off stays where it is switched on again.
+      const pressed = document.activeElement === off ? blamed?.plugin : null;
       blamed = found?.slow ? plugins.find(plugin => plugin.plugin === found.name) ?? null : null;
       attribute(off, 'hidden', !(blamed?.enabled));
       if (blamed) {
@@ -63,6 +65,7 @@ export function flow() {
       }
       if (!route.handler?.upstreams?.length) items.push({ key: 'handler', kind: 'handler', name: route.handler?.kind ?? 'handler', mean: figures?.requests > 0 ? figures.time_ms?.upstream : null });
       keyed(chain, items, item => item.key, item => ({ plugin: step, cache: store, upstream, handler })[item.kind](item));
+      if (pressed && off.hidden) chain.parts.get(`plugin ${pressed}`)?.node.querySelector('button')?.focus({ preventScroll: true });
     },
   };
 }
@@ -130,7 +133,7 @@ function step(first) {
       current = item.plugin;
       const status = item.plugin?.state;
       const well = item.enabled && (status === undefined || status === 'active');
-      attribute(node, 'class', `step plugin${item.enabled ? '' : ' off'}${item.slow ? ' slow' : ''}`);
+      attribute(node, 'class', `step${item.enabled ? '' : ' off'}${item.slow ? ' slow' : ''}`);
       text(cost, item.enabled ? ms(item.figures?.mean_ms) : '');
       text(share, item.enabled && item.figures ? percent(item.figures.share) : '');
       attribute(fill, 'class', `fill c${item.colour}`);

@@ -53,6 +53,7 @@ export function allow(node, why) {
 }
 
 const NOTICES_MAX = 3;
+const PASSING_MS = 6_000;
 
 /** A message that stays until it is closed, with an `undo` where there is one. */
 export function notice(words, { kind = 'done', undo, undoes } = {}) {
@@ -79,6 +80,8 @@ export function notice(words, { kind = 'done', undo, undoes } = {}) {
     });
     node.append(back);
   }
+  // What cannot be acted on is said, and goes by itself; what can be undone stays.
+  if (!undo && kind === 'done') setTimeout(close, PASSING_MS);
   node.append(button('×', { kind: 'quiet square', name: 'Close this message', press: close }));
   notices.prepend(node);
   while (notices.children.length > NOTICES_MAX) notices.lastElementChild.remove();
