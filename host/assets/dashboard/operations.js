@@ -1,0 +1,245 @@
+// What is done now and then: the mode, the log level, bans, certificates, alerts, draining; and who did what.
+
+import { attribute, h, keyed, text } from './dom.js';
+import { call, data, refresh } from './api.js';
+import { badge, button, confirm, empty, lasting, notice, rebadge } from './talk.js';
+import { ago, count, duration, plural, when } from './format.js';
+import { modeWords } from './head.js';
+
+const MODES = [
+  ['normal', 'Everything as configured.'],
+  ['serve_stale', 'What the cache has is served even if it is stale.'],
+  ['cache_only', 'Only the cache answers; upstreams are not asked.'],
+  ['read_only', 'Only GET, HEAD and OPTIONS pass.'],
+  ['maintenance', 'Every request is answered with 503.'],
+];
+const LEVELS = ['error', 'warn', 'info', 'debug', 'trace'];
+
+/** The view. */
+export function operations() {
+  const parts = [mode(), log(), alerts(), bans(), certificates(), audit(), drain()];
+  return {
+    title: 'Operations',
+    node: h('div', { class: 'view' }, h('h1', { tabindex: '-1' }, 'Operations'),
+      h('div', { class: 'columns' }, parts[0].node, parts[1].node), parts.slice(2).map(part => part.node)),
+    needs: { '/mode': 3000, '/log': 5000, '/bans': 4000, '/certificates': 30_000, '/audit?limit=100': 4000 },
+    update: () => parts.forEach(part => part.update?.()),
+  };
+}
+
+function section(name, title, ...children) {
+  return h('section', { 'aria-labelledby': `${name}-title` }, h('h2', { id: `${name}-title` }, title), h('div', { class: 'panel' }, children));
+}
+
+function mode() {
+  const now = h('p', {});
+  const radios = MODES.map(([name, words]) => ({ name, input: h('input', { type: 'radio', name: 'mode', value: name, onchange: () => { touched = true; } }), words }));
+  let touched = false;
+  const put = async wanted => {
+    const answer = await call('PUT', '/mode', { json: { mode: wanted } });
+    refresh('/mode', '/state', '/health', '/audit?limit=100');
+    return answer;
+  };
+  const set = button('Set mode', {
+    kind: 'primary', need: 'operate',
+    press: async () => {
+      const before = data('/mode')?.mode;
+      const wanted = radios.find(one => one.input.checked)?.name;
+      if (!wanted || wanted === before) return;
+      const answer = await confirm({
+        title: `Change the mode to ${modeWords(wanted)}?`,
+        body: `${MODES.find(([name]) => name === wanted)[1]} It holds for every request from now on.`,
+        press: 'Set mode', kind: wanted === 'maintenance' ? 'danger' : 'primary', typed: wanted === 'maintenance' ? 'maintenance' : undefined,
+        run: () => put(wanted),
+      });
+      if (!answer) return;
+      touched = false;
+      notice(`The mode is ${modeWords(wanted)}.${lasting(answer)}`, { undoes: `mode ${modeWords(before)} again`, undo: async () => { await put(before); notice(`The mode is ${modeWords(before)} again.`); } });
+    },
+  });
+  return {
+    node: section('mode', 'Mode', now,
+      h('fieldset', {}, h('legend', { class: 'unseen' }, 'Mode'), h('div', { class: 'options' }, radios.map(one => h('label', { class: 'check' }, one.input, h('span', {}, h('strong', {}, modeWords(one.name)), h('span', { class: 'muted' }, ` ${one.words}`)))))),
+      h('div', { class: 'toolbar' }, set)),
+    update() {
+      const answer = data('/mode');
+      if (!answer) return;
+      text(now, `It is ${modeWords(answer.mode)}${answer.since ? ` since ${when(answer.since)}` : ''}${answer.by ? `, by ${answer.by}` : ''}.`);
+      const serving = radios.find(one => one.name === answer.mode);
+      if (!touched && serving && !serving.input.checked) serving.input.checked = true;
+    },
+  };
+}
+
+function log() {
+  const field = h('input', { type: 'text', id: 'log-level', list: 'log-levels', autocomplete: 'off', spellcheck: 'false', oninput: () => { touched = true; } });
+  let touched = false;
+  const put = async filter => {
+    const answer = await call('PUT', '/log', { json: { filter } });
+    refresh('/log', '/audit?limit=100');
+    return answer;
+  };
+  const set = button('Set log level', {
+    need: 'operate',
+    press: async () => {
+      const before = data('/log')?.filter;
+      const wanted = field.value.trim();
+      if (!wanted || wanted === before) return;
+      const answer = await confirm({ title: `Log at ${wanted}?`, body: `It is ${before} now.${/debug|trace/.test(wanted) ? ' That is a lot of lines; set it back when you have seen enough.' : ''}`, press: 'Set log level', run: () => put(wanted) });
+      if (!answer) return;
+      touched = false;
+      notice(`The log level is ${wanted}.${lasting(answer)}`, { undoes: `level ${before} again`, undo: async () => { await put(before); notice(`The log level is ${before} again.`); } });
+    },
+  });
+  return {
+    node: section('log', 'Log level', h('p', { class: 'muted', id: 'log-how' }, 'A level, or levels by part, such as info,portcullis::upstream=debug.'),
+      h('div', { class: 'fields' }, h('div', { class: 'field grow' }, h('label', { for: 'log-level' }, 'Level'), field, h('datalist', { id: 'log-levels' }, LEVELS.map(level => h('option', { value: level })))), set)),
+    update() {
+      const answer = data('/log');
+      if (answer && !touched && field.value !== answer.filter) field.value = answer.filter ?? '';
+    },
+  };
+}
+
+function alerts() {
+  const none = empty('No alerts are configured.');
+  const table = rows('Alerts and where they stand', ['Alert', 'State', 'Value', 'Threshold', 'Since', 'Meaning'], 'stack');
+  return {
+    node: section('alerts', 'Alerts', none, table.node),
+    update() {
+      const all = data('/alerts')?.alerts ?? [];
+      none.hidden = all.length > 0;
+      table.fill(all, one => one.alert, one => [one.alert, [{ firing: 'bad', pending: 'warn' }[one.state] ?? 'ok', one.state], number(one.value), number(one.threshold), one.since ? ago(one.since) : '–', one.summary ?? '']);
+    },
+  };
+}
+
+const number = value => (typeof value === 'number' ? String(Number(value.toPrecision(4))) : '–');
+
+function bans() {
+  const none = empty('Nobody is banned.');
+  const address = h('input', { type: 'text', id: 'ban-address', autocomplete: 'off', spellcheck: 'false', placeholder: '203.0.113.7' });
+  const minutes = h('input', { type: 'number', id: 'ban-minutes', min: '1', step: '1', value: '60', class: 'weight' });
+  const reason = h('input', { type: 'text', id: 'ban-reason', autocomplete: 'off' });
+  const table = rows('Addresses that are banned', ['Address', 'Until', 'Why', 'Offences', 'Lift'], 'stack');
+  const post = async json => {
+    const answer = await call('POST', '/bans', { json });
+    refresh('/bans');
+    return answer;
+  };
+  const lift = async wanted => {
+    const answer = await call('DELETE', `/bans/${encodeURIComponent(wanted)}`);
+    refresh('/bans');
+    return answer;
+  };
+  const ban = button('Ban', {
+    kind: 'danger', need: 'operate',
+    press: async () => {
+      const json = { address: address.value.trim(), seconds: Math.round(Number(minutes.value) * 60), ...(reason.value.trim() ? { reason: reason.value.trim() } : {}) };
+      if (!json.address || !(json.seconds > 0)) {
+        notice('Write an address and for how many minutes.', { kind: 'warning' });
+        address.focus();
+        return;
+      }
+      const answer = await confirm({ title: `Ban ${json.address}?`, body: `It gets no answer for ${duration(json.seconds)}.`, press: 'Ban', kind: 'danger', run: () => post(json) });
+      if (!answer) return;
+      address.value = reason.value = '';
+      notice(`${json.address} is banned for ${duration(json.seconds)}.${lasting(answer)}`, { undoes: `lift the ban on ${json.address}`, undo: async () => { await lift(json.address); notice(`${json.address} is no longer banned.`); } });
+    },
+  });
+  return {
+    node: section('bans', 'Bans', none, table.node,
+      h('div', { class: 'fields' }, h('div', { class: 'field grow' }, h('label', { for: 'ban-address' }, 'Address'), address), h('div', { class: 'field' }, h('label', { for: 'ban-minutes' }, 'Minutes'), minutes),
+        h('div', { class: 'field grow' }, h('label', { for: 'ban-reason' }, 'Reason (optional)'), reason), ban)),
+    update() {
+      const all = data('/bans')?.bans ?? [];
+      none.hidden = all.length > 0;
+      table.fill(all, one => one.address, one => [one.address, one.until ? ago(one.until) : 'for good', one.reason ?? '–', count(one.offences ?? 0), null], one => button('Lift', {
+        kind: 'small', need: 'operate', name: `Lift the ban on ${one.address}`,
+        press: async () => {
+          const answer = await confirm({ title: `Lift the ban on ${one.address}?`, body: 'It may send requests again at once.', press: 'Lift', run: () => lift(one.address) });
+          const seconds = Math.round((Date.parse(one.until) - Date.now()) / 1000);
+          if (answer) notice(`${one.address} is no longer banned.${lasting(answer)}`, seconds > 0 ? { undoes: `ban ${one.address} again`, undo: async () => { await post({ address: one.address, seconds, ...(one.reason ? { reason: one.reason } : {}) }); notice(`${one.address} is banned again.`); } } : {});
+        },
+      }));
+    },
+  };
+}
+
+function certificates() {
+  const none = empty('No listener has certificates.');
+  const table = rows('Certificates in use', ['Names', 'Listener', 'Ends', 'Issuer'], 'stack');
+  return {
+    node: section('certificates', 'Certificates', none, table.node),
+    update() {
+      const all = data('/certificates')?.certificates ?? [];
+      none.hidden = all.length > 0;
+      table.fill(all, one => `${one.listener} ${one.names}`, one => [(one.names ?? []).join(', '), one.listener ?? '–', [one.days_left < 7 ? 'bad' : one.days_left < 21 ? 'warn' : 'ok', one.days_left < 0 ? 'ended' : `in ${plural(one.days_left, 'day')}`], one.issuer ?? '–']);
+    },
+  };
+}
+
+function audit() {
+  const none = empty('Nothing was changed yet.');
+  const find = h('input', { type: 'search', id: 'audit-find', placeholder: 'Find in the log', oninput: () => self.update() });
+  const table = rows('Changes and refused attempts, newest first', ['When', 'Who', 'What', 'Of', 'Outcome', 'Detail'], 'stack');
+  const self = {
+    node: section('audit', 'Audit log', h('p', {}, h('label', { for: 'audit-find', class: 'unseen' }, 'Find in the log'), find), none, h('div', { class: 'log', tabindex: '0', role: 'region', 'aria-label': 'Entries of the audit log' }, table.node)),
+    update() {
+      const wanted = find.value.trim().toLowerCase();
+      const all = (data('/audit?limit=100')?.entries ?? []).filter(one => !wanted || JSON.stringify(one).toLowerCase().includes(wanted));
+      none.hidden = all.length > 0;
+      text(none, wanted ? 'Nothing of that is in the last 100 entries.' : 'Nothing was changed yet.');
+      const seen = new Map();
+      const keys = all.map(one => {
+        const key = `${one.at} ${one.actor} ${one.action} ${one.target}`;
+        seen.set(key, (seen.get(key) ?? 0) + 1);
+        return `${key} ${seen.get(key)}`;
+      });
+      const well = outcome => /^(ok|done|success|applied|allowed|2\d\d)/i.test(String(outcome));
+      table.fill(all.map((one, at) => ({ ...one, key: keys[at] })), one => one.key, one => [when(one.at), `${one.actor ?? '–'}${one.role ? ` (${one.role})` : ''}`, one.action ?? '–', one.target ?? '–', [well(one.outcome) ? 'ok' : 'warn', String(one.outcome ?? '–')], detail(one.detail)]);
+    },
+  };
+  return self;
+}
+
+const detail = value => (value === null || value === undefined ? '' : typeof value === 'string' ? value : JSON.stringify(value));
+
+function drain() {
+  const words = h('p', { class: 'muted' }, 'The gateway takes no new connections, finishes what is under way, and ends. This cannot be undone: start it again afterwards.');
+  const go = button('Drain the gateway', {
+    kind: 'danger', need: 'admin',
+    press: async () => {
+      const answer = await confirm({ title: 'Drain the gateway?', body: 'It stops serving. This cannot be undone from here: the dashboard goes away with it.', press: 'Drain', kind: 'danger', typed: 'drain', run: () => call('POST', '/drain', { json: {} }) });
+      if (answer) notice('The gateway is draining.', { kind: 'warning' });
+    },
+  });
+  return { node: section('drain', 'Drain', words, h('div', {}, go)), update: () => attribute(go, 'hidden', data('/state')?.draining) };
+}
+
+/** A table whose rows stay. A cell is a text, or `[kind, words]` for a badge; a last empty cell takes what `use` makes. */
+function rows(caption, terms, kind) {
+  const body = h('tbody', {});
+  const node = h('table', { class: kind }, h('caption', {}, caption), h('thead', {}, h('tr', {}, terms.map(term => h('th', { scope: 'col' }, term)))), body);
+  return {
+    node,
+    fill(items, key, cellsOf, use) {
+      node.hidden = items.length === 0;
+      keyed(body, items, key, item => {
+        const cells = cellsOf(item).map((value, at) => {
+          const cell = at === 0 ? h('th', { scope: 'row' }) : h('td', { 'data-term': terms[at] });
+          if (Array.isArray(value)) cell.append(badge(...value));
+          else if (value === null && use) cell.append(use(item));
+          return cell;
+        });
+        return {
+          node: h('tr', {}, cells),
+          update: next => cellsOf(next).forEach((value, at) => {
+            if (Array.isArray(value)) rebadge(cells[at].firstChild, ...value);
+            else if (value !== null) text(cells[at], value);
+          }),
+        };
+      });
+    },
+  };
+}
