@@ -91,6 +91,8 @@ async fn run(equipment: Equipment) {
     if let Some(asks) = asks {
         tokio::task::spawn_local(warm::serve(asks, Rc::clone(&worker)));
     }
+    let recorder = Rc::clone(&worker.recorder);
+    tokio::task::spawn_local(async move { recorder.keep_up().await });
     let follower = Rc::clone(&worker);
     let following = tokio::task::spawn_local(async move {
         while generations.changed().await.is_ok() {

@@ -343,6 +343,7 @@ fn metrics(status: &Status) -> String {
     }
     if let Some(records) = &status.records {
         records.spans().expose(&mut out);
+        records.access().expose(&mut out);
     }
     if let Some(metrics) = &status.metrics {
         metrics.expose(&mut out);

@@ -23,9 +23,10 @@ use crate::modes;
 use crate::names::Name;
 use crate::pipeline::{Compression, Edits, Handler};
 use crate::purger::Dependencies;
-use crate::telemetry::{LogSettings, spans};
+use crate::telemetry::{LogSettings, access, spans};
 use crate::{acme, cache, cdn, listener, plugin, redis, router, traffic, upstream};
 
+pub(crate) use compile::log_filter;
 pub use file::schema;
 pub use load::{examine, load};
 pub use problem::{Place, Problem, Problems};
@@ -61,6 +62,8 @@ pub struct Config {
     pub forwarding: Forwarding,
     /// What is logged.
     pub log: LogSettings,
+    /// Which lines are written of exchanges; none: no lines.
+    pub access_log: Option<access::Settings>,
     /// What is traced, if anything.
     pub tracing: Option<Arc<spans::Settings>>,
     /// What the modes of the gateway do.

@@ -6,11 +6,12 @@
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
-use super::{Gateway, lines};
+use super::{Gateway, lines, telling};
 use crate::config::Config;
 use crate::generation::{Generation, wanted};
 use crate::modes;
 use crate::plugin::{self, Change, Folder, Watch, Watched};
+use crate::telemetry::access::Opened;
 
 /// The folders and files that are watched, as they are written.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -72,6 +73,8 @@ impl Gateway {
         if watched.moved {
             self.follow_files(true);
         }
+        // Whoever asks for a reload may have moved the file.
+        self.records.access().reopen();
         // What the configuration waited for may have arrived.
         let again = self.refused.as_ref().is_some_and(|refused| refused.plugins);
         if (watched.configuration || again) && self.change_configuration(watched.configuration) {
@@ -114,6 +117,8 @@ impl Gateway {
         let (roster, problems) = next.map_err(|refused| (of::PLUGINS, lines(&refused.0)))?;
         let generation = Generation::new(self.generation.number + 1, Arc::new(config), roster);
         let generation = generation.map_err(|error| (of::CONFIGURATION, error))?;
+        let opened = self.records.access().open(generation.config.access_log.as_ref());
+        let opened = opened.map_err(|error| (of::CONFIGURATION, error))?;
         if let Some(moved) = moved {
             self.folder = moved;
         }
@@ -121,6 +126,7 @@ impl Gateway {
         self.refused = None;
         self.status.lock().unwrap_or_else(PoisonError::into_inner).refused = None;
         self.publish(generation);
+        self.tell_by(opened);
         Ok(())
     }
 
@@ -145,7 +151,11 @@ impl Gateway {
             return self.report();
         }
         match Generation::new(self.generation.number + 1, config, roster) {
-            Ok(generation) => self.publish(generation),
+            Ok(generation) => {
+                self.publish(generation);
+                // Plugins that are new have names.
+                self.tell_by(Opened::default());
+            }
             Err(error) => self.refuse(of::PLUGINS, "the running generation stays", error, true),
         }
     }
@@ -166,8 +176,12 @@ impl Gateway {
             || old.admin != new.admin
             || old.cache != new.cache
             || old.redis != new.redis
+            || old.log.format != new.log.format
         {
-            tracing::warn!("listeners, workers, admin, cache sizes and redis take effect at the next start");
+            tracing::warn!("listeners, workers, admin, cache sizes, redis and log.format take effect at the next start");
+        }
+        if old.log.filter != new.log.filter {
+            telling::log_by(&new.log.filter);
         }
         for settings in &new.listeners {
             let running = self.tls.iter().find(|(address, _)| *address == settings.address);

@@ -9,6 +9,7 @@ mod health;
 mod inherited;
 mod source;
 mod stored;
+mod telling;
 mod upgrade;
 
 use std::path::PathBuf;
@@ -150,6 +151,7 @@ impl Gateway {
         let redis = config.redis.clone().map(Redis::start).transpose().map_err(|error| system(&error))?;
         let generation = Generation::new(1, Arc::new(config), roster).map_err(|error| system(&error))?;
         let generation = Arc::new(generation);
+        let records = telling::start(&generation).map_err(StartError::System)?;
         let (generations, _) = watch::channel(Arc::clone(&generation));
         let cdn = Forwarder::default();
         let mut gateway = Self {
@@ -176,7 +178,7 @@ impl Gateway {
             cache: None,
             purger: None,
             cache_trouble: Vec::new(),
-            records: Arc::default(),
+            records,
             acme: None,
         };
         // Before anybody learns that the gateway listens, so that no change from then on is missed.
@@ -322,6 +324,7 @@ impl Gateway {
         tracing::info!(timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX), "draining");
         let deadline = asked + timeout;
         self.records.spans().hurry();
+        self.records.access().hurry();
         while self.workers.iter().any(|worker| !worker.is_finished()) || self.cdn.pending() > 0 {
             if time::now() >= deadline {
                 if self.workers.iter().any(|worker| !worker.is_finished()) {
@@ -342,6 +345,7 @@ impl Gateway {
         for worker in self.workers.drain(..).filter(JoinHandle::is_finished) {
             let _ = worker.join();
         }
+        self.records.access().flush();
         self.save_cache();
         self.remember_asked();
         tracing::info!("stopped");

@@ -26,7 +26,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use crate::cache::{Cache, Outcomes};
 use crate::exchange::{Client, Exchange, Failure, Held, Reason, Response};
@@ -145,6 +145,7 @@ impl Pipeline {
         exchange.failure = Some(failure.reason);
         rescue::log(failure, &exchange);
         let Response { status, headers, body } = rescue::response(failure, &exchange);
+        self.keep(&mut exchange, status, &headers);
         let body = self.recorded(Held::new(exchange), None, status, body);
         let mut response = http::Response::new(body);
         *response.status_mut() = status;
@@ -237,6 +238,7 @@ impl Pipeline {
             .take()
             .unwrap_or_else(|| rescue::response(&Failure::new(Reason::Internal, "no step gave a response"), &exchange));
         if !later {
+            self.keep(&mut exchange, status, &headers);
             let mut response = http::Response::new(self.recorded(exchange, route, status, body));
             *response.status_mut() = status;
             *response.headers_mut() = headers;
@@ -267,6 +269,13 @@ impl Pipeline {
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
+    }
+
+    /// Keeps of a head what is recorded at the end, if anything is.
+    fn keep(&self, exchange: &mut Exchange, status: StatusCode, headers: &HeaderMap) {
+        if let Some(headers) = self.recorder.kept(headers) {
+            exchange.response = Some(Response { status, headers, body: Body::Empty });
+        }
     }
 
     /// The body of a response, at the end of which it is recorded how the exchange ended.

@@ -1,18 +1,25 @@
 //! Log lines leave through a bounded channel and a thread of their own: a slow terminal or disk costs log lines, not latency.
 //!
-//! What did not fit is counted and said, as soon as there is room again.
+//! What did not fit is counted and said, as soon as there is room again. Which lines are logged can be changed while the process runs.
 
+use std::fmt;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
+use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::reload::Handle;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Lines that may wait. At 200 bytes a line about 1.6 MB.
 const LINES_MAX: usize = 8192;
+
+/// Which lines the log of this process takes, since there is one log per process.
+static LEVELS: OnceLock<LogLevels> = OnceLock::new();
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,12 +62,71 @@ impl Log {
         let spawned = thread::Builder::new().name("log".into()).spawn(move || write(&receiver, &lost));
         spawned.map_err(|error| error.to_string())?;
         let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
-        let started = match settings.format {
-            LogFormat::Text => subscriber.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
-            LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(false).try_init(),
+        let (started, levels) = match settings.format {
+            LogFormat::Text => {
+                let colours = io::IsTerminal::is_terminal(&io::stderr());
+                let subscriber = subscriber.with_ansi(colours).with_filter_reloading();
+                let levels = LogLevels::of(subscriber.reload_handle());
+                (subscriber.finish().try_init(), levels)
+            }
+            LogFormat::Json => {
+                let subscriber = subscriber.json().flatten_event(true).with_current_span(false).with_filter_reloading();
+                let levels = LogLevels::of(subscriber.reload_handle());
+                (subscriber.finish().try_init(), levels)
+            }
         };
         started.map_err(|error| error.to_string())?;
+        // A second log has failed above.
+        let _ = LEVELS.set(levels);
         Ok(Self { sender })
+    }
+}
+
+/// Which lines the log takes; can be changed while it runs.
+#[derive(Clone)]
+pub struct LogLevels(Arc<dyn Levels>);
+
+/// What can be asked of a log whatever its lines look like.
+trait Levels: Send + Sync {
+    fn filter(&self) -> Option<String>;
+    fn set(&self, filter: EnvFilter) -> Result<(), String>;
+}
+
+impl<S: Subscriber> Levels for Handle<EnvFilter, S> {
+    fn filter(&self) -> Option<String> {
+        self.with_current(ToString::to_string).ok()
+    }
+
+    fn set(&self, filter: EnvFilter) -> Result<(), String> {
+        self.reload(filter).map_err(|error| error.to_string())
+    }
+}
+
+impl LogLevels {
+    fn of<S: Subscriber>(handle: Handle<EnvFilter, S>) -> Self {
+        Self(Arc::new(handle))
+    }
+
+    /// Those of this process, once its log has been started.
+    pub fn of_process() -> Option<Self> {
+        LEVELS.get().cloned()
+    }
+
+    /// The present filter, such as `info` or `portcullis=debug`.
+    pub fn filter(&self) -> String {
+        self.0.filter().unwrap_or_default()
+    }
+
+    /// Takes another one, from the next line on. What is no filter is refused and changes nothing.
+    pub fn set_filter(&self, filter: &str) -> Result<(), String> {
+        let parsed = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+        self.0.set(parsed)
+    }
+}
+
+impl fmt::Debug for LogLevels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LogLevels({})", self.filter())
     }
 }
 

@@ -3,9 +3,10 @@
 mod log;
 mod record;
 
+pub mod access;
 pub mod figures;
 pub mod metrics;
 pub mod spans;
 
-pub use log::{Log, LogFormat, LogSettings};
+pub use log::{Log, LogFormat, LogLevels, LogSettings};
 pub use record::{End, Recorder, Records};

@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
+use super::access::{AccessLog, Scribe};
 use super::spans::{Spans, Tracer};
 use crate::exchange::Exchange;
 
@@ -32,17 +33,23 @@ pub struct End {
 #[derive(Debug, Default)]
 pub struct Records {
     spans: Spans,
+    access: AccessLog,
 }
 
 impl Records {
     /// What one worker records with.
     pub fn recorder(self: &Arc<Self>) -> Rc<Recorder> {
-        Rc::new(Recorder { spans: self.spans.tracer() })
+        Rc::new(Recorder { spans: self.spans.tracer(), access: Scribe::new(&self.access) })
     }
 
     /// The traces.
     pub fn spans(&self) -> &Spans {
         &self.spans
+    }
+
+    /// The access log.
+    pub fn access(&self) -> &AccessLog {
+        &self.access
     }
 }
 
@@ -50,6 +57,7 @@ impl Records {
 #[derive(Debug)]
 pub struct Recorder {
     spans: Tracer,
+    access: Scribe,
 }
 
 impl Recorder {
@@ -58,9 +66,21 @@ impl Recorder {
         true
     }
 
-    /// Tells how an exchange ended. Of the response only the head is there, and only where plugins wanted to see it.
+    /// Of the head of a response what somebody wants to know at the end; it is to stay with the exchange. None: nobody wants any of it.
+    pub fn kept(&self, head: &HeaderMap) -> Option<HeaderMap> {
+        self.access.kept(head)
+    }
+
+    /// Tells how an exchange ended. Of the response only the head is there, and only where plugins wanted to see it or parts of it were
+    /// [kept](Self::kept).
     pub fn ended(&self, exchange: &Exchange, end: &End) {
         self.spans.ended(exchange, end);
+        self.access.ended(exchange, end);
+    }
+
+    /// What is to be done beside exchanges, for ever.
+    pub async fn keep_up(&self) {
+        self.access.keep_up().await;
     }
 
     /// The worker's traces.

@@ -4,6 +4,7 @@
 //! are checked as well; the result counts only if nothing was reported. `None` in the file is not a mistake: it is
 //! either absent or already reported.
 
+mod access_log;
 mod acme;
 mod address;
 mod balance;
@@ -97,6 +98,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
         routes,
         forwarding: forwarding(file.forwarding.as_ref()),
         log: log(file.log.as_ref(), &root.key("log"), report),
+        access_log: access_log::compile(file, folder, &root.key("access_log"), report),
     }
 }
 
@@ -274,7 +276,19 @@ fn forwarding(written: Option<&file::Forwarding>) -> Forwarding {
 
 fn log(written: Option<&file::Log>, at: &JsonPath, report: &mut Report) -> LogSettings {
     let filter = written.and_then(|w| w.filter.as_deref()).unwrap_or(file::LOG_FILTER);
-    let at = at.key("filter");
+    if let Err((what, remedy)) = log_filter(filter) {
+        report.add(&at.key("filter"), what, remedy);
+    }
+    let format = match written.and_then(|w| w.format) {
+        None => LogFormat::default(),
+        Some(file::LogFormat::Text) => LogFormat::Text,
+        Some(file::LogFormat::Json) => LogFormat::Json,
+    };
+    LogSettings { filter: filter.to_owned(), format }
+}
+
+/// Checks what is logged; says what is wrong with it, and the remedy.
+pub(crate) fn log_filter(filter: &str) -> Result<(), (String, String)> {
     let levels = ["error", "warn", "info", "debug", "trace", "off"];
     // A lone word that is no level is taken for the name of a crate, all of whose messages are then logged: surely not meant.
     let stray = filter.split(',').map(str::trim).find(|part| {
@@ -284,16 +298,12 @@ fn log(written: Option<&file::Log>, at: &JsonPath, report: &mut Report) -> LogSe
     let example = "write a level or \"module=level\", such as \"info,portcullis::plugin=debug\"";
     if let Some(stray) = stray {
         let remedy = nearest(stray, levels).map(|level| format!("did you mean {level:?}?"));
-        report.add(&at, format!("{stray:?} is not a level"), remedy.unwrap_or_else(|| example.to_owned()));
-    } else if EnvFilter::try_new(filter).is_err() {
-        report.add(&at, format!("{filter:?} cannot be understood"), example);
+        return Err((format!("{stray:?} is not a level"), remedy.unwrap_or_else(|| example.to_owned())));
     }
-    let format = match written.and_then(|w| w.format) {
-        None => LogFormat::default(),
-        Some(file::LogFormat::Text) => LogFormat::Text,
-        Some(file::LogFormat::Json) => LogFormat::Json,
-    };
-    LogSettings { filter: filter.to_owned(), format }
+    match EnvFilter::try_new(filter) {
+        Ok(_) => Ok(()),
+        Err(_) => Err((format!("{filter:?} cannot be understood"), example.to_owned())),
+    }
 }
 
 fn millis(written: Option<u64>, default: u64) -> Duration {

@@ -4,6 +4,7 @@
 //! value gets this far and stands here as `None`, so that the rest of the file can still be checked. Doc comments
 //! are the descriptions in `config/portcullis.schema.json`; defaults are named here and applied in `compile`.
 
+mod access_log;
 mod acme;
 mod balance;
 mod cache;
@@ -35,6 +36,9 @@ use serde::Deserialize;
 
 use crate::traffic;
 
+pub(super) use access_log::{
+    AccessLog, AccessLogFile, AccessLogFormat, AccessLogOnly, AccessLogOptions, AccessLogTarget,
+};
 pub(super) use acme::{Acme, AcmeChallenge};
 pub(super) use balance::{Balance, Endpoint, Hash, HashBy, SameSite, Sticky};
 pub(super) use cache::{Cache, CacheEncryption, CacheShared};
@@ -94,6 +98,9 @@ pub(super) struct File {
     pub(super) drain_timeout_ms: Option<u64>,
     /// What is logged.
     pub(super) log: Option<Log>,
+    /// A line for every exchange. Absent: none.
+    #[schemars(extend("default" = false))]
+    pub(super) access_log: Option<AccessLog>,
     /// Distributed traces. Absent: none, and the trace context of clients passes by untouched.
     pub(super) tracing: Option<Tracing>,
     /// How upstreams are told who the client is.

@@ -40,6 +40,9 @@ pub(in crate::config) struct Route {
     pub(in crate::config) response_headers: Option<HeaderEdits>,
     /// Whether and how responses are encoded. Absent: as the gateway says.
     pub(in crate::config) compression: Option<RouteCompression>,
+    /// `false`: its exchanges get no line in the access log.
+    #[schemars(extend("default" = true))]
+    pub(in crate::config) access_log: Option<bool>,
     /// What is different here for a plugin: `false` turns it off, `true` turns it on, an object turns it on with changes.
     pub(in crate::config) plugins: Option<BTreeMap<String, Option<RoutePlugin>>>,
     /// Send the request to an upstream.

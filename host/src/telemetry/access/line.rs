@@ -1,0 +1,228 @@
+//! One line: every field of an exchange as text.
+//!
+//! Nothing is allocated but room in the buffer. What is from outside goes through `escape` or `redact`; all else is made of our own words
+//! and numbers.
+
+use http::header::{self, GetAll};
+use http::{HeaderValue, Version};
+
+use super::escape::{self, Style};
+use super::form::{Form, Shown, Step};
+use super::number;
+use super::redact::{self, REDACTED};
+use super::settings::Field;
+use super::stamp::Stamp;
+use crate::exchange::{CacheStatus, Exchange, Fault};
+use crate::telemetry::End;
+
+impl Form {
+    /// Appends the line of an exchange.
+    pub(super) fn line(&self, told: (&Exchange, &End), stamp: &mut Stamp, out: &mut Vec<u8>) {
+        match self.style {
+            Style::Json => {
+                let begin = out.len() + 1;
+                out.push(b'{');
+                for step in &self.steps {
+                    let at = out.len();
+                    if at > begin {
+                        out.push(b',');
+                    }
+                    out.extend_from_slice(&step.before);
+                    if self.value(step, told, stamp, out).is_none() {
+                        out.truncate(at);
+                    }
+                }
+            }
+            Style::Plain => {
+                for step in &self.steps {
+                    out.extend_from_slice(&step.before);
+                    let at = out.len();
+                    let value = self.value(step, told, stamp, out);
+                    if value.is_none() || out.len() == at {
+                        out.truncate(at);
+                        out.push(b'-');
+                    }
+                }
+            }
+        }
+        out.extend_from_slice(&self.tail);
+    }
+
+    /// Appends the value of a field; none: it has no value, and whatever was appended is to be taken back.
+    fn value(
+        &self,
+        Step { field, shown, .. }: &Step,
+        (exchange, end): (&Exchange, &End),
+        stamp: &mut Stamp,
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
+        let style = self.style;
+        let request = &exchange.request;
+        // What could not be read as a request stands in for one that has no fields; one that was admitted has its id at least.
+        let read = || (!request.headers.is_empty()).then_some(request);
+        let target = || read().map(|request| &request.target);
+        let timings = &exchange.timings;
+        match field {
+            Field::Time => quoted(style, out, |out| stamp.rfc3339(exchange.started, out)),
+            Field::TimeCommon => quoted(style, out, |out| stamp.common(exchange.started, out)),
+            Field::RequestId => text(exchange.id.as_bytes(), style, out),
+            Field::TraceId => ours(exchange.trace.as_ref()?.trace_id().as_str().as_bytes(), style, out),
+            Field::ClientAddress => ours(exchange.client.address_value.as_bytes(), style, out),
+            Field::ClientPort => number::whole(exchange.client.address.port().into(), out),
+            Field::Listener => quoted(style, out, |out| escape::address(exchange.client.local, style, out)),
+            Field::TlsVersion => ours(exchange.client.tls.as_ref()?.version.as_bytes(), style, out),
+            Field::TlsCipher => ours(exchange.client.tls.as_ref()?.cipher.as_bytes(), style, out),
+            Field::TlsServerName => {
+                text(exchange.client.tls.as_ref()?.server_name.as_ref()?.as_bytes(), style, out);
+            }
+            Field::Method => text(read()?.method.as_str().as_bytes(), style, out),
+            Field::Scheme => ours(exchange.client.scheme.as_str().as_bytes(), style, out),
+            Field::Authority => {
+                let authority = &read()?.authority;
+                (!authority.is_empty()).then(|| text(authority.as_bytes(), style, out))?;
+            }
+            Field::Path => text(target()?.path().as_bytes(), style, out),
+            Field::Query => {
+                let query = target()?.query()?.as_bytes();
+                quoted(style, out, |out| redact::query(query, &self.redact_query, style, out));
+            }
+            Field::Target => {
+                let target = target()?;
+                quoted(style, out, |out| {
+                    escape::text(target.path().as_bytes(), style, out);
+                    if let Some(query) = target.query() {
+                        out.push(b'?');
+                        redact::query(query.as_bytes(), &self.redact_query, style, out);
+                    }
+                });
+            }
+            Field::Protocol => ours(protocol(read()?.version), style, out),
+            Field::Route => ours(exchange.route.as_ref()?.as_str().as_bytes(), style, out),
+            Field::Status => number::whole(end.status.as_u16().into(), out),
+            Field::Bytes => number::whole(end.body_bytes, out),
+            Field::RequestBytes => {
+                let length = request.headers.get(header::CONTENT_LENGTH)?.as_bytes();
+                // Anything else has been refused by whoever read it; a plugin may have written something since.
+                (!length.is_empty() && length.iter().all(u8::is_ascii_digit)).then(|| out.extend_from_slice(length))?;
+            }
+            Field::Duration => number::millis(end.duration, out),
+            Field::Head => number::millis(end.head, out),
+            Field::UpstreamTime => (!timings.upstream.is_zero()).then(|| number::millis(timings.upstream, out))?,
+            Field::CacheTime => (!timings.cache.is_zero()).then(|| number::millis(timings.cache, out))?,
+            Field::PluginsTime => (!timings.per_plugin.is_empty()).then(|| number::millis(timings.plugins, out))?,
+            Field::Plugins => self.plugins(exchange, out)?,
+            Field::Cache => ours(cache(exchange.cache)?, style, out),
+            Field::Upstream => ours(exchange.delivery.upstream.as_ref()?.as_str().as_bytes(), style, out),
+            Field::Endpoint => {
+                let endpoint = exchange.delivery.endpoint.as_ref()?;
+                quoted(style, out, |out| escape::display(&**endpoint, style, out));
+            }
+            Field::Failure => ours(exchange.failure?.as_str().as_bytes(), style, out),
+            Field::Fault => ours(fault(exchange.failure?.fault()), style, out),
+            Field::Complete => out.extend_from_slice(if end.complete { b"true" } else { b"false" }),
+            Field::RequestHeader(name) => self.header(request.headers.get_all(name), *shown, out)?,
+            Field::ResponseHeader(name) => {
+                self.header(exchange.response.as_ref()?.headers.get_all(name), *shown, out)?;
+            }
+            Field::Attribute(name) => text(exchange.attributes.find(name)?.as_bytes(), style, out),
+        }
+        Some(())
+    }
+
+    /// All values of a header field.
+    fn header(&self, values: GetAll<'_, HeaderValue>, shown: Shown, out: &mut Vec<u8>) -> Option<()> {
+        let style = self.style;
+        let mut values = values.iter();
+        let first = values.next()?;
+        if shown == Shown::Presence {
+            ours(REDACTED, style, out);
+            return Some(());
+        }
+        let one = |value: &HeaderValue, out: &mut Vec<u8>| match shown {
+            Shown::Url => redact::url(value.as_bytes(), &self.redact_query, style, out),
+            Shown::All | Shown::Presence => escape::text(value.as_bytes(), style, out),
+        };
+        quoted(style, out, |out| {
+            one(first, out);
+            for value in values {
+                out.extend_from_slice(b", ");
+                one(value, out);
+            }
+        });
+        Some(())
+    }
+
+    /// What each plugin took: an object in JSON, `name=ms` with commas between in a template.
+    fn plugins(&self, exchange: &Exchange, out: &mut Vec<u8>) -> Option<()> {
+        let mut named = exchange
+            .timings
+            .per_plugin
+            .iter()
+            .filter_map(|(number, took)| Some((self.plugin(*number)?, *took)))
+            .peekable();
+        named.peek()?;
+        let json = self.style == Style::Json;
+        for (index, (name, took)) in named.enumerate() {
+            out.extend_from_slice(match (index, json) {
+                (0, true) => b"{",
+                (0, false) => b"",
+                _ => b",",
+            });
+            ours(name.as_str().as_bytes(), self.style, out);
+            out.push(if json { b':' } else { b'=' });
+            number::millis(took, out);
+        }
+        if json {
+            out.push(b'}');
+        }
+        Some(())
+    }
+}
+
+fn quoted(style: Style, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    match style {
+        Style::Json => {
+            out.push(b'"');
+            write(out);
+            out.push(b'"');
+        }
+        Style::Plain => write(out),
+    }
+}
+
+/// A text from outside.
+fn text(text: &[u8], style: Style, out: &mut Vec<u8>) {
+    quoted(style, out, |out| escape::text(text, style, out));
+}
+
+/// A text that needs no escaping, since we made it.
+fn ours(text: &[u8], style: Style, out: &mut Vec<u8>) {
+    quoted(style, out, |out| out.extend_from_slice(text));
+}
+
+fn protocol(version: Version) -> &'static [u8] {
+    match version {
+        Version::HTTP_10 => b"HTTP/1.0",
+        Version::HTTP_2 => b"HTTP/2.0",
+        Version::HTTP_3 => b"HTTP/3.0",
+        _ => b"HTTP/1.1",
+    }
+}
+
+fn cache(status: CacheStatus) -> Option<&'static [u8]> {
+    match status {
+        CacheStatus::Unused => None,
+        CacheStatus::Bypass => Some(b"bypass"),
+        CacheStatus::Miss => Some(b"miss"),
+        CacheStatus::Hit => Some(b"hit"),
+    }
+}
+
+fn fault(fault: Fault) -> &'static [u8] {
+    match fault {
+        Fault::Downstream => b"downstream",
+        Fault::Upstream => b"upstream",
+        Fault::Plugin => b"plugin",
+        Fault::Internal => b"internal",
+    }
+}

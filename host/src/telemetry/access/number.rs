@@ -1,0 +1,56 @@
+//! Numbers as text, without allocation.
+
+use std::time::Duration;
+
+/// Appends a whole number.
+pub(super) fn whole(mut number: u64, out: &mut Vec<u8>) {
+    // A 64-bit number has at most 20 digits.
+    let mut digits = [b'0'; 20];
+    let mut count = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        count += 1;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(digits.len() - count..).unwrap_or_default());
+}
+
+/// Appends a time in milliseconds, to the microsecond.
+pub(super) fn millis(time: Duration, out: &mut Vec<u8>) {
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    whole(micros / 1000, out);
+    out.push(b'.');
+    padded((micros % 1000) as u16, out);
+}
+
+/// Appends three digits.
+pub(super) fn padded(number: u16, out: &mut Vec<u8>) {
+    let digit = |number: u16| b'0' + (number % 10) as u8;
+    out.extend_from_slice(&[digit(number / 100), digit(number / 10), digit(number)]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_as_the_library_writes_them() {
+        for number in [0, 7, 10, 99, 100, 12_345, u64::from(u32::MAX), u64::MAX] {
+            let mut out = Vec::new();
+            whole(number, &mut out);
+            assert_eq!(out, number.to_string().as_bytes());
+        }
+        let check = |micros, expected: &str| {
+            let mut out = Vec::new();
+            millis(Duration::from_micros(micros), &mut out);
+            assert_eq!(out, expected.as_bytes());
+        };
+        check(0, "0.000");
+        check(7, "0.007");
+        check(12_345, "12.345");
+        check(3_600_000_000, "3600000.000");
+    }
+}

@@ -1,0 +1,109 @@
+//! The thread that writes lines out, and says when it could not.
+//!
+//! It is the only one that waits for a disk. It ends with the process.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use super::log::{Block, Message, Shared};
+use super::output::Output;
+use crate::time::{self, Instant};
+
+/// How often it is said that lines are dropped.
+const SAYS: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    output: Option<Output>,
+    /// How many dropped lines have been told of, and when that was.
+    told: (u64, Option<Instant>),
+    /// Why the last block could not be written.
+    error: Option<io::Error>,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, output: None, told: (0, None), error: None }
+    }
+
+    /// Writes until the process ends.
+    pub(super) fn run(&mut self, messages: &Receiver<Message>) {
+        loop {
+            let message = match self.is_silent() {
+                true => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                // What is to be told is told even if nothing happens any more.
+                false => messages.recv_timeout(SAYS),
+            };
+            match message {
+                Ok(Message::Block(block)) => self.write(&block),
+                Ok(Message::Look) => self.look(u64::MAX),
+                Ok(Message::Flush(done)) => drop(done.try_send(())),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.tell(time::now());
+        }
+    }
+
+    /// Does what the gateway wants done before lines are written by the settings with this number.
+    fn look(&mut self, epoch: u64) {
+        if let Some(next) = self.shared.next(epoch) {
+            self.output = Some(next);
+        }
+        if self.shared.reopen.swap(false, Ordering::AcqRel)
+            && let Some(output) = &mut self.output
+        {
+            output.reopen();
+        }
+    }
+
+    fn write(&mut self, block: &Block) {
+        self.look(block.epoch);
+        let written = match &mut self.output {
+            Some(output) => output.write(&block.bytes),
+            // There is an output before there are lines for it.
+            None => Err((block.lines, io::ErrorKind::NotConnected.into())),
+        };
+        let tally = &self.shared.tally;
+        let lost = match written {
+            Ok(()) => {
+                tally.bytes.add(block.bytes.len() as u64);
+                0
+            }
+            Err((lost, error)) => {
+                tally.failed.add(lost);
+                self.error = Some(error);
+                lost
+            }
+        };
+        tally.written.add(block.lines.saturating_sub(lost));
+    }
+
+    fn dropped(&self) -> u64 {
+        self.shared.tally.overrun.value() + self.shared.tally.failed.value()
+    }
+
+    /// Whether nothing is to be told.
+    fn is_silent(&self) -> bool {
+        self.dropped() == self.told.0
+    }
+
+    /// Tells of lines that were dropped, now and then.
+    fn tell(&mut self, now: Instant) {
+        let (told, at) = self.told;
+        let dropped = self.dropped();
+        if dropped == told || at.is_some_and(|at| now.saturating_duration_since(at) < SAYS) {
+            return;
+        }
+        let lines = dropped - told;
+        match self.error.take() {
+            Some(error) => tracing::warn!(lines, %error, "lines of the access log were dropped: they cannot be written"),
+            None => tracing::warn!(lines, "lines of the access log were dropped: whoever takes them is too slow"),
+        }
+        self.told = (dropped, Some(now));
+    }
+}
