@@ -135,11 +135,14 @@ pub enum Grant {
     Clock,
     /// `cache`
     Cache,
+    /// `limits`
+    Limits,
 }
 
 impl Grant {
     /// Every grant.
-    pub const ALL: [Self; 6] = [Self::Log, Self::Metrics, Self::Kv, Self::Crypto, Self::Clock, Self::Cache];
+    pub const ALL: [Self; 7] =
+        [Self::Log, Self::Metrics, Self::Kv, Self::Crypto, Self::Clock, Self::Cache, Self::Limits];
 
     /// What a plugin gets whose chain entry does not list grants, and one that no chain entry names: nothing that
     /// could keep or reveal a secret, or take something away from others.
@@ -154,6 +157,7 @@ impl Grant {
             Self::Crypto => "crypto",
             Self::Clock => "clock",
             Self::Cache => "cache",
+            Self::Limits => "limits",
         }
     }
 

@@ -79,6 +79,7 @@ pub mod cache;
 pub mod clock;
 pub mod crypto;
 pub mod kv;
+pub mod limits;
 pub mod log;
 pub mod metrics;
 pub mod origin;

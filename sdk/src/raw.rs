@@ -18,6 +18,7 @@ pub mod imports {
                 import portcullis:plugin/metrics@0.1.0;
                 import portcullis:plugin/kv@0.1.0;
                 import portcullis:plugin/cache@0.1.0;
+                import portcullis:plugin/limits@0.1.0;
                 import portcullis:plugin/crypto@0.1.0;
                 import portcullis:plugin/clock@0.1.0;
             }
@@ -28,7 +29,7 @@ pub mod imports {
     });
 }
 
-pub use imports::portcullis::plugin::{cache, clock, crypto, headers, kv, log, metrics, types};
+pub use imports::portcullis::plugin::{cache, clock, crypto, headers, kv, limits, log, metrics, types};
 pub use wit_bindgen::rt;
 
 /// One world that exports one hook; `#[plugin]` invokes its macro `export!` for each hook that was written. A hook that

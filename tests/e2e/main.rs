@@ -26,6 +26,7 @@ mod health;
 mod http2_strict;
 mod kit;
 mod lifecycle;
+mod limits;
 mod order;
 mod overload;
 mod plugins_cache;

@@ -7,6 +7,7 @@ mod change;
 mod control;
 mod health;
 mod inherited;
+mod limits;
 mod source;
 mod stored;
 mod telling;
@@ -142,6 +143,7 @@ impl Gateway {
     ) -> Result<Self, StartError> {
         let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
         let services = Services::new(Arc::new(Registry::default())).map_err(|error| system(&error))?;
+        services.limit_through(Arc::new(limits::Limiter::default()));
         let mut folder = Folder::new(config.plugins.directory.clone());
         let (roster, problems) = plugins(&services, &mut folder, &config)?;
         for problem in &problems {

@@ -15,6 +15,7 @@ mod signature;
 
 mod hosts;
 mod purges;
+mod rates;
 mod services;
 mod state;
 
@@ -45,6 +46,7 @@ pub use ledger::{Cost, HookCost};
 pub use loaded::Loaded;
 pub use names::CONTRACT;
 pub use purges::{PurgeMode, PurgeTarget, Purges};
+pub use rates::{Limiter, RateAlgorithm, RateDecision, RateLimit, RateSettings};
 pub use roster::{Change, Problem, Refused, Roster, Wanted};
 pub use services::Services;
 pub use settings::{Entry, FailurePolicy, InstanceMode, Limits, Scope, Settings, Unlisted};

@@ -1,4 +1,4 @@
-//! What all plugins share: the engine, the key-value store, the metric series, the way to the cache, the numbers of their names.
+//! What all plugins share: the engine, the key-value store, the metric series, the way to the cache, who counts rate limits, the numbers of their names.
 //!
 //! Made once per process; it survives every reload.
 
@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use wasmtime::Engine;
 
 use super::purges::{NoCache, Purges};
+use super::rates::{Limiter, Nobody};
 use super::{engine, kv, metrics};
 use crate::names::Name;
 use crate::time::{self, Instant};
@@ -19,6 +20,7 @@ pub struct Services {
     /// The series of all plugins.
     pub metrics: Arc<metrics::Registry>,
     purges: RwLock<Arc<dyn Purges>>,
+    limiter: RwLock<Arc<dyn Limiter>>,
     numbers: RwLock<Vec<Name>>,
     started: Instant,
 }
@@ -32,6 +34,7 @@ impl Services {
             kv: kv::Store::default(),
             metrics,
             purges: RwLock::new(Arc::new(NoCache)),
+            limiter: RwLock::new(Arc::new(Nobody)),
             numbers: RwLock::default(),
             started: time::now(),
         }))
@@ -40,6 +43,16 @@ impl Services {
     /// Says who purges from now on. Until then every purge gives an error: there is no cache.
     pub fn purge_through(&self, purges: Arc<dyn Purges>) {
         *self.purges.write().unwrap_or_else(PoisonError::into_inner) = purges;
+    }
+
+    /// Says who counts rate limits from now on. Until then there is room for everything.
+    pub fn limit_through(&self, limiter: Arc<dyn Limiter>) {
+        *self.limiter.write().unwrap_or_else(PoisonError::into_inner) = limiter;
+    }
+
+    /// Who counts rate limits.
+    pub(super) fn limiter(&self) -> Arc<dyn Limiter> {
+        Arc::clone(&self.limiter.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Who purges.

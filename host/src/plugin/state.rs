@@ -10,6 +10,7 @@ use wasmtime::ResourceLimiter;
 
 use super::crypto;
 use super::metrics;
+use super::rates::RateLimit;
 use super::services::Services;
 use super::settings::Limits;
 use crate::exchange::{Exchange, Response};
@@ -81,6 +82,7 @@ pub(super) struct Prepared {
     pub(super) keys: Vec<Arc<crypto::Key>>,
     pub(super) passwords: Vec<Arc<crypto::Password>>,
     pub(super) series: Vec<metrics::Series>,
+    pub(super) limits: Vec<Arc<dyn RateLimit>>,
     bytes: usize,
 }
 

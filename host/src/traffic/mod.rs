@@ -1,7 +1,9 @@
 //! What the gateway takes on: under pressure it refuses at once, instead of growing until the system ends it.
 //!
 //! Two limits. Exchanges are counted per worker, without a lock; the memory of the process is looked at from a thread of its
-//! own, and what it finds is one flag that every worker reads.
+//! own, and what it finds is one flag that every worker reads. Beside them: [`rate`], limits that plugins hold clients to.
+
+pub mod rate;
 
 use std::cell::Cell;
 use std::fs;

@@ -8,6 +8,7 @@ mod cache;
 mod capabilities;
 mod crypto;
 mod headers;
+mod limits;
 mod metrics;
 mod request;
 mod response;
@@ -43,6 +44,7 @@ pub(super) fn link(
             Grant::Crypto => contract::crypto::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?,
             Grant::Clock => contract::clock::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?,
             Grant::Cache => contract::cache::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?,
+            Grant::Limits => contract::limits::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?,
         }
     }
     // The WASI that a language's runtime insists on: first everything traps, then what has an answer gets it.

@@ -1,0 +1,56 @@
+//! What plugins ask about rate limits and bans, answered by the traffic room: two rooms' words for the same things, side by side.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::names::Name;
+use crate::plugin::{self, RateAlgorithm, RateDecision, RateSettings};
+use crate::time::Instant;
+use crate::traffic::rate::{self, Algorithm, Limit, Limits};
+
+/// Counts for plugins.
+#[derive(Debug, Default)]
+pub(super) struct Limiter {
+    limits: Limits,
+}
+
+impl plugin::Limiter for Limiter {
+    fn define(&self, plugin: &Name, settings: &RateSettings<'_>) -> Arc<dyn plugin::RateLimit> {
+        let algorithm = match settings.algorithm {
+            RateAlgorithm::SlidingWindow => Algorithm::SlidingWindow,
+            RateAlgorithm::TokenBucket => Algorithm::TokenBucket,
+        };
+        let RateSettings { name, requests, window, burst, .. } = *settings;
+        Arc::new(Counted(self.limits.define(plugin, name, rate::Settings { algorithm, requests, window, burst })))
+    }
+
+    fn offence(&self, _: IpAddr, _: Instant) {}
+
+    fn ban(&self, _: IpAddr, _: Duration, _: &str, _: Instant) -> Result<(), String> {
+        Err("this gateway bans nobody".to_owned())
+    }
+}
+
+/// A limit of a plugin.
+#[derive(Debug)]
+struct Counted(Limit);
+
+impl plugin::RateLimit for Counted {
+    fn take(&self, key: &[u8], cost: u64, now: Instant) -> RateDecision {
+        decision(self.0.take(key, cost, now))
+    }
+
+    fn look(&self, key: &[u8], cost: u64, now: Instant) -> RateDecision {
+        decision(self.0.look(key, cost, now))
+    }
+
+    fn give_back(&self, key: &[u8], cost: u64) {
+        self.0.give_back(key, cost);
+    }
+}
+
+fn decision(decision: rate::Decision) -> RateDecision {
+    let rate::Decision { allowed, limit, remaining, reset, retry_after } = decision;
+    RateDecision { allowed, limit, remaining, reset, retry_after }
+}

@@ -1,0 +1,160 @@
+//! Rate limits: how much somebody has used lately, counted exactly and shared by all workers of the process.
+//!
+//! Two algorithms that decide purely (state, now, cost → [`Decision`]): [`window`] and [`bucket`]. [`table`] keeps one state per key; it is the
+//! only part with locks, and only requests with a limit come by. Counts outlive a reload: they belong to the limit's name and not to
+//! whoever uses it.
+
+mod bucket;
+mod table;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::names::Name;
+use crate::time::{self, Instant};
+
+use table::Table;
+
+/// Keys that one limit remembers where nothing else is said. About 20 MB if all of them are in use with a small limit, 250 MB with a large one.
+pub const KEYS_MAX: usize = 100_000;
+/// Limits that are remembered although nobody uses them at the moment; a plugin may be without an instance for a while.
+const TABLES_MAX: usize = 1_000;
+
+/// Microseconds since the limits began. 48 bits of it are kept, which last for almost nine years.
+pub(super) type Micros = u64;
+
+/// How uses are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// At most so many within any window of time, wherever it begins.
+    SlidingWindow,
+    /// A bucket that fills steadily and from which each use takes; what is in it may be used at once.
+    TokenBucket,
+}
+
+/// One limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How uses are counted.
+    pub algorithm: Algorithm,
+    /// So many within the window; a bucket gets so many in that time. At least 1.
+    pub requests: u64,
+    /// The window; at least a millisecond.
+    pub window: Duration,
+    /// What a bucket holds at most; of no meaning to a window. At least 1.
+    pub burst: u64,
+}
+
+impl Settings {
+    /// The window, in microseconds.
+    fn window_us(&self) -> Micros {
+        u64::try_from(self.window.as_micros()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// How much may be used at once.
+    pub fn quota(&self) -> u64 {
+        match self.algorithm {
+            Algorithm::SlidingWindow => self.requests,
+            Algorithm::TokenBucket => self.burst,
+        }
+    }
+}
+
+/// What comes of asking for a use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether there is room for it.
+    pub allowed: bool,
+    /// How much may be used at once.
+    pub limit: u64,
+    /// How much of that is left now.
+    pub remaining: u64,
+    /// Until there is more: until the oldest use leaves the window, or the bucket is full.
+    pub reset: Duration,
+    /// Until there is room for this use; zero where there is.
+    pub retry_after: Duration,
+}
+
+/// All limits of the process.
+#[derive(Debug)]
+pub struct Limits {
+    started: Instant,
+    tables: Mutex<HashMap<Identity, Arc<Table>>>,
+    keys_max: usize,
+}
+
+/// Which limits count together. The number of requests is not part of it: raising a limit must not forgive what has been used.
+type Identity = (Name, Box<str>, Algorithm, Duration);
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new(KEYS_MAX)
+    }
+}
+
+impl Limits {
+    /// No limits yet; each of them will remember so many keys.
+    pub fn new(keys_max: usize) -> Self {
+        Self { started: time::now(), tables: Mutex::default(), keys_max }
+    }
+
+    /// A limit of this owner and name. The same owner, name, algorithm and window give the same counts.
+    pub fn define(&self, owner: &Name, name: &str, settings: Settings) -> Limit {
+        let identity = (owner.clone(), name.into(), settings.algorithm, settings.window);
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if tables.len() >= TABLES_MAX && !tables.contains_key(&identity) {
+            tables.retain(|_, table| Arc::strong_count(table) > 1);
+        }
+        let table = tables.entry(identity).or_insert_with(|| Arc::new(Table::new(self.keys_max)));
+        Limit { table: Arc::clone(table), settings, started: self.started }
+    }
+}
+
+/// One limit, for whoever asks it.
+#[derive(Debug, Clone)]
+pub struct Limit {
+    table: Arc<Table>,
+    settings: Settings,
+    started: Instant,
+}
+
+impl Limit {
+    /// Uses up `cost` of what this key may, if there is room for all of it.
+    pub fn take(&self, key: &[u8], cost: u64, now: Instant) -> Decision {
+        let now = self.at(now);
+        let taken = self.table.with(key, &self.settings, now, |state| state.take(&self.settings, now, cost));
+        // There is a state in any case: where it was missing it has been made.
+        taken.unwrap_or_else(|| table::State::new(&self.settings, now).take(&self.settings, now, cost))
+    }
+
+    /// What [`Self::take`] would say, without using anything up.
+    pub fn look(&self, key: &[u8], cost: u64, now: Instant) -> Decision {
+        let now = self.at(now);
+        let fresh = || table::State::new(&self.settings, now).look(&self.settings, now, cost);
+        self.table.known(key, |state| state.look(&self.settings, now, cost)).unwrap_or_else(fresh)
+    }
+
+    /// Takes a use back.
+    pub fn give_back(&self, key: &[u8], cost: u64) {
+        self.table.known(key, |state| state.give_back(&self.settings, cost));
+    }
+
+    /// How it counts.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// How many keys it remembers.
+    pub fn keys(&self) -> usize {
+        self.table.len()
+    }
+
+    fn at(&self, now: Instant) -> Micros {
+        u64::try_from(now.saturating_duration_since(self.started).as_micros()).unwrap_or(u64::MAX)
+    }
+}
