@@ -6,6 +6,7 @@ mod attributes;
 mod delivery;
 mod failure;
 mod held;
+mod presence;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use attributes::{AttributeError, Attributes};
 pub use delivery::Delivery;
 pub use failure::{Failure, Fault, Reason};
 pub use held::Held;
+pub use presence::{Attendance, Entrance, Presence, Received};
 
 /// Facts of the client's connection that every exchange on it shares.
 #[derive(Debug)]
@@ -220,6 +222,10 @@ pub struct Exchange {
     pub failure: Option<Reason>,
     /// Who was asked, if anybody was.
     pub delivery: Delivery,
+    /// What has come of the request's body.
+    pub received: Received,
+    /// That it is under way.
+    pub presence: Presence,
 }
 
 impl Exchange {

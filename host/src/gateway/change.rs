@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use super::{Gateway, lines};
+use crate::admin::Instruments;
 use crate::config::Config;
 use crate::generation::{Generation, wanted};
+use crate::listener::Counts;
 use crate::plugin::{self, Change, Folder, Watch, Watched};
 
 /// The folders and files that are watched, as they are written.
@@ -186,6 +188,7 @@ impl Gateway {
             }
         }
         tracing::info!(generation = self.generation.number, "generation takes over");
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).instruments.changes.taken();
         self.generations.send_replace(Arc::clone(&self.generation));
         self.tell_cdns();
         if let Some(purger) = &self.purger {
@@ -201,8 +204,18 @@ impl Gateway {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         if asked || status.refused.as_ref().is_none_or(|(_, known)| *known != what) {
             tracing::error!("{outcome}:\n{what}");
+            status.instruments.changes.refused();
         }
         status.refused = Some((of, what));
+    }
+
+    /// Lets operators read what is counted, from before anything is.
+    pub(super) fn measure(&self, doors: Vec<(std::net::SocketAddr, Arc<Counts>)>) {
+        let (records, services) = (Arc::clone(&self.records), Some(Arc::clone(&self.services)));
+        let mut instruments = Instruments { records, services, doors, ..Instruments::default() };
+        // The configuration that it starts with is one that was taken over.
+        instruments.changes.taken();
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).instruments = instruments;
     }
 
     pub(super) fn report(&self) {

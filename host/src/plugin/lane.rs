@@ -14,7 +14,7 @@ use super::contract::exports::portcullis::plugin::{cache_admit, cache_key, on_er
 use super::contract::portcullis::plugin::types;
 use super::error::CallError;
 use super::instance::{Budget, Hooks, Instance, Recycle, guarded};
-use super::ledger::{Counters, Outcome};
+use super::ledger::Counters;
 use super::loaded::Loaded;
 use super::settings::InstanceMode;
 use super::state::{CURRENT, RequestHandle, ResponseHandle, State};
@@ -259,7 +259,7 @@ impl Lane {
         let mut instance = match self.instance(visit) {
             Ok(instance) => instance,
             Err(error) => {
-                self.counters.record(hook, exchange.lap(time::now()), 0, Outcome::Failed);
+                self.counters.record(hook, exchange.lap(time::now()), 0, Some(&error));
                 return Err(self.failed(hook, exchange, error));
             }
         };
@@ -278,8 +278,7 @@ impl Lane {
         let now = time::now();
         let took = exchange.lap(now);
         exchange.timings.add_plugin(*number, took);
-        let outcome = if result.is_ok() { Outcome::Well } else { Outcome::Failed };
-        self.counters.record(hook, took, fuel, outcome);
+        self.counters.record(hook, took, fuel, result.as_ref().err());
         match &result {
             Err(error) if error.poisons() => {
                 self.counters.recycled();

@@ -2,10 +2,12 @@
 //!
 //! Made once per process; it survives every reload.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use wasmtime::Engine;
 
+use super::ledger::{Cost, Ledgers};
 use super::purges::{NoCache, Purges};
 use super::{engine, kv, metrics};
 use crate::names::Name;
@@ -20,6 +22,7 @@ pub struct Services {
     pub metrics: Arc<metrics::Registry>,
     purges: RwLock<Arc<dyn Purges>>,
     numbers: RwLock<Vec<Name>>,
+    pub(super) ledgers: Ledgers,
     started: Instant,
 }
 
@@ -33,6 +36,7 @@ impl Services {
             metrics,
             purges: RwLock::new(Arc::new(NoCache)),
             numbers: RwLock::default(),
+            ledgers: Ledgers::default(),
             started: time::now(),
         }))
     }
@@ -55,6 +59,11 @@ impl Services {
             numbers.len() - 1
         });
         u32::try_from(index).unwrap_or(u32::MAX)
+    }
+
+    /// What plugins have cost since the process started, by plugin and the place of its configuration.
+    pub fn costs(&self) -> BTreeMap<(Name, String), Cost> {
+        self.ledgers.costs()
     }
 
     /// Nanoseconds on the clock that plugins see.

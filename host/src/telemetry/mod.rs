@@ -3,8 +3,11 @@
 mod log;
 mod record;
 
+pub mod accounts;
 pub mod figures;
 pub mod metrics;
+pub mod process;
+pub mod times;
 
 pub use log::{Log, LogFormat, LogSettings};
 pub use record::{End, Recorder, Records};

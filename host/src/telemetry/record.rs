@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::exchange::Exchange;
+use super::accounts::{Accounts, Book};
+use crate::exchange::{Exchange, Presence};
 
 /// How an exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,18 +30,23 @@ pub struct End {
 
 /// What is recorded, in the whole process.
 #[derive(Debug, Default)]
-pub struct Records {}
+pub struct Records {
+    /// What became of requests.
+    pub accounts: Arc<Accounts>,
+}
 
 impl Records {
     /// What one worker records with.
     pub fn recorder(self: &Arc<Self>) -> Rc<Recorder> {
-        Rc::new(Recorder {})
+        Rc::new(Recorder { book: self.accounts.book() })
     }
 }
 
 /// What one worker records with.
 #[derive(Debug)]
-pub struct Recorder {}
+pub struct Recorder {
+    book: Book,
+}
 
 impl Recorder {
     /// Whether anybody wants to know how exchanges end.
@@ -48,6 +54,13 @@ impl Recorder {
         true
     }
 
+    /// One more exchange is under way, until it ends.
+    pub fn presence(&self) -> Presence {
+        self.book.entrance.enter()
+    }
+
     /// Tells how an exchange ended. Of the response only the head is there, and only where plugins wanted to see it.
-    pub fn ended(&self, _exchange: &Exchange, _end: &End) {}
+    pub fn ended(&self, exchange: &Exchange, end: &End) {
+        self.book.record(exchange, end);
+    }
 }
