@@ -80,7 +80,50 @@ pub enum Reason {
     Internal,
 }
 
+impl Fault {
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Downstream => "downstream",
+            Self::Upstream => "upstream",
+            Self::Plugin => "plugin",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 impl Reason {
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [Self; Self::Internal as usize + 1] = [
+        Self::BadRequest,
+        Self::NoRoute,
+        Self::MethodNotAllowed,
+        Self::RequestTooLarge,
+        Self::RequestTimeout,
+        Self::UriTooLong,
+        Self::HeadTooLarge,
+        Self::NotImplemented,
+        Self::VersionNotSupported,
+        Self::Forbidden,
+        Self::NoFile,
+        Self::RangeNotSatisfiable,
+        Self::PreconditionFailed,
+        Self::Misdirected,
+        Self::NotCached,
+        Self::NoEndpoint,
+        Self::UpstreamConnect,
+        Self::UpstreamProtocol,
+        Self::UpstreamTimeout,
+        Self::CircuitOpen,
+        Self::PluginFailed,
+        Self::PluginQuarantined,
+        Self::Overload,
+        Self::ReadOnly,
+        Self::CacheOnly,
+        Self::Maintenance,
+        Self::Internal,
+    ];
+
     /// The stable word.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -210,5 +253,17 @@ impl Failure {
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.fields.push((name, value));
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_numbered_as_listed() {
+        for (index, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index, "{}", reason.as_str());
+        }
     }
 }

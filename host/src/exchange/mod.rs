@@ -7,6 +7,7 @@ mod delivery;
 mod failure;
 mod held;
 mod trace;
+mod presence;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use delivery::Delivery;
 pub use failure::{Failure, Fault, Page, Reason};
 pub use held::Held;
 pub use trace::{Call, DecidedBy, Digits, Part, Sampled, SpanId, Step, Steps, Trace, TraceId};
+pub use presence::{Attendance, Entrance, Presence, Received};
 
 /// Facts of the client's connection that every exchange on it shares.
 #[derive(Debug)]
@@ -224,6 +226,10 @@ pub struct Exchange {
     pub delivery: Delivery,
     /// The distributed trace that it is part of; none where nothing is traced.
     pub trace: Option<Box<Trace>>,
+    /// What has come of the request's body.
+    pub received: Received,
+    /// That it is under way.
+    pub presence: Presence,
 }
 
 impl Exchange {

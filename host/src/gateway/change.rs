@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use super::{Gateway, lines, telling};
+use crate::admin::Instruments;
 use crate::config::Config;
 use crate::generation::{Generation, wanted};
+use crate::listener::Counts;
 use crate::modes;
 use crate::plugin::{self, Change, Folder, Watch, Watched};
 use crate::telemetry::access::Opened;
@@ -202,6 +204,7 @@ impl Gateway {
         }
         tracing::info!(generation = self.generation.number, "generation takes over");
         modes::switch().keep_stale(self.generation.config.modes.stale_kept);
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).instruments.changes.taken();
         self.generations.send_replace(Arc::clone(&self.generation));
         self.tell_cdns();
         self.tell_traces();
@@ -218,8 +221,18 @@ impl Gateway {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         if asked || status.refused.as_ref().is_none_or(|(_, known)| *known != what) {
             tracing::error!("{outcome}:\n{what}");
+            status.instruments.changes.refused();
         }
         status.refused = Some((of, what));
+    }
+
+    /// Lets operators read what is counted, from before anything is.
+    pub(super) fn measure(&self, doors: Vec<(std::net::SocketAddr, Arc<Counts>)>) {
+        let (records, services) = (Arc::clone(&self.records), Some(Arc::clone(&self.services)));
+        let mut instruments = Instruments { records, services, doors, ..Instruments::default() };
+        // The configuration that it starts with is one that was taken over.
+        instruments.changes.taken();
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).instruments = instruments;
     }
 
     pub(super) fn report(&self) {
@@ -227,7 +240,6 @@ impl Gateway {
         status.generation = Some(Arc::clone(&self.generation));
         status.board = Some(Arc::clone(&self.board));
         status.redis.clone_from(&self.redis);
-        status.records = Some(Arc::clone(&self.records));
         status.metrics = Some(Arc::clone(&self.services.metrics));
         status.problems = self.problems.iter().map(ToString::to_string).collect();
     }

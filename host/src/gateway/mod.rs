@@ -196,6 +196,7 @@ impl Gateway {
         let config = Arc::clone(&self.generation.config);
         let system = |error: std::io::Error| StartError::System(error.to_string());
         let mut sockets: Vec<Vec<Listener>> = (0..config.workers).map(|_| Vec::new()).collect();
+        let mut doors = Vec::new();
         let wanted: Vec<_> = config.listeners.iter().map(|settings| settings.address).chain(config.admin).collect();
         for settings in &config.listeners {
             let address = settings.address;
@@ -204,6 +205,7 @@ impl Gateway {
             let handed = inherited.sockets(address, &wanted);
             let bound = Listener::open_for(settings, config.workers, handed).map_err(failed)?;
             for (index, listener) in bound.into_iter().enumerate() {
+                doors.push((listener.address(), listener.counts()));
                 if !self.addresses.contains(&listener.address()) {
                     self.addresses.push(listener.address());
                 }
@@ -215,6 +217,7 @@ impl Gateway {
                 }
             }
         }
+        self.measure(doors);
         // Before anybody can purge.
         self.tell_cdns();
         self.tell_traces();

@@ -5,6 +5,7 @@
 mod body;
 mod coding;
 mod conditions;
+mod counted;
 mod file;
 mod forwarding;
 mod framing;

@@ -1,5 +1,6 @@
 //! One client connection from `accept` on: who the client is, TLS, and then the version of HTTP that it speaks.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -47,12 +48,14 @@ impl<H: Handle> Door<H> {
             match proxy_protocol::read(&mut stream).await {
                 Ok(told) => ends = told.unwrap_or(ends),
                 Err(error) => {
+                    self.registry.counts.unannounced.add(1);
                     return tracing::warn!(%address, %error, "no PROXY protocol header; the connection is closed");
                 }
             }
         }
         let guest = self.settings.connections_per_address_max.map(|max| self.crowd.enter(ends.0.ip(), max));
         if matches!(guest, Some(None)) {
+            self.registry.counts.crowded.add(1);
             return tracing::debug!(client = %ends.0, "too many connections of one address");
         }
         match &self.settings.tls {
@@ -78,7 +81,13 @@ impl<H: Handle> Door<H> {
                 self.serve(stream, client, ticket).await;
             }
             // Anybody can cause it: a scan, a client that distrusts us.
-            Err(error) => tracing::debug!(%address, %error, "no TLS"),
+            Err(error) => {
+                // Where the handshake was all that was wanted, it has not failed.
+                if error.kind() != ErrorKind::ConnectionAborted {
+                    self.registry.counts.handshakes_failed.add(1);
+                }
+                tracing::debug!(%address, %error, "no TLS");
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! to a handler and sends back what that gives. Everything it spawns is a local task of the worker.
 
 mod connection;
+mod counts;
 mod crowd;
 mod date;
 mod handshake;
@@ -32,6 +33,7 @@ use crate::exchange::{Client, Failure, RedirectHttps};
 use crate::http::Body;
 use crate::shutdown::Draining;
 
+pub use counts::Counts;
 pub use handshake::Tls;
 pub use http1::Http1;
 pub use http2::{Allowance, Http2};
@@ -95,6 +97,7 @@ pub struct Listener {
     address: SocketAddr,
     /// Shared with the listeners of other workers.
     crowd: Crowd,
+    counts: Arc<Counts>,
 }
 
 /// How long to wait after an error of `accept` that is about us, such as too many open files: it will not go away at once,
@@ -106,13 +109,15 @@ impl Listener {
     pub fn bind(settings: &Settings) -> io::Result<Self> {
         let socket = socket::bind(settings.address)?;
         let address = socket.local_addr()?;
-        Ok(Self { settings: settings.clone(), socket, address, crowd: Crowd::default() })
+        let settings = settings.clone();
+        Ok(Self { settings, socket, address, crowd: Crowd::default(), counts: Arc::default() })
     }
 
     /// A listener on a socket that listens already.
     pub fn on(settings: &Settings, socket: std::net::TcpListener) -> io::Result<Self> {
         let address = socket.local_addr()?;
-        Ok(Self { settings: Settings { address, ..settings.clone() }, socket, address, crowd: Crowd::default() })
+        let settings = Settings { address, ..settings.clone() };
+        Ok(Self { settings, socket, address, crowd: Crowd::default(), counts: Arc::default() })
     }
 
     /// One listener per worker, on sockets that were `handed` over as far as there are any. Workers that find none for
@@ -159,6 +164,11 @@ impl Listener {
         listeners
     }
 
+    /// What is counted of its connections.
+    pub fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
+    }
+
     /// The address with the port that was taken.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -170,7 +180,7 @@ impl Listener {
     /// Must run on a `LocalSet` or a `LocalRuntime`. Fails only before the first connection.
     pub async fn serve<H: Handle>(self, handler: Rc<H>, mut draining: Draining) -> io::Result<()> {
         let socket = tokio::net::TcpListener::from_std(self.socket)?;
-        let registry = Rc::new(Registry::default());
+        let registry = Rc::new(Registry::new(self.counts));
         let _evict = registry::Evict(Rc::clone(&registry));
         let door = Rc::new(connection::Door::new(&self.settings, handler, Rc::clone(&registry), self.crowd));
         loop {

@@ -4,10 +4,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+
+use super::Counts;
 
 /// The open connections of one listener.
 #[derive(Default)]
@@ -18,6 +21,8 @@ pub(super) struct Registry {
     free: RefCell<Vec<usize>>,
     /// Told whenever a connection ends.
     left: Notify,
+    /// What operators are told.
+    pub(super) counts: Arc<Counts>,
 }
 
 #[derive(Default)]
@@ -27,6 +32,11 @@ struct Seat {
 }
 
 impl Registry {
+    /// One without connections, which counts them here.
+    pub(super) fn new(counts: Arc<Counts>) -> Self {
+        Self { counts, ..Self::default() }
+    }
+
     /// Whether connections are to end after the request they serve.
     #[inline]
     pub(super) fn draining(&self) -> bool {
@@ -65,6 +75,8 @@ impl Registry {
             seats.len() - 1
         });
         self.open.set(self.open.get() + 1);
+        self.counts.open.add(1);
+        self.counts.accepted.add(1);
         Ticket { registry: Rc::clone(self), index }
     }
 
@@ -112,6 +124,7 @@ impl Drop for Ticket {
         }
         self.registry.free.borrow_mut().push(self.index);
         self.registry.open.set(self.registry.open.get() - 1);
+        self.registry.counts.open.subtract(1);
         self.registry.left.notify_one();
     }
 }

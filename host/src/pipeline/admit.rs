@@ -9,7 +9,8 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request};
 
 use super::Pipeline;
 use crate::exchange::{
-    Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Failure, Held, Reason, Request, Timings,
+    Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Failure, Held, Presence, Reason, Received,
+    Request, Timings,
 };
 use crate::http::{Body, REQUEST_ID, Upgrade, has_dot_segment, is_plainly_framed, strip_request};
 use crate::time;
@@ -52,9 +53,11 @@ impl Pipeline {
         let target = uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
         let trace = self.recorder.spans().begin(&mut headers);
         let request = Request { method, authority, target, headers, version, upgrade };
-        let exchange = Held::new(Exchange { trace, ..exchange(client, id, started, request, credentials) });
-        let body = if http_body::Body::is_end_stream(&body) { Body::Empty } else { body };
-        Admitted { exchange, body, refused }
+        let (body, received) = received(body, &request);
+        let mut exchange = Exchange { trace, ..exchange(client, id, started, request, credentials) };
+        exchange.received = received;
+        exchange.presence = self.recorder.presence();
+        Admitted { exchange: Held::new(exchange), body, refused }
     }
 
     /// An exchange for what could not be read as a request: nothing of it is known but the client.
@@ -70,7 +73,25 @@ impl Pipeline {
             version: Version::HTTP_11,
             upgrade: None,
         };
-        Exchange { trace, ..exchange(client, id, time::now(), request, Credentials::None) }
+        let mut exchange = Exchange { trace, ..exchange(client, id, time::now(), request, Credentials::None) };
+        exchange.presence = self.recorder.presence();
+        exchange
+    }
+}
+
+/// The body of a request, counted while it comes. What follows in another protocol is not.
+fn received(body: Body, request: &Request) -> (Body, Received) {
+    match body {
+        body if http_body::Body::is_end_stream(&body) => (Body::Empty, Received::Nothing),
+        Body::Full(bytes) => {
+            let count = bytes.len() as u64;
+            (Body::Full(bytes), Received::Whole(count))
+        }
+        body if request.upgrade.is_some() => (body, Received::Nothing),
+        body => {
+            let (body, bytes) = body.counted();
+            (body, Received::Growing(bytes))
+        }
     }
 }
 
@@ -105,6 +126,8 @@ fn exchange(
         failure: None,
         delivery: Delivery::default(),
         trace: None,
+        received: Received::Nothing,
+        presence: Presence::default(),
     }
 }
 

@@ -155,6 +155,26 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// The words of all kinds, in the order of their numbers.
+    pub const KINDS: [&str; 11] = [
+        "error",
+        "fuel",
+        "timeout",
+        "memory",
+        "host_bytes",
+        "not_granted",
+        "trap",
+        "instantiate",
+        "no_room",
+        "quarantined",
+        "panic",
+    ];
+
+    /// The position of its kind in [`Self::KINDS`].
+    pub(super) fn number(&self) -> usize {
+        Self::KINDS.iter().position(|kind| *kind == self.kind()).unwrap_or_default()
+    }
+
     /// A stable word for logs and metrics.
     pub const fn kind(&self) -> &'static str {
         match self {

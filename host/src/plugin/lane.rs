@@ -14,7 +14,7 @@ use super::contract::exports::portcullis::plugin::{cache_admit, cache_key, on_er
 use super::contract::portcullis::plugin::types;
 use super::error::CallError;
 use super::instance::{Budget, Hooks, Instance, Recycle, guarded};
-use super::ledger::{Counters, Outcome};
+use super::ledger::Counters;
 use super::loaded::Loaded;
 use super::settings::InstanceMode;
 use super::state::{CURRENT, RequestHandle, ResponseHandle, State};
@@ -260,7 +260,7 @@ impl Lane {
             Ok(instance) => instance,
             Err(error) => {
                 let part = Part::Plugin { number: *number, hook, fuel: 0, call: Call::Failed };
-                self.counters.record(hook, exchange.lap_of(part, time::now()), 0, Outcome::Failed);
+                self.counters.record(hook, exchange.lap_of(part, time::now()), 0, Some(&error));
                 return Err(self.failed(hook, exchange, error));
             }
         };
@@ -280,8 +280,7 @@ impl Lane {
         let call = if result.is_ok() { Call::Well } else { Call::Failed };
         let took = exchange.lap_of(Part::Plugin { number: *number, hook, fuel, call }, now);
         exchange.timings.add_plugin(*number, took);
-        let outcome = if result.is_ok() { Outcome::Well } else { Outcome::Failed };
-        self.counters.record(hook, took, fuel, outcome);
+        self.counters.record(hook, took, fuel, result.as_ref().err());
         match &result {
             Err(error) if error.poisons() => {
                 self.counters.recycled();

@@ -60,7 +60,7 @@ pub struct Loaded {
     pub(super) made: Made,
     idle: Vec<Hook>,
     pub(super) breaker: Breaker,
-    pub(super) ledger: Ledger,
+    pub(super) ledger: Arc<Ledger>,
 }
 
 impl std::fmt::Debug for Loaded {
@@ -87,12 +87,13 @@ impl Loaded {
             made,
             idle: Vec::new(),
             breaker: Breaker::default(),
-            ledger: Ledger::default(),
+            ledger: Arc::default(),
         };
         loaded.idle = loaded.trial()?;
         if loaded.entry.instance == InstanceMode::PerRequest && code.has(Hook::Init) {
             loaded.start_from_a_snapshot();
         }
+        services.ledgers.keep(&loaded.name, loaded.entry.origin.to_string(), &loaded.ledger);
         Ok(Arc::new(loaded))
     }
 

@@ -2,10 +2,12 @@
 //!
 //! Made once per process; it survives every reload.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use wasmtime::Engine;
 
+use super::ledger::{Cost, Ledgers};
 use super::purges::{NoCache, Purges};
 use super::rates::{Limiter, Nobody};
 use super::{engine, kv, metrics};
@@ -22,6 +24,7 @@ pub struct Services {
     purges: RwLock<Arc<dyn Purges>>,
     limiter: RwLock<Arc<dyn Limiter>>,
     numbers: RwLock<Vec<Name>>,
+    pub(super) ledgers: Ledgers,
     started: Instant,
 }
 
@@ -36,6 +39,7 @@ impl Services {
             purges: RwLock::new(Arc::new(NoCache)),
             limiter: RwLock::new(Arc::new(Nobody)),
             numbers: RwLock::default(),
+            ledgers: Ledgers::default(),
             started: time::now(),
         }))
     }
@@ -68,6 +72,11 @@ impl Services {
             numbers.len() - 1
         });
         u32::try_from(index).unwrap_or(u32::MAX)
+    }
+
+    /// What plugins have cost since the process started, by plugin and the place of its configuration.
+    pub fn costs(&self) -> BTreeMap<(Name, String), Cost> {
+        self.ledgers.costs()
     }
 
     /// Nanoseconds on the clock that plugins see.

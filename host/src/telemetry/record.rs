@@ -9,8 +9,9 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 
 use super::access::{AccessLog, Scribe};
+use super::accounts::{Accounts, Book};
 use super::spans::{Spans, Tracer};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Presence};
 
 /// How an exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +35,14 @@ pub struct End {
 pub struct Records {
     spans: Spans,
     access: AccessLog,
+    /// What became of requests.
+    pub accounts: Arc<Accounts>,
 }
 
 impl Records {
     /// What one worker records with.
     pub fn recorder(self: &Arc<Self>) -> Rc<Recorder> {
-        Rc::new(Recorder { spans: self.spans.tracer(), access: Scribe::new(&self.access) })
+        Rc::new(Recorder { book: self.accounts.book(), spans: self.spans.tracer(), access: Scribe::new(&self.access) })
     }
 
     /// The traces.
@@ -58,12 +61,18 @@ impl Records {
 pub struct Recorder {
     spans: Tracer,
     access: Scribe,
+    book: Book,
 }
 
 impl Recorder {
     /// Whether anybody wants to know how exchanges end.
     pub fn listens(&self) -> bool {
         true
+    }
+
+    /// One more exchange is under way, until it ends.
+    pub fn presence(&self) -> Presence {
+        self.book.entrance.enter()
     }
 
     /// Of the head of a response what somebody wants to know at the end; it is to stay with the exchange. None: nobody wants any of it.
@@ -74,6 +83,7 @@ impl Recorder {
     /// Tells how an exchange ended. Of the response only the head is there, and only where plugins wanted to see it or parts of it were
     /// [kept](Self::kept).
     pub fn ended(&self, exchange: &Exchange, end: &End) {
+        self.book.record(exchange, end);
         self.spans.ended(exchange, end);
         self.access.ended(exchange, end);
     }

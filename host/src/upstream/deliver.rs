@@ -136,7 +136,10 @@ impl Upstream {
         }
         let asked = self.ask(&member.standing.pool, parcel, now).await;
         match &asked {
-            Ok(sent) => fleet.answered(index, sent.response.status, sent.took, now + sent.took),
+            Ok(sent) => {
+                self.reckoning.times.record(sent.took);
+                fleet.answered(index, sent.response.status, sent.took, now + sent.took);
+            }
             Err(error) => {
                 let failed_at = time::now();
                 fleet.failed(index, error, failed_at.saturating_duration_since(now), failed_at);

@@ -7,7 +7,7 @@ use http::{Method, header};
 
 use super::{CONDITIONS, Fetch, Looked, key, take_fields};
 use crate::cache::Stored;
-use crate::exchange::{CacheStatus, Delivery, Exchange, Held, Request, Timings};
+use crate::exchange::{CacheStatus, Delivery, Exchange, Held, Presence, Received, Request, Timings};
 use crate::http::Body;
 use crate::pipeline::Pipeline;
 use crate::pipeline::walk::Walk;
@@ -69,5 +69,7 @@ fn copied(exchange: &Exchange) -> Exchange {
         failure: None,
         delivery: Delivery::default(),
         trace: None,
+        received: Received::Nothing,
+        presence: Presence::default(),
     }
 }

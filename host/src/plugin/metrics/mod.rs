@@ -17,8 +17,21 @@ pub const LABELS_MAX: usize = 16;
 pub const LABEL_VALUE_BYTES_MAX: usize = 256;
 /// Most bounds of one histogram.
 pub const BOUNDS_MAX: usize = 64;
+/// What we tell of plugins under names that begin like those of their own series.
+const OURS: [&str; 8] = [
+    "portcullis_plugin_calls_total",
+    "portcullis_plugin_call_duration_seconds",
+    "portcullis_plugin_failures_total",
+    "portcullis_plugin_fuel_total",
+    "portcullis_plugin_memory_bytes",
+    "portcullis_plugin_quarantined",
+    "portcullis_plugin_recycled_total",
+    "portcullis_plugin_seconds_total",
+];
 /// What the format appends to the name of a histogram.
 const HISTOGRAM_SUFFIXES: [&str; 3] = ["_bucket", "_sum", "_count"];
+/// What the name of a counter ends in.
+const TOTAL: &str = "_total";
 
 /// Why a series was not registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -95,7 +108,7 @@ pub struct Registry {
 
 impl Registry {
     /// The counter of this name and these labels; the same ones give the same series for ever. `series_max` counts all
-    /// that the plugin has, those included that it registered before a swap.
+    /// that the plugin has, those included that it registered before a swap. A counter is told under a name that ends in `_total`.
     pub fn counter<L: AsRef<str>>(
         &self,
         plugin: &Name,
@@ -161,7 +174,7 @@ impl Registry {
         if !is_name(name) {
             return Err(MetricsError::Invalid);
         }
-        let name = full_name(plugin, name);
+        let name = full_name(plugin, name, kind);
         let mut families = self.lock();
         if !families.contains_key(&name) && is_taken(&families, &name, kind) {
             return Err(MetricsError::Invalid);
@@ -207,14 +220,29 @@ fn is_taken(families: &BTreeMap<String, Family>, name: &str, kind: Kind) -> bool
         bases.filter_map(|base| families.get(base)).any(|family| family.kind == Kind::Histogram)
     };
     let parts_are_taken = || HISTOGRAM_SUFFIXES.iter().any(|suffix| families.contains_key(&format!("{name}{suffix}")));
-    is_part_of_histogram() || (kind == Kind::Histogram && parts_are_taken())
+    // In OpenMetrics a counter's family is called without `_total`.
+    let family_is_taken = || match name.strip_suffix(TOTAL) {
+        Some(base) if kind == Kind::Counter => families.contains_key(base),
+        _ => families.get(&format!("{name}{TOTAL}")).is_some_and(|family| family.kind == Kind::Counter),
+    };
+    let is_ours = |ours: &&str| {
+        let base = name.strip_suffix(TOTAL).unwrap_or(name);
+        let rest = ours.strip_prefix(base).or_else(|| base.strip_prefix(*ours));
+        rest.is_some_and(|rest| rest.is_empty() || rest == TOTAL || HISTOGRAM_SUFFIXES.contains(&rest))
+    };
+    is_part_of_histogram()
+        || (kind == Kind::Histogram && parts_are_taken())
+        || family_is_taken()
+        || OURS.iter().any(|ours| is_ours(&ours))
 }
 
-/// `portcullis_plugin_<plugin>_<name>`, the plugin's name in lower case with `_` for what a metric name may not hold.
-fn full_name(plugin: &Name, name: &str) -> String {
+/// `portcullis_plugin_<plugin>_<name>`, the plugin's name in lower case with `_` for what a metric name may not hold. A counter's ends
+/// in `_total`, whether the plugin says so or not.
+fn full_name(plugin: &Name, name: &str, kind: Kind) -> String {
     let mangle = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
     let plugin: String = plugin.as_str().chars().map(mangle).collect();
-    format!("portcullis_plugin_{plugin}_{name}")
+    let end = if kind == Kind::Counter && !name.ends_with(TOTAL) { TOTAL } else { "" };
+    format!("portcullis_plugin_{plugin}_{name}{end}")
 }
 
 /// `[a-z_][a-z0-9_]*` (`wit/metrics.wit`).

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use http::{HeaderMap, HeaderValue, Method, Version};
 use serde_json::Map;
 
-use crate::exchange::{Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Held, Request, Timings};
+use crate::exchange::{
+    Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Held, Presence, Received, Request, Timings,
+};
 use crate::names::{Grant, Name};
 use crate::plugin::metrics::Registry;
 use crate::plugin::{
@@ -99,6 +101,8 @@ fn exchange() -> Held {
         failure: None,
         delivery: Delivery::default(),
         trace: None,
+        received: Received::Nothing,
+        presence: Presence::default(),
     })
 }
 

@@ -14,6 +14,7 @@ use super::super::Endpoint;
 use super::report::{self, UpstreamReport};
 use super::whereabouts::Whereabouts;
 use crate::names::Name;
+use crate::telemetry::times::Times;
 use crate::time::{self, Instant};
 
 /// An endpoint at one address.
@@ -85,6 +86,8 @@ pub(in crate::upstream) struct Reckoning {
     pub(in crate::upstream) breaker_opened: Gauge,
     /// Requests that the breaker refused.
     pub(in crate::upstream) breaker_refused: Gauge,
+    /// How long endpoints took to answer.
+    pub(in crate::upstream) times: Times,
 }
 
 /// Whether an endpoint is well, as active checks find it.
@@ -98,7 +101,29 @@ pub(in crate::upstream) struct Vital {
     known: AtomicBool,
     /// How often it became healthy, and unhealthy.
     pub(super) turns: [AtomicU64; 2],
-    tallies: Mutex<Vec<Weak<Tally>>>,
+    tallies: Mutex<Tallies>,
+}
+
+/// What workers tell of one endpoint.
+#[derive(Debug, Default)]
+struct Tallies {
+    living: Vec<Arc<Tally>>,
+    /// Requests and failures of those that are gone, so that no sum ever shrinks.
+    retired: [u64; 2],
+}
+
+impl Tallies {
+    fn retire(&mut self) {
+        let retired = &mut self.retired;
+        self.living.retain(|tally| {
+            let lives = Arc::strong_count(tally) > 1;
+            if !lives {
+                let counts = [tally.requests.value(), tally.failures.value()];
+                retired.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+            }
+            lives
+        });
+    }
 }
 
 impl Vital {
@@ -143,9 +168,11 @@ impl Vital {
         self.up.store(true, Ordering::Relaxed);
     }
 
-    /// What its workers tell.
-    pub(super) fn tallies(&self) -> Vec<Arc<Tally>> {
-        self.tallies.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect()
+    /// What its workers tell, and the requests and failures that others have told of before.
+    pub(super) fn tallies(&self) -> (Vec<Arc<Tally>>, [u64; 2]) {
+        let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        tallies.retire();
+        (tallies.living.clone(), tallies.retired)
     }
 
     /// A moment in milliseconds since `base`.
@@ -157,8 +184,8 @@ impl Vital {
     pub(in crate::upstream) fn tally(&self) -> Arc<Tally> {
         let tally = Arc::default();
         let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        tallies.retain(|known| known.strong_count() > 0);
-        tallies.push(Arc::downgrade(&tally));
+        tallies.retire();
+        tallies.living.push(Arc::clone(&tally));
         tally
     }
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use super::Site;
 use super::board::{Entry, Gauge, Reckoning, Tally, Vital};
 use crate::names::Name;
+use crate::telemetry::accounts;
 use crate::telemetry::metrics::{Exposition, Kind};
+use crate::telemetry::times::Spread;
 use crate::time::Instant;
 
 /// What operators are told of one upstream.
@@ -24,6 +26,8 @@ pub struct UpstreamReport {
     pub breakers_open: u64,
     /// How often a worker's breaker opened, and the requests that were refused meanwhile.
     pub breaker: [u64; 2],
+    /// How long endpoints took to answer, to the end of the response head.
+    pub times: Spread,
 }
 
 /// What operators are told of one endpoint: of all workers together.
@@ -55,7 +59,7 @@ pub(super) fn of(name: &Name, entry: &Entry, now: Instant) -> UpstreamReport {
     let sum = |gauge: fn(&Reckoning) -> &Gauge| reckonings.iter().map(|reckoning| gauge(reckoning).value()).sum();
     let endpoint = |(site, vital): &(Site, Weak<Vital>)| {
         let vital = vital.upgrade()?;
-        let tallies = vital.tallies();
+        let (tallies, [requests, failures]) = vital.tallies();
         let sum = |gauge: fn(&Tally) -> &Gauge| tallies.iter().map(|tally| gauge(tally).value()).sum();
         let now_ms = vital.millis(now);
         let ejected = tallies.iter().filter(|tally| tally.ejected_until_ms.value() > now_ms).count() as u64;
@@ -67,12 +71,15 @@ pub(super) fn of(name: &Name, entry: &Entry, now: Instant) -> UpstreamReport {
             busy: sum(|tally| &tally.busy),
             open: sum(|tally| &tally.open),
             idle: sum(|tally| &tally.idle),
-            requests: sum(|tally| &tally.requests),
-            failures: sum(|tally| &tally.failures),
+            requests: requests + sum(|tally| &tally.requests),
+            failures: failures + sum(|tally| &tally.failures),
         })
     };
+    let mut times = Spread::default();
+    reckonings.iter().for_each(|known| known.times.add_to(&mut times));
     UpstreamReport {
         name: name.clone(),
+        times,
         endpoints: entry.vitals.iter().filter_map(endpoint).collect(),
         retries: [sum(|known| &known.retries), sum(|known| &known.retries_refused)],
         pending: [sum(|known| &known.pending), sum(|known| &known.pending_refused)],
@@ -129,5 +136,10 @@ pub fn expose(reports: &[UpstreamReport], out: &mut Exposition) {
         for report in reports {
             out.count(&name, &[("upstream", report.name.as_str())], value(report));
         }
+    }
+    let name = "portcullis_upstream_response_seconds";
+    out.family(name, "Time until an endpoint had answered a request with a response head.", Kind::Histogram);
+    for report in reports {
+        accounts::times(name, &[("upstream", report.name.as_str())], &report.times, None, out);
     }
 }

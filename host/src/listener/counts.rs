@@ -1,0 +1,18 @@
+//! How many connections a listener has had and has: written by its worker, read by operators.
+
+use crate::telemetry::times::Count;
+
+/// The connections of one worker's listener.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Open ones.
+    pub open: Count,
+    /// Accepted ones, also those that were refused afterwards.
+    pub accepted: Count,
+    /// Closed at once, since their address had as many as it may.
+    pub crowded: Count,
+    /// Closed since they did not say for whom they were made, as they must.
+    pub unannounced: Count,
+    /// TLS handshakes that failed.
+    pub handshakes_failed: Count,
+}
