@@ -5,7 +5,7 @@ use portcullis_sdk::prelude::*;
 
 #[portcullis_sdk::config]
 struct Config {
-    /// How long, in milliseconds.
+    /// How many milliseconds.
     ms: u64,
 }
 
