@@ -18,6 +18,7 @@ mod cdn;
 mod cli;
 mod compression;
 mod config_reload;
+mod dashboard;
 mod demo;
 mod drain;
 mod files;

@@ -7,7 +7,7 @@ import { h } from './dom.js';
 import { FIGURES, meets } from './figures.js';
 
 /** What shows a plugin, and is asked again after a change. */
-const SHOWS = ['/plugins', '/routes', FIGURES, '/state', '/configuration/history'];
+const SHOWS = ['/plugins', '/configuration', '/routes', FIGURES, '/state', '/configuration/history'];
 
 /** Asks everything again that a change may have changed. */
 export function changed(...more) {

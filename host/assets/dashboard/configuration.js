@@ -183,14 +183,17 @@ function history(rolled) {
   const body = h('tbody', {});
   const shown = h('div', {});
   const none = empty('No earlier versions.');
-  return {
+  let shownMax = 8;
+  const more = button('Show older versions', { kind: 'small', press: () => { shownMax += 50; self.update(); } });
+  const self = {
     node: h('section', { 'aria-labelledby': 'history-title' }, h('h2', { id: 'history-title' }, 'History'),
       h('div', { class: 'panel' }, none, h('table', { class: 'stack' }, h('caption', {}, 'Configurations that served, newest first'),
-        h('thead', {}, h('tr', {}, ['Version', 'When', 'By', 'What', 'Use'].map(term => h('th', { scope: 'col' }, term)))), body), shown)),
+        h('thead', {}, h('tr', {}, ['Version', 'When', 'By', 'What', 'Use'].map(term => h('th', { scope: 'col' }, term)))), body), h('div', {}, more), shown)),
     update() {
       const versions = data('/configuration/history')?.versions ?? [];
       none.hidden = versions.length > 0;
-      keyed(body, versions.slice(0, 30), one => one.id, version => {
+      more.hidden = versions.length <= shownMax;
+      keyed(body, versions.slice(0, shownMax), one => one.id, version => {
         let now = version;
         const since = h('td', { 'data-term': 'When', title: when(version.at) });
         const current = badge('ok', 'current');
@@ -227,4 +230,5 @@ function history(rolled) {
       });
     },
   };
+  return self;
 }

@@ -1,5 +1,7 @@
 // The figures of the last seconds: short enough to show what a change did, and a minute for the charts.
 
+import { data } from './api.js';
+
 /** What is going on now. */
 export const FIGURES = '/live?seconds=10';
 /** What the charts show. */
@@ -26,6 +28,20 @@ export function culprit(route, figures) {
   ];
   const most = parts.reduce((best, part) => (part.ms > best.ms ? part : best));
   return { ...most, share: Math.min(1, most.share), total, slow: most.kind === 'plugin' && most.share >= SHARE && most.ms >= SLOW_MS };
+}
+
+/** The plugins in the order in which the configuration has them, also those that are off. */
+export function catalogue() {
+  const plugins = data('/plugins')?.plugins ?? [];
+  const written = data('/configuration')?.document?.plugins?.chain;
+  if (!Array.isArray(written)) return plugins;
+  const place = name => {
+    const at = written.findIndex(entry => entry?.plugin === name);
+    return at < 0 ? written.length : at;
+  };
+  return plugins
+    .map(plugin => (plugin.enabled ? plugin : { ...plugin, routes: plugin.routes ?? written[place(plugin.plugin)]?.routes ?? null }))
+    .sort((a, b) => place(a.plugin) - place(b.plugin));
 }
 
 /** Whether a plugin runs on a route, if it is on. */

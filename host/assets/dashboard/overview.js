@@ -6,7 +6,7 @@ import { badge, empty, rebadge } from './talk.js';
 import { bytes, count, ms, percent, plural, rate } from './format.js';
 import { chart } from './chart.js';
 import { flow } from './flow.js';
-import { FIGURES, SERIES, settle } from './figures.js';
+import { FIGURES, SERIES, catalogue, settle } from './figures.js';
 
 const ROUTES_MAX = 25;
 const FAULTS = ['downstream', 'upstream', 'plugin', 'internal'];
@@ -69,7 +69,7 @@ export function overview() {
     text(more, `${plural(found.length - ROUTES_MAX, 'more route')}: find one by its name.`);
     nothing.hidden = found.length > 0;
     if (found.length === 0) text(nothing, all.length === 0 ? 'There are no routes.' : 'No route has that in its name.');
-    const plugins = data('/plugins')?.plugins ?? [];
+    const plugins = catalogue();
     const upstreams = data('/upstreams')?.upstreams ?? [];
     keyed(routes, found.slice(0, ROUTES_MAX).map(name => ({ route: rows.get(name), figures: byName.get(name), plugins, upstreams })), item => item.route.route, flow);
   }
@@ -77,7 +77,7 @@ export function overview() {
   return {
     title: 'Overview',
     node,
-    needs: { [FIGURES]: 1000, [SERIES]: 2000, '/routes': 5000, '/plugins': 2000, '/upstreams': 3000, '/advice': 8000 },
+    needs: { [FIGURES]: 1000, [SERIES]: 2000, '/routes': 5000, '/plugins': 2000, '/configuration': 5000, '/upstreams': 3000, '/advice': 8000 },
     update,
   };
 }

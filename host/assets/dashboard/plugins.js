@@ -7,7 +7,7 @@ import { badge, button, confirm, forbidden, lasting, notice, rebadge } from './t
 import { bytes, count, list, ms, rate, short } from './format.js';
 import { changed, toggle, upload } from './changes.js';
 import { reordering } from './order.js';
-import { FIGURES } from './figures.js';
+import { FIGURES, catalogue } from './figures.js';
 
 const KIND = { active: 'ok', disabled: 'off', quarantined: 'bad', failed: 'bad' };
 
@@ -84,7 +84,7 @@ export function plugins() {
       if (error) text(nothing, error.message);
       return;
     }
-    const all = answer.plugins;
+    const all = catalogue();
     const listed = all.filter(plugin => plugin.listed !== false);
     order.set(listed.map(plugin => plugin.plugin));
     if (!order.wanted() || !tag) tag = answer.tag;
@@ -110,7 +110,7 @@ export function plugins() {
         pending, nothing, chain),
       asideSection,
       h('section', { 'aria-labelledby': 'upload-title' }, h('h2', { id: 'upload-title' }, 'Upload a component'), uploading())),
-    needs: { '/plugins': 2000, '/routes': 5000 },
+    needs: { '/plugins': 2000, '/configuration': 5000, '/routes': 5000 },
     update,
   };
 }
