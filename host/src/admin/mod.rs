@@ -24,6 +24,7 @@ use tokio::task::LocalSet;
 use crate::cdn::{self, Forwarder};
 use crate::condition::Monitor;
 use crate::exchange::{Client, Failure};
+use crate::gateway::Operations;
 use crate::generation::Generation;
 use crate::http::Body;
 use crate::listener::{self, Handle, Listener};
@@ -61,6 +62,10 @@ pub(crate) struct Status {
     pub(crate) adopted: u64,
     /// What measures.
     pub(crate) instruments: Instruments,
+    /// Tells of `adopted` whenever it grows.
+    pub(crate) serving: tokio::sync::watch::Sender<u64>,
+    /// What operators can change.
+    pub(crate) operations: Option<Operations>,
 }
 
 type Shared = Arc<Mutex<Status>>;
@@ -86,6 +91,7 @@ pub(crate) fn log_adoptions(mut adoptions: UnboundedReceiver<u64>, workers: usiz
                 counted.retain(|(known, _)| *known > generation);
                 let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
                 status.adopted = status.adopted.max(generation);
+                status.serving.send_replace(status.adopted);
                 tracing::info!(generation, "generation serves");
             }
         }

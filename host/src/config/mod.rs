@@ -18,6 +18,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::http::Forwarding;
 use crate::modes;
 use crate::names::Name;
@@ -28,7 +30,7 @@ use crate::{acme, cache, cdn, listener, plugin, redis, router, traffic, upstream
 
 pub(crate) use compile::log_filter;
 pub use file::schema;
-pub use load::{examine, load};
+pub use load::{Examined, examine, examine_document, load};
 pub use problem::{Place, Problem, Problems};
 
 /// Everything the gateway needs to know. Nothing in it needs checking again, except what only the plugins' own schemas can check.
@@ -76,6 +78,17 @@ pub struct Config {
     pub cdn: Vec<cdn::Settings>,
     /// Files that were put into plugin configurations. A change of one of them is a change of the configuration.
     pub included: Vec<PathBuf>,
+    /// The folder of what outlives a restart and is not configuration: histories, tokens, the audit log.
+    pub state: PathBuf,
+    /// The main file's document as written: variables and references to files are not filled in.
+    pub written: Arc<Value>,
+    /// The same with the overlays merged in.
+    pub merged: Arc<Value>,
+}
+
+impl Config {
+    /// Default of `state`, beside the main file.
+    pub(crate) const STATE: &str = "state";
 }
 
 /// One route.

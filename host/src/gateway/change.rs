@@ -14,6 +14,7 @@ use crate::listener::Counts;
 use crate::modes;
 use crate::plugin::{self, Change, Folder, Watch, Watched};
 use crate::telemetry::access::Opened;
+use crate::telemetry::access::Opened;
 
 /// The folders and files that are watched, as they are written.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,6 +39,57 @@ mod of {
     pub(super) const CONFIGURATION: &str = "configuration";
     pub(super) const PLUGINS: &str = "plugins";
     pub(super) const FOLDER: &str = "folder";
+}
+
+/// A generation that could take over.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) generation: Generation,
+    /// The plugin folder that it is made of.
+    pub(super) folder: Folder,
+    /// What is wrong but tolerable.
+    pub(super) problems: Vec<plugin::Problem>,
+    /// Where its access log goes, if that has to be opened.
+    pub(super) opened: Opened,
+}
+
+/// Why a configuration without mistakes of its own cannot take over.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unfit {
+    /// The plugin folder cannot be read.
+    #[error("{0}")]
+    Folder(String),
+    /// Its plugins are not what it wants.
+    #[error("{}", lines(.0))]
+    Plugins(Vec<plugin::Problem>),
+    /// It cannot be planned.
+    #[error("{0}")]
+    Plan(String),
+}
+
+impl Unfit {
+    const fn of(&self) -> &'static str {
+        match self {
+            Self::Folder(_) => of::FOLDER,
+            Self::Plugins(_) => of::PLUGINS,
+            Self::Plan(_) => of::CONFIGURATION,
+        }
+    }
+}
+
+/// The parts of a configuration in which two differ and that take effect at the next start only, as paths.
+pub(super) fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
+    let parts = [
+        ("$.workers", old.workers != new.workers),
+        ("$.listeners", old.listeners != new.listeners),
+        ("$.admin", old.admin != new.admin),
+        ("$.cache", old.cache != new.cache),
+        ("$.cache.warm", old.warm != new.warm),
+        ("$.redis", old.redis != new.redis),
+        ("$.log.format", old.log.format != new.log.format),
+        ("$.overload.memory_bytes_max", old.overload.memory_bytes_max != new.overload.memory_bytes_max),
+    ];
+    parts.into_iter().filter(|(_, differ)| *differ).map(|(path, _)| path).collect()
 }
 
 impl Gateway {
@@ -71,12 +123,14 @@ impl Gateway {
     }
 
     /// Makes the next generation after a change of files. On any failure the present one stays.
-    pub(super) fn change(&mut self, watched: Watched) {
+    pub(super) fn change(&mut self, mut watched: Watched) {
         if watched.moved {
             self.follow_files(true);
         }
         // Whoever asks for a reload may have moved the file.
         self.records.access().reopen();
+        // What an operator's order wrote serves already.
+        watched.configuration &= !self.is_own_writing();
         // What the configuration waited for may have arrived.
         let again = self.refused.as_ref().is_some_and(|refused| refused.plugins);
         if (watched.configuration || again) && self.change_configuration(watched.configuration) {
@@ -89,7 +143,7 @@ impl Gateway {
 
     /// Whether the configuration as it is now was taken over. What is tried once more without being `asked` for is not told again.
     fn change_configuration(&mut self, asked: bool) -> bool {
-        let (config, problems) = self.source.examine();
+        let (config, problems) = self.examine();
         let (directory, included) = match &config {
             Some(config) => (config.plugins.directory.clone(), config.included.clone()),
             None => (self.generation.config.plugins.directory.clone(), Vec::new()),
@@ -104,32 +158,60 @@ impl Gateway {
                 Err((of::CONFIGURATION, problems.map(|problems| problems.to_string()).unwrap_or_default()))
             }
         };
-        let Err((of, what)) = taken else { return true };
+        let Err((of, what)) = taken else {
+            self.found_in_file();
+            return true;
+        };
         self.refuse(of, "configuration refused, the running one stays", what, asked);
         false
     }
 
     fn take_over(&mut self, config: Config) -> Result<(), (&'static str, String)> {
+        let prepared = self.prepare(config).and_then(|prepared| self.open_outputs(prepared));
+        let prepared = prepared.map_err(|unfit| (unfit.of(), unfit.to_string()))?;
+        self.forget_refused();
+        self.accept(prepared);
+        Ok(())
+    }
+
+    /// Makes the next generation aside. Whatever comes of it, what is running stays.
+    pub(super) fn prepare(&mut self, config: Config) -> Result<Prepared, Unfit> {
         // A configuration that is refused leaves the folder that serves as it is.
         let mut moved =
             (config.plugins.directory != self.folder.path()).then(|| Folder::new(config.plugins.directory.clone()));
         let folder = moved.as_mut().unwrap_or(&mut self.folder);
-        folder.scan(&self.services).map_err(|error| (of::FOLDER, unreadable(folder, &error)))?;
-        let next = self.generation.roster.next(&self.services, folder, &wanted(&config), Change::Configuration);
-        let (roster, problems) = next.map_err(|refused| (of::PLUGINS, lines(&refused.0)))?;
-        let generation = Generation::new(self.generation.number + 1, Arc::new(config), roster);
-        let generation = generation.map_err(|error| (of::CONFIGURATION, error))?;
-        let opened = self.records.access().open(generation.config.access_log.as_ref());
-        let opened = opened.map_err(|error| (of::CONFIGURATION, error))?;
-        if let Some(moved) = moved {
-            self.folder = moved;
-        }
-        self.note(problems);
+        folder.scan(&self.services).map_err(|error| Unfit::Folder(unreadable(folder, &error)))?;
+        let folder = moved.unwrap_or_else(|| self.folder.clone());
+        self.prepare_with(Arc::new(config), folder, Change::Configuration)
+    }
+
+    /// The same with this folder as it was scanned.
+    pub(super) fn prepare_with(&self, config: Arc<Config>, folder: Folder, change: Change) -> Result<Prepared, Unfit> {
+        let next = self.generation.roster.next(&self.services, &folder, &wanted(&config), change);
+        let (roster, problems) = next.map_err(|refused| Unfit::Plugins(refused.0))?;
+        let generation = Generation::new(self.generation.number + 1, config, roster);
+        let generation = generation.map_err(Unfit::Plan)?;
+        Ok(Prepared { generation, folder, problems, opened: Opened::default() })
+    }
+
+    /// Opens what the next generation writes to. The last step that may fail.
+    pub(super) fn open_outputs(&self, prepared: Prepared) -> Result<Prepared, Unfit> {
+        let opened = self.records.access().open(prepared.generation.config.access_log.as_ref()).map_err(Unfit::Plan)?;
+        Ok(Prepared { opened, ..prepared })
+    }
+
+    /// Takes over what was prepared.
+    pub(super) fn accept(&mut self, prepared: Prepared) {
+        self.folder = prepared.folder;
+        self.note(prepared.problems);
+        self.publish(prepared.generation);
+        self.tell_by(prepared.opened);
+    }
+
+    /// A configuration that was refused is no news any more.
+    pub(super) fn forget_refused(&mut self) {
         self.refused = None;
         self.status.lock().unwrap_or_else(PoisonError::into_inner).refused = None;
-        self.publish(generation);
-        self.tell_by(opened);
-        Ok(())
     }
 
     /// Takes over what changed in the plugin folder, under the configuration that serves.
@@ -172,18 +254,14 @@ impl Gateway {
 
     fn publish(&mut self, generation: Generation) {
         let before = std::mem::replace(&mut self.generation, Arc::new(generation));
+        self.keep_former(&before);
         let (old, new) = (&before.config, &self.generation.config);
-        if old.listeners != new.listeners
-            || old.workers != new.workers
-            || old.admin != new.admin
-            || old.cache != new.cache
-            || old.redis != new.redis
-            || old.log.format != new.log.format
-        {
-            tracing::warn!("listeners, workers, admin, cache sizes, redis and log.format take effect at the next start");
-        }
         if old.log.filter != new.log.filter {
             telling::log_by(&new.log.filter);
+        }
+        let waiting = restart_needed(old, new);
+        if !waiting.is_empty() {
+            tracing::warn!("{} will take effect at the next start", waiting.join(", "));
         }
         for settings in &new.listeners {
             let running = self.tls.iter().find(|(address, _)| *address == settings.address);
@@ -242,6 +320,8 @@ impl Gateway {
         status.redis.clone_from(&self.redis);
         status.metrics = Some(Arc::clone(&self.services.metrics));
         status.problems = self.problems.iter().map(ToString::to_string).collect();
+        drop(status);
+        self.tell_operators();
     }
 }
 

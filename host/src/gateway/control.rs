@@ -4,6 +4,7 @@
 
 use std::sync::mpsc;
 
+use super::operate::Order;
 use super::upgrade::Sockets;
 use crate::plugin::Watched;
 use crate::shutdown::{Drain, Draining};
@@ -14,6 +15,8 @@ use crate::time::{self, Instant};
 pub(super) enum Event {
     /// Files have changed.
     Changed(Watched),
+    /// An operator wants something.
+    Order(Box<Order>),
     /// The gateway is to end; when that was said.
     Drain(Instant),
 }
@@ -60,6 +63,11 @@ impl Control {
     /// gateway drains; if it does not come up, this one goes on.
     pub fn upgrade(&self) {
         self.sockets.upgrade(self);
+    }
+
+    /// Hands over what an operator wants. It is dropped, and its answer with it, where there is no gateway any more.
+    pub(super) fn order(&self, order: Order) {
+        let _ = self.events.send(Event::Order(Box::new(order)));
     }
 
     /// Says that files have changed.

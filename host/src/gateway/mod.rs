@@ -8,6 +8,7 @@ mod control;
 mod health;
 mod inherited;
 mod limits;
+pub mod operate;
 mod source;
 mod stored;
 mod telling;
@@ -41,8 +42,10 @@ use crate::{acme, modes, time, tls, warm, worker};
 use change::{Followed, Refused};
 use control::Event;
 use inherited::notify;
+use operate::Desk;
 use upgrade::Sockets;
 
+pub use operate::Operations;
 pub use control::{Control, Orders};
 pub use inherited::Inherited;
 pub use source::{Environment, Source};
@@ -86,6 +89,8 @@ pub struct Gateway {
     records: Arc<Records>,
     /// Obtains certificates, once a configuration wants that.
     acme: Option<JoinHandle<()>>,
+    /// What operators ordered, and by what they order.
+    desk: Desk,
 }
 
 /// How long the last spans may take once everything else has ended.
@@ -156,8 +161,13 @@ impl Gateway {
         let records = telling::start(&generation).map_err(StartError::System)?;
         let (generations, _) = watch::channel(Arc::clone(&generation));
         let cdn = Forwarder::default();
+        let status = Status { cdn: cdn.clone(), redis: redis.clone(), ..Status::default() };
+        let serving = status.serving.subscribe();
+        let watched = (generations.subscribe(), serving, orders.draining.clone());
+        let desk = Desk::new(&control, watched, &services, &source.file);
+        let status = Status { operations: Some(desk.operations.clone()), ..status };
         let mut gateway = Self {
-            status: Arc::new(Mutex::new(Status { cdn: cdn.clone(), redis: redis.clone(), ..Status::default() })),
+            status: Arc::new(Mutex::new(status)),
             source,
             services,
             folder,
@@ -182,11 +192,13 @@ impl Gateway {
             cache_trouble: Vec::new(),
             records,
             acme: None,
+            desk,
         };
         // Before anybody learns that the gateway listens, so that no change from then on is missed.
         gateway.follow_files(true);
         gateway.open(&mut inherited)?;
         gateway.report();
+        gateway.found_in_file();
         inherited.ready();
         Ok(gateway)
     }
@@ -300,6 +312,11 @@ impl Gateway {
         &self.cdn
     }
 
+    /// What operators can change while it runs.
+    pub fn operations(&self) -> &Operations {
+        &self.desk.operations
+    }
+
     /// Where clients can connect.
     pub fn addresses(&self) -> &[std::net::SocketAddr] {
         &self.addresses
@@ -316,6 +333,8 @@ impl Gateway {
                     self.change(watched);
                     notify("STATUS=serving");
                 }
+                Ok(Event::Order(order)) if self.draining.started() => order.refuse(),
+                Ok(Event::Order(order)) => self.perform(*order),
                 Ok(Event::Drain(asked)) => break asked,
                 Err(_) => break time::now(),
             }
@@ -343,6 +362,7 @@ impl Gateway {
             // A second signal ends the wait.
             match self.events.recv_timeout(Duration::from_millis(10)) {
                 Ok(Event::Drain(_)) => break,
+                Ok(Event::Order(order)) => order.refuse(),
                 Ok(Event::Changed(_)) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
         }

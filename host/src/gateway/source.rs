@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use crate::config::{self, Config};
 
 /// Looks up environment variables.
@@ -44,6 +46,15 @@ impl Source {
             config.workers = workers.max(1);
         }
         (config, problems)
+    }
+
+    /// The same for this document in place of what the main file holds.
+    pub(super) fn examine_document(&self, document: &Value) -> config::Examined {
+        let mut examined = config::examine_document(document, &self.file, &self.overlays, &*self.environment);
+        if let (Some(config), Some(workers)) = (&mut examined.config, self.workers) {
+            config.workers = workers.max(1);
+        }
+        examined
     }
 
     /// Every file that it is read from.

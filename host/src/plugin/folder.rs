@@ -43,7 +43,7 @@ pub enum File {
 }
 
 /// The plugin folder.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Folder {
     path: PathBuf,
     files: BTreeMap<Name, (Stamp, File)>,
@@ -68,6 +68,26 @@ impl Folder {
     /// The file of a plugin.
     pub fn file(&self, plugin: &Name) -> Option<&File> {
         self.files.get(plugin).map(|(_, file)| file)
+    }
+
+    /// Says that a plugin's file holds this from now on, as if it had been scanned. Without `metadata` the next scan reads the file again.
+    pub fn put(&mut self, plugin: Name, code: Arc<Code>, metadata: Option<&Metadata>) {
+        let stamp = metadata.map(Stamp::of).unwrap_or_default();
+        self.files.insert(plugin, (stamp, File::Good(code)));
+    }
+
+    /// Says that a plugin's file is not there any more.
+    pub fn take_out(&mut self, plugin: &Name) {
+        self.files.remove(plugin);
+    }
+
+    /// Loads what is to become the file of a plugin, without looking at the folder. Blocks for as long as compiling takes.
+    pub fn try_bytes(services: &Arc<Services>, plugin: &Name, bytes: &[u8]) -> Result<Code, LoadError> {
+        let length = bytes.len() as u64;
+        if length > FILE_BYTES_MAX {
+            return Err(LoadError::TooLarge { bytes: length, bytes_max: FILE_BYTES_MAX });
+        }
+        guarded(|| Code::load(services, plugin, bytes))
     }
 
     /// Looks at the folder and loads what is new or changed, several files at a time. A folder that is not there is an error.

@@ -81,6 +81,10 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
         redis,
         tracing,
         included,
+        // What only the documents themselves say is put in by whoever has them.
+        state: folder.join(Config::STATE),
+        written: Arc::default(),
+        merged: Arc::default(),
         listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
         admin,
         drain_timeout: millis(file.drain_timeout_ms, file::DRAIN_TIMEOUT_MS),

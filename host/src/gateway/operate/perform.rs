@@ -1,0 +1,291 @@
+//! How the gateway's thread carries out an order.
+//!
+//! Examine → try the plugins → keep what was → write the main file → take over. Up to the writing a failure changes nothing; behind it nothing
+//! can fail, and a crash leaves a file that was found valid.
+
+use std::io;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::desk::{Held, Taken};
+use super::disk::{self, Staged, Stamp};
+use super::edit::EndpointEdit;
+use super::order::{Order, Task};
+use super::refusal::{Problem, Refusal, shown};
+use super::{Applied, Survival, Ticket, diff, edit, etag, history, restore};
+use crate::config::{Config, Problems};
+use crate::gateway::Gateway;
+use crate::gateway::change::{Prepared, Unfit, restart_needed};
+use crate::names::Name;
+use crate::time;
+
+/// What became of a document on the disk.
+pub(super) struct Written {
+    pub(super) survival: Survival,
+    pub(super) notes: Vec<String>,
+}
+
+impl Gateway {
+    /// Carries out an order and answers it.
+    pub(in crate::gateway) fn perform(&mut self, order: Order) {
+        let Order { ticket, task, answer, .. } = order;
+        let done = self.operate(&ticket, task);
+        // Who has gone away does not want to know.
+        let _ = answer.send(done);
+    }
+
+    fn operate(&mut self, ticket: &Ticket, task: Task) -> Result<Applied, Refusal> {
+        let written = Arc::clone(&self.generation.config.written);
+        ticket.check(&etag(&written))?;
+        let mut document = (*written).clone();
+        match task {
+            Task::Validate(sent) => return self.validate(sent),
+            Task::Diff(sent) => return Ok(self.compare(sent)),
+            Task::Upload(plugin, code) => return self.put_file(&plugin, &code),
+            Task::Remove(plugin) => return self.remove_plugin(ticket, &plugin),
+            Task::Apply(sent) => document = self.restored(sent)?,
+            Task::Rollback(id) => {
+                document = history::read(&self.generation.config.state, &id, &etag(&written))?.1;
+            }
+            Task::Plugin(plugin, wanted) => {
+                self.know(&plugin)?;
+                edit::plugin(&mut document, &plugin, wanted)?;
+                document = self.restored(document)?;
+            }
+            Task::Chain(order) => edit::chain(&mut document, &order, &self.unlisted())?,
+            Task::Endpoint { upstream, endpoint, weight, drain } => {
+                let settings = self.generation.config.upstreams.iter().find(|known| known.name.as_str() == upstream);
+                let shares = settings.iter().flat_map(|settings| &settings.endpoints);
+                let called: Vec<String> = shares.map(|share| share.endpoint.to_string()).collect();
+                let (upstream, endpoint) = (upstream.as_str(), endpoint.as_str());
+                edit::endpoint(&mut document, EndpointEdit { upstream, endpoint, called: &called, weight, drain })?;
+            }
+        }
+        self.take(ticket, &document)
+    }
+
+    /// Takes a document over.
+    fn take(&mut self, ticket: &Ticket, document: &Value) -> Result<Applied, Refusal> {
+        let began = now_seconds();
+        let config = self.examined(document)?;
+        if config.written == self.generation.config.written {
+            return Ok(self.unchanged());
+        }
+        let prepared = self.prepare(config).and_then(|prepared| self.open_outputs(prepared)).map_err(unfit)?;
+        let mut applied = self.about_to(document, Some(&prepared));
+        let written = self.write(ticket, document)?;
+        self.settle(prepared, &written, began);
+        applied.survival = written.survival;
+        applied.notes = written.notes;
+        Ok(applied)
+    }
+
+    /// Takes over what was prepared and written.
+    pub(super) fn settle(&mut self, prepared: Prepared, written: &Written, began: i64) {
+        let file = Stamp::of(&self.source.file);
+        let held = match &written.survival {
+            Survival::Survives => None,
+            Survival::Lost(why) => {
+                let document = Arc::clone(&prepared.generation.config.written);
+                Some((Held { document, file }, why.clone()))
+            }
+        };
+        self.hold(held);
+        self.desk.taken = Some(Taken { file, began });
+        self.forget_refused();
+        self.accept(prepared);
+    }
+
+    fn validate(&mut self, sent: Value) -> Result<Applied, Refusal> {
+        let document = self.restored(sent)?;
+        let config = self.examined(&document)?;
+        self.prepare(config).map_err(unfit)?;
+        Ok(self.unchanged())
+    }
+
+    /// What a document changes, also where it is not valid.
+    fn compare(&self, mut sent: Value) -> Applied {
+        let written = &self.generation.config.written;
+        // What stands for nothing is shown as it was sent.
+        restore::restore(&mut sent, &self.desk.facts.redacted(written), written);
+        let mut compared = self.about_to(&sent, None);
+        let examined = self.source.examine_document(&sent);
+        if let Some(config) = examined.config.filter(|_| examined.problems.is_none()) {
+            compared.restart_needed = restart_needed(&self.generation.config, &config);
+        }
+        compared
+    }
+
+    /// What is answered once a document serves.
+    pub(super) fn about_to(&self, document: &Value, prepared: Option<&Prepared>) -> Applied {
+        let written = &self.generation.config.written;
+        let (before, after) = (self.desk.facts.redacted(written), self.desk.facts.redacted(document));
+        let differences = diff::differences(written, document);
+        let next = prepared.map(|prepared| &prepared.generation);
+        Applied {
+            etag: etag(document),
+            generation: next.map_or(self.generation.number, |next| next.number),
+            changes: differences.iter().map(|difference| difference.change(&before, &after)).collect(),
+            restart_needed: next
+                .map_or_else(Vec::new, |next| restart_needed(&self.generation.config, &next.config)),
+            ..self.unchanged()
+        }
+    }
+
+    /// What is answered where nothing had to be done.
+    pub(super) fn unchanged(&self) -> Applied {
+        Applied {
+            generation: self.generation.number,
+            etag: etag(&self.generation.config.written),
+            survival: self.desk.facts.held().map_or(Survival::Survives, Survival::Lost),
+            notes: Vec::new(),
+            changes: Vec::new(),
+            restart_needed: Vec::new(),
+            file: None,
+        }
+    }
+
+    /// What was sent, with the secrets that it was sent without.
+    fn restored(&self, mut sent: Value) -> Result<Value, Refusal> {
+        let written = &self.generation.config.written;
+        let lost = restore::restore(&mut sent, &self.desk.facts.redacted(written), written);
+        if lost.is_empty() { Ok(sent) } else { Err(Refusal::Invalid(lost)) }
+    }
+
+    /// The configuration that a document makes; an error where it is wrong, or changes what an overlay decides.
+    pub(super) fn examined(&self, document: &Value) -> Result<Config, Refusal> {
+        let examined = self.source.examine_document(document);
+        let written = &self.generation.config.written;
+        for difference in diff::differences(written, document) {
+            for leaf in difference.leaves(written, document) {
+                if let Some(overlay) = examined.overlay_of(&leaf) {
+                    return Err(Refusal::Overridden { path: shown(&leaf), overlay: overlay.to_owned() });
+                }
+            }
+        }
+        if let Some(Problems(problems)) = examined.problems {
+            return Err(Refusal::Invalid(problems.iter().map(Problem::from).collect()));
+        }
+        examined.config.ok_or_else(|| Refusal::Invalid(Vec::new()))
+    }
+
+    /// Whether there is such a plugin: in the chain or in the folder.
+    pub(super) fn know(&self, plugin: &Name) -> Result<(), Refusal> {
+        let settings = &self.generation.config.plugins;
+        let listed = settings.chain.iter().any(|entry| entry.plugin == *plugin) || settings.disabled.contains(plugin);
+        if listed || self.folder.file(plugin).is_some() { Ok(()) } else { Err(Refusal::no_plugin(plugin)) }
+    }
+
+    fn unlisted(&self) -> Vec<Name> {
+        self.generation.roster.unlisted().map(|loaded| loaded.name.clone()).collect()
+    }
+
+    /// Keeps what was and writes a document to the main file.
+    pub(super) fn write(&self, ticket: &Ticket, document: &Value) -> Result<Written, Refusal> {
+        let mut notes = Vec::new();
+        let staged = match self.keep_history(ticket, document) {
+            Ok(staged) => Some(staged),
+            Err(error) if disk::is_forbidden(&error) => {
+                let state = self.generation.config.state.display();
+                notes.push(format!("no history is kept, since {state} cannot be written to: {error}"));
+                None
+            }
+            Err(error) => return Err(Refusal::Storage(format!("the history cannot be kept: {error}"))),
+        };
+        let survival = self.write_main(document)?;
+        if let Some(Err(error)) = staged.map(Staged::commit) {
+            notes.push(format!("the history lacks this change: {error}"));
+        }
+        history::prune(&self.generation.config.state);
+        Ok(Written { survival, notes })
+    }
+
+    /// Makes sure that what was is in the history, and stages what will be.
+    fn keep_history(&self, ticket: &Ticket, document: &Value) -> io::Result<Staged> {
+        let config = &self.generation.config;
+        if !history::has(&config.state, &config.written) {
+            history::stage(&config.state, &config.written, &found("found in the main file"))?.commit()?;
+        }
+        // Somebody may have edited the file in a way that was refused; that is about to be replaced.
+        let other = std::fs::read(&self.source.file).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+        if let Some(other) = other.filter(|other| self.desk.held.is_none() && etag(other) != etag(&config.written)) {
+            let found = found("found in the main file, but refused");
+            history::stage(&config.state, &other, &found)?.commit()?;
+        }
+        history::stage(&config.state, document, ticket)
+    }
+
+    fn write_main(&self, document: &Value) -> Result<Survival, Refusal> {
+        let file = &self.source.file;
+        if let Err(why) = disk::writable(file) {
+            return Ok(Survival::Lost(why));
+        }
+        let text = format!("{document:#}\n");
+        match Staged::new(file, text.as_bytes()).and_then(Staged::commit) {
+            Ok(_) => Ok(Survival::Survives),
+            Err(error) if disk::is_forbidden(&error) => {
+                Ok(Survival::Lost(format!("{} cannot be replaced: {error}", file.display())))
+            }
+            Err(error) => Err(Refusal::Storage(format!("{} cannot be written: {error}", file.display()))),
+        }
+    }
+
+    /// Whether the files are still what the last order made of them, so that a change that was noticed is that one.
+    pub(in crate::gateway) fn is_own_writing(&self) -> bool {
+        let Some(taken) = &self.desk.taken else { return false };
+        let older = |path: &std::path::PathBuf| Stamp::of(path).is_some_and(|stamp| stamp.changed().0 < taken.began);
+        let overlays = self.source.overlays.iter();
+        Stamp::of(&self.source.file) == taken.file && overlays.chain(&self.generation.config.included).all(older)
+    }
+
+    /// What could be understood of the configuration as it is now: of the file, or of what an order changed in memory since.
+    pub(in crate::gateway) fn examine(&self) -> (Option<Config>, Option<Problems>) {
+        match &self.desk.held {
+            Some(held) if held.file == Stamp::of(&self.source.file) => {
+                let examined = self.source.examine_document(&held.document);
+                (examined.config, examined.problems)
+            }
+            _ => self.source.examine(),
+        }
+    }
+
+    /// Notes that what serves came from the files. Where there is a history, it goes there.
+    pub(in crate::gateway) fn found_in_file(&mut self) {
+        self.desk.taken = None;
+        if self.desk.held.as_ref().is_some_and(|held| held.file != Stamp::of(&self.source.file)) {
+            self.hold(None);
+        }
+        let config = &self.generation.config;
+        if !config.state.is_dir() || history::has(&config.state, &config.written) {
+            return;
+        }
+        let staged = history::stage(&config.state, &config.written, &found("found in the main file"));
+        match staged.and_then(Staged::commit) {
+            Ok(_) => history::prune(&config.state),
+            Err(error) => tracing::warn!(%error, "the history of configurations lacks the present one"),
+        }
+    }
+}
+
+/// Who changes what an operator did not change here.
+fn found(action: &str) -> Ticket {
+    Ticket { actor: "file".to_owned(), action: action.to_owned(), if_match: None }
+}
+
+pub(super) fn now_seconds() -> i64 {
+    i64::try_from(time::unix().as_secs()).unwrap_or(i64::MAX)
+}
+
+/// What is answered where a valid document cannot take over.
+pub(super) fn unfit(unfit: Unfit) -> Refusal {
+    match unfit {
+        Unfit::Plugins(problems) => {
+            let problems = problems.into_iter().flat_map(|problem| Problem::of_plugin(&problem.plugin, &problem.what));
+            Refusal::Invalid(problems.collect())
+        }
+        Unfit::Folder(what) | Unfit::Plan(what) => {
+            Refusal::Invalid(vec![Problem::of_text("$", &what)])
+        }
+    }
+}

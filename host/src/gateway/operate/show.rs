@@ -1,0 +1,127 @@
+//! What operators are told of plugins.
+//!
+//! The words and shapes are those of the admin API. Configurations are shown as written, without secrets and with variables not filled in.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::desk::Facts;
+use crate::generation::Generation;
+use crate::names::{Grant, Name};
+use crate::plugin::{Code, File, Loaded};
+
+/// All plugins: those that run in chain order, then those that the chain switches off, then other files.
+pub(super) fn plugins(generation: &Generation, facts: &Facts) -> Vec<Value> {
+    let all = names(generation, facts);
+    all.iter().filter_map(|name| Some(Value::Object(one(generation, facts, name)?))).collect()
+}
+
+/// One plugin with all that is known of it.
+pub(super) fn plugin(generation: &Generation, facts: &Facts, plugin: &Name) -> Option<Value> {
+    let mut shown = one(generation, facts, plugin)?;
+    let document = facts.redacted(&generation.config.merged);
+    let entry = entry(&document, plugin).cloned().unwrap_or_default();
+    let code = facts.code(plugin);
+    let schema = code.and_then(|code| code.description.config_schema.clone());
+    shown.insert("config".to_owned(), entry.get("config").cloned().unwrap_or_else(|| json!({})));
+    shown.insert("config_schema".to_owned(), schema.unwrap_or_default());
+    shown.insert("limits".to_owned(), entry.get("limits").cloned().unwrap_or_else(|| json!({})));
+    Some(Value::Object(shown))
+}
+
+/// In the order of the chain as it is written, so that what is switched off keeps its place; then the rest.
+fn names(generation: &Generation, facts: &Facts) -> Vec<Name> {
+    let chain = generation.config.merged.pointer("/plugins/chain").and_then(Value::as_array);
+    let listed = chain.into_iter().flatten().filter_map(|entry| entry.get("plugin")?.as_str()?.parse().ok());
+    let running = generation.roster.plugins().map(|(name, _, _)| name.clone());
+    let mut names: Vec<Name> = Vec::new();
+    for name in listed.chain(running).chain(facts.files()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn one(generation: &Generation, facts: &Facts, plugin: &Name) -> Option<Map<String, Value>> {
+    let config = &generation.config;
+    let running = generation.roster.plugins().enumerate().find(|(_, (name, _, _))| *name == plugin);
+    let (position, variants) = match &running {
+        Some((position, (_, _, variants))) => (Some(*position), *variants),
+        None => (None, &[][..]),
+    };
+    let file = facts.file(plugin);
+    let written = entry(&config.merged, plugin);
+    if running.is_none() && file.is_none() && written.is_none() {
+        return None;
+    }
+    let code: Option<Arc<Code>> = match (&running, &file) {
+        (Some((_, (_, code, _))), _) => Some(Arc::clone(code)),
+        (None, Some(File::Good(code))) => Some(Arc::clone(code)),
+        (None, _) => None,
+    };
+    let bad = match &file {
+        Some(File::Bad(error)) => Some(error.to_string()),
+        _ => None,
+    };
+    let problem = facts.problem(plugin).or(bad);
+    let quarantined = variants.iter().any(|loaded| loaded.quarantined().is_some());
+    let switched_off = config.plugins.disabled.contains(plugin);
+    let state = match (&running, quarantined) {
+        (Some(_), true) => "quarantined",
+        (Some(_), false) => "active",
+        (None, _) if problem.is_some() && !switched_off => "failed",
+        (None, _) => "disabled",
+    };
+    let of_entry = |key: &str| written.and_then(|entry| entry.get(key)).cloned();
+    let grants = of_entry("grants").unwrap_or_else(|| json!(Grant::DEFAULT.map(Grant::as_str)));
+    let costs: Vec<_> = variants.iter().map(|loaded| loaded.cost()).collect();
+    let shown = json!({
+        "plugin": plugin.as_str(),
+        "version": code.as_ref().map(|code| code.description.version.to_string()),
+        "summary": code.as_ref().map(|code| code.description.summary.clone()),
+        "hash": code.as_ref().map(|code| code.hash.to_string()),
+        "hooks": code.iter().flat_map(|code| code.hooks.keys()).map(|hook| hook.as_str()).collect::<Vec<_>>(),
+        "state": state,
+        "enabled": running.is_some() || (!switched_off && written.is_some()),
+        "listed": written.is_some(),
+        "position": position,
+        "grants": grants,
+        "routes": of_entry("routes"),
+        "on_failure": of_entry("on_failure").unwrap_or_else(|| json!("deny")),
+        "memory_bytes": costs.iter().map(|cost| cost.memory_bytes).sum::<u64>(),
+        "traps": costs.iter().flat_map(|cost| &cost.hooks).map(|(_, cost)| cost.failures).sum::<u64>(),
+        "problem": problem,
+        "variants": variants.iter().map(|loaded| variant(loaded)).collect::<Vec<_>>(),
+    });
+    match shown {
+        Value::Object(shown) => Some(shown),
+        _ => None,
+    }
+}
+
+fn entry<'a>(document: &'a Value, plugin: &Name) -> Option<&'a Value> {
+    let chain = document.pointer("/plugins/chain")?.as_array()?;
+    chain.iter().find(|entry| entry.get("plugin").and_then(Value::as_str) == Some(plugin.as_str()))
+}
+
+fn variant(loaded: &Loaded) -> Value {
+    let cost = loaded.cost();
+    let hooks = cost.hooks.iter().map(|(hook, cost)| {
+        let shown = json!({
+            "calls": cost.calls,
+            "failures": cost.failures,
+            "nanoseconds": u64::try_from(cost.time.as_nanos()).unwrap_or(u64::MAX),
+            "fuel": cost.fuel,
+        });
+        (hook.as_str().to_owned(), shown)
+    });
+    json!({
+        "origin": loaded.entry.origin.to_string(),
+        "quarantined_ms": loaded.quarantined().map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+        "memory_bytes": cost.memory_bytes,
+        "recycled": cost.recycled,
+        "hooks": hooks.collect::<Map<_, _>>(),
+    })
+}
