@@ -14,7 +14,6 @@ use crate::listener::Counts;
 use crate::modes;
 use crate::plugin::{self, Change, Folder, Watch, Watched};
 use crate::telemetry::access::Opened;
-use crate::telemetry::access::Opened;
 
 /// The folders and files that are watched, as they are written.
 #[derive(Debug, Default, PartialEq, Eq)]
