@@ -1,12 +1,13 @@
 //! What a running gateway does when its files change.
 //!
-//! A change is made aside and takes effect whole; on any failure what is running stays, and `/status` says why. A configuration that was
+//! A change is made aside and takes effect whole; on any failure what is running stays, and `/api/v1/state` says why. A configuration that was
 //! refused because of its plugins is tried again when the plugin folder changes: files may come in any order.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use super::{Gateway, lines};
+use crate::admin;
 use crate::config::Config;
 use crate::generation::{Generation, wanted};
 use crate::plugin::{self, Change, Folder, Watch, Watched};
@@ -29,7 +30,7 @@ pub(super) struct Refused {
     plugins: bool,
 }
 
-/// Of what a change was refused, as `/status` names it.
+/// Of what a change was refused, as `/api/v1/state` names it.
 mod of {
     pub(super) const CONFIGURATION: &str = "configuration";
     pub(super) const PLUGINS: &str = "plugins";
@@ -162,13 +163,14 @@ impl Gateway {
         let (old, new) = (&before.config, &self.generation.config);
         if old.listeners != new.listeners
             || old.workers != new.workers
-            || old.admin != new.admin
+            || places(old) != places(new)
             || old.cache != new.cache
             || old.redis != new.redis
         {
             tracing::warn!("listeners, workers, admin, cache sizes and redis take effect at the next start");
         }
-        for settings in &new.listeners {
+        let operators = new.admin.iter().filter_map(|admin| admin.listener.as_ref());
+        for settings in new.listeners.iter().chain(operators) {
             let running = self.tls.iter().find(|(address, _)| *address == settings.address);
             if let (Some((_, slot)), Some(tls)) = (running, &settings.tls) {
                 slot.replace(tls.slot.acceptor());
@@ -196,7 +198,7 @@ impl Gateway {
         self.report();
     }
 
-    /// Lets `/status` say that a change is not made, and logs it if it was `asked` for or is another one than the last.
+    /// Lets `/api/v1/state` say that a change is not made, and logs it if it was `asked` for or is another one than the last.
     fn refuse(&self, of: &'static str, outcome: &str, what: String, asked: bool) {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         if asked || status.refused.as_ref().is_none_or(|(_, known)| *known != what) {
@@ -213,6 +215,12 @@ impl Gateway {
         status.metrics = Some(Arc::clone(&self.services.metrics));
         status.problems = self.problems.iter().map(ToString::to_string).collect();
     }
+}
+
+/// Where operators connect: what a running gateway does not change of `admin`.
+fn places(config: &Config) -> Option<admin::Settings> {
+    let admin = config.admin.clone();
+    admin.map(|admin| admin::Settings { access: admin::Access::default(), ..admin })
 }
 
 fn unreadable(folder: &Folder, error: &std::io::Error) -> String {

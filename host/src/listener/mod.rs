@@ -10,6 +10,7 @@ mod handshake;
 mod hpack;
 mod http1;
 mod http2;
+mod local;
 mod proxy_protocol;
 mod registry;
 mod socket;
@@ -35,6 +36,7 @@ use crate::shutdown::Draining;
 pub use handshake::Tls;
 pub use http1::Http1;
 pub use http2::{Allowance, Http2};
+pub use local::{Local, Predecessor};
 pub use proxy_protocol::ProxyProtocol;
 
 use crowd::Crowd;

@@ -6,6 +6,7 @@
 
 mod acme;
 mod address;
+mod admin;
 mod balance;
 mod cache;
 mod cdn;
@@ -53,7 +54,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
     let root = JsonPath::root();
     let mut included = Vec::new();
     let listeners = listeners(file, (folder, &mut included), report);
-    let admin = admin(file, &listeners, report);
+    let admin = admin::compile(file, &listeners, (folder, &mut included), report);
     let upstreams = upstreams(file, (folder, &mut included), report);
     let plugins = plugins::compile(file, folder, report);
     compression::check(file.compression.as_ref(), report);
@@ -177,15 +178,6 @@ fn networks(written: Option<&[Option<String>]>, at: &JsonPath, report: &mut Repo
         }
     }
     networks
-}
-
-fn admin(file: &File, listeners: &[(JsonPath, listener::Settings)], report: &mut Report) -> Option<SocketAddr> {
-    let at = JsonPath::root().key("admin").key("address");
-    let address = address::socket(file.admin.as_ref()?.address.as_deref()?, &at, report)?;
-    if let Some(other) = taken(listeners, address) {
-        report.add(&at, format!("{address} is the address of {other}, too"), "give each its own port");
-    }
-    Some(address)
 }
 
 /// Who listens on an address already. Port 0 is a new one every time.

@@ -5,6 +5,7 @@
 //! are the descriptions in `config/portcullis.schema.json`; defaults are named here and applied in `compile`.
 
 mod acme;
+mod admin;
 mod balance;
 mod cache;
 mod cdn;
@@ -34,6 +35,7 @@ use serde::Deserialize;
 use crate::traffic;
 
 pub(super) use acme::{Acme, AcmeChallenge};
+pub(super) use admin::{Admin, AdminRole, AdminSocket};
 pub(super) use balance::{Balance, Endpoint, Hash, HashBy, SameSite, Sticky};
 pub(super) use cache::{Cache, CacheEncryption, CacheShared};
 pub(super) use cdn::{Cdn, CdnForm, CdnRequest};
@@ -81,7 +83,7 @@ pub(super) struct File {
     /// The addresses on which clients connect.
     #[schemars(required, length(min = 1), extend("examples" = [[{"address": "127.0.0.1:8080"}]]))]
     pub(super) listeners: Option<Vec<Option<Listener>>>,
-    /// Health, metrics and state, for operators. Absent: none.
+    /// Where operators connect: health, metrics, state and changes. Absent: nowhere.
     pub(super) admin: Option<Admin>,
     /// Certificates that are obtained and renewed automatically (ACME). Absent: none.
     pub(super) acme: Option<Acme>,
@@ -214,15 +216,6 @@ impl Listener {
     pub(super) const HEADERS_MAX: u64 = 100;
     /// Below the usual limit of 65 536 descriptors on four workers.
     pub(super) const CONNECTIONS_MAX: u64 = 16_000;
-}
-
-/// Where operators connect.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Admin {
-    /// IP address and port. Do not expose it.
-    #[schemars(required, extend("examples" = ["127.0.0.1:9900"]))]
-    pub(super) address: Option<String>,
 }
 
 /// What is logged.
