@@ -171,7 +171,7 @@ async fn nothing_stale_is_read_after_a_purge_was_confirmed() {
         }
         assert!(seen.iter().all(|number| *number > newest), "round {round}: {seen:?} after {newest}");
         newest = seen.into_iter().max().expect("some");
-        let purge = Request::post("/cache/purge", r#"{"tag":"t"}"#).field("Content-Type", "application/json");
+        let purge = Request::post("/api/v1/cache/purge", r#"{"tag":"t"}"#).field("Content-Type", "application/json");
         let receipt = one.ask_admin(&purge).await;
         assert_eq!((receipt.status, receipt.json()["instances"].as_str()), (200, Some("confirmed")));
     }

@@ -8,7 +8,7 @@ use portcullis_tests::{Gateway, Origin, Reply, Setup, Value, eventually, from_js
 const TOKEN: &str = "hush-hush-0123456789";
 
 async fn cdns(gateway: &Gateway) -> Vec<Value> {
-    let status: Value = from_json(gateway.admin("/status").await.text().as_bytes()).unwrap();
+    let status: Value = from_json(gateway.admin("/api/v1/state").await.text().as_bytes()).unwrap();
     status["cdn"].as_array().unwrap().clone()
 }
 

@@ -82,9 +82,9 @@ async fn until_version(gateway: &Gateway, wanted: &str) {
     gateway.until(wanted, Request::get("/"), |response| response.value("x-version") == Some(wanted)).await;
 }
 
-/// What `/status` says about a change that was refused.
+/// What `/api/v1/state` says about a change that was refused.
 async fn refused(gateway: &Gateway) -> Value {
-    from_json::<Value>(&gateway.admin("/status").await.body).unwrap()["refused"].clone()
+    from_json::<Value>(&gateway.admin("/api/v1/state").await.body).unwrap()["refused"].clone()
 }
 
 #[tokio::test]

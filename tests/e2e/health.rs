@@ -75,7 +75,7 @@ async fn an_endpoint_that_is_unwell_is_not_asked_until_it_is_well() {
     load.more(100).await;
     assert!(asked(&patients[0]) > before);
     load.stop().await.expect_clean(300);
-    let status: Value = gateway.admin("/status").await.json();
+    let status: Value = gateway.admin("/api/v1/upstreams").await.json();
     let told = &status["upstreams"][0];
     assert_eq!((&told["upstream"], &told["endpoints"][1]["healthy"]), (&json!("origin"), &json!(true)));
     assert!(told["endpoints"][0]["requests"].as_u64() > Some(0), "{status}");

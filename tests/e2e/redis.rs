@@ -30,14 +30,14 @@ async fn the_gateway_serves_without_it_and_says_so() {
     until_ready(&gateway, "ready\n").await;
     assert_eq!(gateway.metric("portcullis_redis_connected").await, Some(1.0));
     assert_eq!(gateway.metric("portcullis_redis_failures_total{reason=\"timeout\"}").await, Some(0.0));
-    let status = || async { gateway.admin("/status").await.json()["redis"].clone() };
+    let status = || async { gateway.admin("/api/v1/state").await.json()["redis"].clone() };
     let expected = json!({ "healthy": true, "reason": null, "degraded_ms": null, "connections": 2 });
     eventually("both connections", || async { (status().await == expected).then_some(()) }).await;
 
     server.kill();
     until_ready(&gateway, "degraded: redis is not connected").await;
     assert_eq!(gateway.get("/").await.text(), "served");
-    let status = gateway.admin("/status").await;
+    let status = gateway.admin("/api/v1/state").await;
     assert!(status.text().contains("is not connected"), "{}", status.text());
     let logs = gateway.stop().await.text();
     assert!(logs.contains("redis is well") && !logs.contains("hunter2"), "{logs}");

@@ -89,7 +89,7 @@ async fn a_folder_that_is_replaced_as_a_whole_is_followed() {
     fs::remove_dir_all(&folder).unwrap();
     gateway.logs().wait_for_words(mark, &["create the folder"]).await;
     assert_eq!(version(&gateway.get("/").await), Some(3));
-    let status = gateway.admin("/status").await;
+    let status = gateway.admin("/api/v1/state").await;
     assert!(status.text().contains("create the folder"), "{}", status.text());
     fs::create_dir(&folder).unwrap();
     until_version(&gateway, None).await;

@@ -51,6 +51,11 @@ impl Request {
         self
     }
 
+    /// Whether there is such a field line.
+    pub fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+    }
+
     /// With a bearer token.
     #[must_use]
     pub fn bearer(self, token: &str) -> Self {

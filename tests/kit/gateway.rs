@@ -74,9 +74,26 @@ impl Gateway {
         self.ask_admin(&Request::get(target)).await
     }
 
-    /// Sends a request to the address for operators.
+    /// Sends a request to the address for operators, with the token that the gateway made unless it says who asks.
     pub async fn ask_admin(&self, request: &Request) -> Response {
+        let address = self.admin_address().await;
+        let request = request.clone().host(&address.to_string());
+        let request = match self.admin_token() {
+            Some(token) if !request.has("Authorization") => request.bearer(&token),
+            _ => request,
+        };
+        Client::connect(address).await.unwrap().send(&request).await
+    }
+
+    /// Sends a request to the address for operators as it is.
+    pub async fn ask_admin_plainly(&self, request: &Request) -> Response {
         Client::connect(self.admin_address().await).await.unwrap().send(request).await
+    }
+
+    /// The token that the gateway made, if it made one.
+    pub fn admin_token(&self) -> Option<String> {
+        let text = fs::read_to_string(self.folder().join("state/admin-token")).ok()?;
+        Some(text.trim().to_owned())
     }
 
     /// The address for operators.

@@ -1,65 +1,49 @@
-//! What operators ask of the cache and do to it: `GET /cache`, `GET /cache/lookup`, `POST /cache/purge`.
+//! What operators ask of the cache and do to it: how much is stored, what is stored for a URL, and purging.
 //!
-//! Whatever takes a while runs on a thread of its own. No web page can purge, even in the browser of somebody who may: it can neither send
-//! JSON to a site that is not its own nor leave `Origin` out.
+//! Whatever takes a while runs on a thread of its own.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
+use super::answer::Answer;
+use super::context::Context;
+use super::endpoint::{Endpoint, Need};
 use super::purge;
+use super::settings::Role;
+use super::trouble::{Problem, Trouble};
 use crate::cache::{Confirmed, Listed};
-use crate::generation::Generation;
-use crate::http::{Body, canonical_url};
+use crate::http::canonical_url;
 use crate::purger::{Purger, Receipt};
 
-/// Longest body.
-const BODY_BYTES_MAX: u64 = 64 * 1024;
-
-/// An answer: a status and what it says.
-type Answer = (StatusCode, Value);
-
-/// Answers a request to `/cache` or below it.
-pub(super) async fn answer(
-    purger: &Arc<Purger>,
-    generation: Option<&Generation>,
-    request: http::Request<Body>,
-) -> http::Response<Body> {
-    let (head, body) = request.into_parts();
-    let reads = head.method == Method::GET || head.method == Method::HEAD;
-    let (status, value) = match head.uri.path() {
-        "/cache" if reads => overview(purger).await,
-        "/cache/lookup" if reads => lookup(purger, head.uri.query().unwrap_or_default()).await,
-        "/cache/purge" if head.method == Method::POST => purge(purger, generation, &head.headers, body).await,
-        "/cache" | "/cache/lookup" => return allowing("GET, HEAD"),
-        "/cache/purge" => return allowing("POST"),
-        _ => problem(StatusCode::NOT_FOUND, "there are /cache, /cache/lookup?url=... and /cache/purge"),
-    };
-    response(status, &value)
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let text = |example: &str| json!({ "type": "string", "minLength": 1, "maxLength": 8192, "example": example });
+    vec![
+        Endpoint::get("/api/v1/cache", Role::Read, "How much is stored, and what requests found")
+            .gives(overview_schema())
+            .by(overview),
+        Endpoint::get("/api/v1/cache/lookup", Role::Read, "What is stored for a URL")
+            .asks("url", Need::Required, text("http://example.com/"), "The URL, with scheme and host.")
+            .asks("route", Need::Optional, text("shop"), "Only what this route has stored.")
+            .gives(lookup_schema())
+            .by(lookup),
+        Endpoint::post("/api/v1/cache/purge", Role::Operate, "Purge what meets all of these conditions")
+            .takes(purge_schema())
+            .gives(receipt_schema())
+            .by(purge),
+    ]
 }
 
-fn response(status: StatusCode, value: &Value) -> http::Response<Body> {
-    let mut response = super::body("application/json", format!("{value:#}\n"));
-    *response.status_mut() = status;
-    response
+impl Context {
+    fn purger(&self) -> Result<Arc<Purger>, Trouble> {
+        let purger = self.status().purger.clone();
+        purger.ok_or_else(|| Trouble::unavailable("starting", "the cache is not ready yet"))
+    }
 }
 
-fn allowing(methods: &'static str) -> http::Response<Body> {
-    let (status, value) = problem(StatusCode::METHOD_NOT_ALLOWED, &format!("only by {methods}"));
-    let mut response = response(status, &value);
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
-    response
-}
-
-fn problem(status: StatusCode, what: &str) -> Answer {
-    (status, json!({ "problems": [what] }))
-}
-
-async fn overview(purger: &Arc<Purger>) -> Answer {
+async fn overview(context: Context) -> Result<Answer, Trouble> {
+    let purger = context.purger()?;
     let cache = Arc::clone(purger.cache());
     let counted = tokio::task::spawn_blocking(move || cache.counted_size()).await;
     let cache = purger.cache();
@@ -70,47 +54,52 @@ async fn overview(purger: &Arc<Purger>) -> Answer {
             sums.into_iter().map(|(outcome, count)| (outcome.as_str().to_owned(), count.into())).collect();
         (route.as_str().to_owned(), Value::Object(sums))
     });
-    let value = json!({
+    Ok(Answer::json(&json!({
         "entries": entries,
         "bytes": bytes,
         "memory_bytes_max": memory_bytes_max,
         "object_bytes_max": object_bytes_max,
         "last_purge": cache.sequence(),
         "requests": routes.collect::<serde_json::Map<_, _>>(),
-    });
-    (StatusCode::OK, value)
+    })))
 }
 
-async fn lookup(purger: &Arc<Purger>, query: &str) -> Answer {
-    let pairs: Vec<(&str, String)> = query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (name, decoded(value)))
-        .collect();
-    let (mut url, mut route) = (None, None);
-    for (name, value) in pairs {
-        match name {
-            "url" => url = Some(value),
-            "route" => route = Some(value),
-            other => {
-                let what = format!("{other:?}: is not known here; write url and route, percent-encoded");
-                return problem(StatusCode::BAD_REQUEST, &what);
-            }
-        }
-    }
-    let Some(url) = url else {
-        let what = "url: missing; write /cache/lookup?url= and a URL, percent-encoded";
-        return problem(StatusCode::BAD_REQUEST, what);
-    };
-    let url = match canonical_url(&url) {
+async fn lookup(context: Context) -> Result<Answer, Trouble> {
+    let purger = context.purger()?;
+    let url = match canonical_url(context.query("url").unwrap_or_default()) {
         Ok(url) => url,
-        Err(error) => return problem(StatusCode::BAD_REQUEST, &format!("url: {error}")),
+        Err(error) => {
+            let problem = Problem {
+                path: "?url".to_owned(),
+                what: error.to_string(),
+                remedy: "write http://host/path".to_owned(),
+            };
+            return Err(Trouble::bad_request("the URL is none").with(vec![problem]));
+        }
     };
+    let route = context.query("route").map(str::to_owned);
     let (cache, wanted) = (Arc::clone(purger.cache()), url.clone());
     let listed = tokio::task::spawn_blocking(move || cache.list(&wanted, route.as_deref())).await;
     let listed = listed.unwrap_or_default();
-    (StatusCode::OK, json!({ "url": url, "stored": listed.iter().map(stored).collect::<Vec<_>>() }))
+    Ok(Answer::json(&json!({ "url": url, "stored": listed.iter().map(stored).collect::<Vec<_>>() })))
+}
+
+async fn purge(context: Context) -> Result<Answer, Trouble> {
+    let (purger, generation) = (context.purger()?, context.generation()?);
+    let routes = &generation.config.routes;
+    let namespaces: BTreeSet<&str> =
+        routes.iter().filter_map(|route| route.cache.as_ref()).map(|policy| &*policy.namespace).collect();
+    let (purge, counting) = purge::read(&context.json, &namespaces)
+        .map_err(|problems| Trouble::bad_request("nothing is purged").with(problems))?;
+    match purger.purge(purge, counting).await {
+        Ok(receipt) => Ok(Answer::json(&told(&receipt))),
+        Err(refused) => {
+            let text = refused.to_string();
+            let (key, what) = text.split_once(": ").unwrap_or(("", &text));
+            let problem = Problem::new(key, what, "write it as the cache knows it, with scheme and host");
+            Err(Trouble::bad_request("nothing is purged").with(vec![problem]))
+        }
+    }
 }
 
 fn stored(listed: &Listed) -> Value {
@@ -128,67 +117,6 @@ fn stored(listed: &Listed) -> Value {
         "tags": listed.tags,
         "vary": listed.vary.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
     })
-}
-
-/// The text behind a percent-encoded one (RFC 3986 section 2.1).
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        let digit = |at: usize| after.get(at).and_then(|digit| char::from(*digit).to_digit(16));
-        match (byte, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                bytes.push((high * 16 + low) as u8);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(*byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-async fn purge(purger: &Arc<Purger>, generation: Option<&Generation>, headers: &HeaderMap, body: Body) -> Answer {
-    if headers.contains_key(header::ORIGIN) {
-        return problem(StatusCode::FORBIDDEN, "this comes from a web page; purge from a command line or a program");
-    }
-    if !says_json(headers) {
-        let what = "the body is not said to be JSON; send `Content-Type: application/json`";
-        return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, what);
-    }
-    let text = match read(body).await {
-        Ok(text) => text,
-        Err(answer) => return answer,
-    };
-    let routes = generation.iter().flat_map(|generation| &generation.config.routes);
-    let namespaces: BTreeSet<&str> =
-        routes.filter_map(|route| route.cache.as_ref()).map(|policy| &*policy.namespace).collect();
-    let (purge, counting) = match purge::read(&text, &namespaces) {
-        Ok(read) => read,
-        Err(problems) => return (StatusCode::BAD_REQUEST, json!({ "problems": problems })),
-    };
-    match purger.purge(purge, counting).await {
-        Ok(receipt) => (StatusCode::OK, told(&receipt)),
-        Err(refused) => problem(StatusCode::BAD_REQUEST, &refused.to_string()),
-    }
-}
-
-async fn read(body: Body) -> Result<Bytes, Answer> {
-    let what = format!("the body is longer than {BODY_BYTES_MAX} bytes; purge in several requests");
-    let too_long = || problem(StatusCode::PAYLOAD_TOO_LARGE, &what);
-    let body = body.limited(BODY_BYTES_MAX).map_err(|_| too_long())?;
-    match body.collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(crate::http::BodyError::TooLarge(_)) => Err(too_long()),
-        Err(error) => Err(problem(StatusCode::BAD_REQUEST, &format!("the body broke off: {error}"))),
-    }
-}
-
-fn says_json(headers: &HeaderMap) -> bool {
-    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    text.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }
 
 /// What was purged; only what was said stands in it.
@@ -218,9 +146,78 @@ fn told(receipt: &Receipt) -> Value {
             Confirmed::Later => "later",
         },
         "cdn": receipt.told.as_str(),
+        "survives_restart": true,
     });
     if let (Some(hit), Some(object)) = (receipt.hit, value.as_object_mut()) {
         object.insert("count".to_owned(), hit.into());
     }
     value
+}
+
+fn overview_schema() -> Value {
+    let count = json!({ "type": "integer", "minimum": 0 });
+    json!({
+        "type": "object",
+        "required": ["entries", "bytes", "memory_bytes_max", "object_bytes_max", "last_purge", "requests"],
+        "properties": {
+            "entries": count, "bytes": count, "memory_bytes_max": count, "object_bytes_max": count, "last_purge": count,
+            "requests": { "type": "object", "additionalProperties": { "type": "object", "additionalProperties": count } },
+        },
+    })
+}
+
+fn lookup_schema() -> Value {
+    let (text, count) = (json!({ "type": "string" }), json!({ "type": "integer", "minimum": 0 }));
+    json!({
+        "type": "object",
+        "required": ["url", "stored"],
+        "properties": {
+            "url": text,
+            "stored": { "type": "array", "items": {
+                "type": "object",
+                "required": [
+                    "route", "key", "status", "age_seconds", "ttl_seconds", "fresh", "content", "body_bytes", "memory_bytes",
+                    "namespace", "tags", "vary",
+                ],
+                "properties": {
+                    "route": text, "key": text, "status": count, "age_seconds": count, "ttl_seconds": count,
+                    "fresh": { "type": "boolean" }, "content": text, "body_bytes": count, "memory_bytes": count,
+                    "namespace": text, "tags": { "type": "array", "items": text }, "vary": { "type": "object" },
+                },
+            } },
+        },
+    })
+}
+
+fn purge_schema() -> Value {
+    let text = json!({ "type": "string", "minLength": 1, "maxLength": 8192 });
+    let (number, switch) = (json!({ "type": "integer", "minimum": 0 }), json!({ "type": "boolean" }));
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "examples": [{ "tag": "news" }, { "all": true }],
+        "properties": {
+            "url": text, "key": text, "tag": text,
+            "tags": { "type": "array", "items": text, "minItems": 1, "maxItems": 1000 },
+            "pattern": text, "namespace": text, "status": { "type": "integer", "minimum": 100, "maximum": 599 },
+            "header": {
+                "type": "object", "required": ["name"], "additionalProperties": false,
+                "properties": { "name": { "type": "string", "pattern": "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$" }, "contains": { "type": "string" } },
+            },
+            "older_than_seconds": number, "larger_than_bytes": number, "all": switch, "soft": switch, "count": switch,
+        },
+    })
+}
+
+fn receipt_schema() -> Value {
+    let count = json!({ "type": "integer", "minimum": 0 });
+    json!({
+        "type": "object",
+        "required": ["number", "mode", "purged", "instances", "cdn", "survives_restart"],
+        "properties": {
+            "number": count, "mode": { "enum": ["hard", "soft"] }, "purged": { "type": "object" },
+            "instances": { "enum": ["confirmed", "pending", "later"] }, "cdn": { "type": "string" }, "count": count,
+            "survives_restart": { "const": true },
+        },
+    })
 }

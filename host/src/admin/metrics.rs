@@ -7,6 +7,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::answer::Answer;
+use super::context::Context;
+use super::endpoint::Endpoint;
+use super::settings::Role;
+use super::trouble::Trouble;
 use super::{Status, plugins, upstreams};
 use crate::cdn;
 use crate::listener::Counts;
@@ -71,6 +76,17 @@ impl Changes {
     }
 }
 
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let media = Format::Prometheus.content_type();
+    vec![Endpoint::get("/metrics", Role::Read, "Metrics for Prometheus").gives_media(media).by(scrape)]
+}
+
+async fn scrape(context: Context) -> Result<Answer, Trouble> {
+    let format = Format::wanted(&context.headers);
+    let text = written(&context.status(), format);
+    Ok(Answer::bytes(format.content_type(), text))
+}
+
 /// All metrics as text.
 pub(crate) fn written(status: &Status, format: Format) -> String {
     let mut out = Exposition::new(format);
@@ -85,7 +101,7 @@ pub(crate) fn written(status: &Status, format: Format) -> String {
         costs(&services.costs(), &mut out);
     }
     quarantined(status, &mut out);
-    upstream::expose(&upstreams(status), &mut out);
+    upstream::expose(&upstreams::report(status), &mut out);
     cdn::expose(&status.cdn.report(), &mut out);
     if let Some(redis) = &status.redis {
         redis.expose(&mut out);

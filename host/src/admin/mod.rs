@@ -1,12 +1,42 @@
-//! What operators can ask: is it alive, is it ready, what does it run, what does it cost, what does it keep. Only purging changes anything.
+//! What operators ask and do: health, metrics, state, and every change, over HTTP on a listener of its own.
 //!
-//! It has a thread of its own, so that asking costs no request its latency.
+//! It has a thread of its own, so that asking costs no request its latency. Without credentials there is health and the page to sign in;
+//! everything else goes through the table of endpoints ([`endpoint`]), is allowed by a role, and where it changes something, written
+//! down first ([`audit`]).
+
+mod settings;
+
+mod access;
+mod adoptions;
+mod answer;
+mod audit;
+mod body;
+mod context;
+mod endpoint;
+mod openapi;
+mod respond;
+mod router;
+mod store;
+mod target;
+mod trouble;
 
 mod cache;
+mod chain;
 mod condition;
+mod dashboard;
+mod health;
+mod journal;
 mod metrics;
+mod pages;
 mod purge;
+mod state;
+mod upstreams;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests;
+
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -14,30 +44,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
-use serde_json::{Value, json};
 use tokio::runtime;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::LocalSet;
 
-use crate::cdn::{self, Forwarder};
+use crate::cdn::Forwarder;
 use crate::condition::Monitor;
-use crate::exchange::{Client, Failure};
 use crate::gateway::Operations;
 use crate::generation::Generation;
-use crate::http::Body;
-use crate::listener::{self, Handle, Listener};
+use crate::listener::{Listener, Local, Predecessor};
 use crate::plugin::Loaded;
 use crate::plugin::metrics::Registry;
 use crate::purger::Purger;
-use crate::redis::{Condition, Redis};
+use crate::redis::Redis;
 use crate::shutdown::Draining;
-use crate::telemetry::metrics::Format;
-use crate::time;
-use crate::upstream::{Board, EndpointReport, UpstreamReport};
+use crate::time::{self, Instant};
+use crate::upstream::Board;
 
+pub(crate) use adoptions::log_adoptions;
 pub(crate) use metrics::Instruments;
+pub use settings::{Access, CertificateHolder, Mark, Role, Settings, Socket, Token, listener_settings};
+
+use access::Doorkeeper;
+use audit::Audit;
+use endpoint::Endpoint;
+use router::Router;
 
 /// What the gateway is at the moment.
 #[derive(Debug, Default)]
@@ -63,252 +94,169 @@ pub(crate) struct Status {
     /// What measures.
     pub(crate) instruments: Instruments,
     /// Tells of `adopted` whenever it grows.
-    pub(crate) serving: tokio::sync::watch::Sender<u64>,
+    pub(crate) serving: watch::Sender<u64>,
     /// What operators can change.
     pub(crate) operations: Option<Operations>,
 }
 
-type Shared = Arc<Mutex<Status>>;
+pub(crate) type Shared = Arc<Mutex<Status>>;
 
-/// Notes and logs when all workers have taken a generation over: from then on nothing of the one before is used for new requests.
-pub(crate) fn log_adoptions(mut adoptions: UnboundedReceiver<u64>, workers: usize, status: &Shared) -> io::Result<()> {
-    let status = Arc::clone(status);
-    thread::Builder::new().name("adoptions".into()).spawn(move || {
-        let mut counted: Vec<(u64, usize)> = Vec::new();
-        while let Some(generation) = adoptions.blocking_recv() {
-            let count = match counted.iter_mut().find(|(known, _)| *known == generation) {
-                Some((_, count)) => {
-                    *count += 1;
-                    *count
-                }
-                None => {
-                    counted.push((generation, 1));
-                    1
-                }
-            };
-            if count == workers {
-                // A worker that was busy may skip a generation; what is older will never be complete.
-                counted.retain(|(known, _)| *known > generation);
-                let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
-                status.adopted = status.adopted.max(generation);
-                status.serving.send_replace(status.adopted);
-                tracing::info!(generation, "generation serves");
-            }
-        }
-    })?;
-    Ok(())
+/// What of the process stays the same as long as it lives.
+#[derive(Clone)]
+pub(crate) struct Process {
+    /// How many workers it has.
+    pub(crate) workers: usize,
+    /// Where clients connect, and whether TLS is spoken there.
+    pub(crate) listeners: Vec<(SocketAddr, bool)>,
+    /// Lets the gateway drain.
+    pub(crate) drain: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Process({} workers)", self.workers)
+    }
+}
+
+/// What operators are answered with.
+#[derive(Debug)]
+pub(crate) struct Equipment {
+    pub(crate) settings: Settings,
+    pub(crate) listener: Option<Listener>,
+    pub(crate) local: Option<Local>,
+    pub(crate) status: Shared,
+    pub(crate) process: Process,
+    pub(crate) draining: Draining,
+}
+
+/// The table of endpoints.
+fn endpoints() -> Vec<Endpoint> {
+    let all = [
+        openapi::endpoints(),
+        metrics::endpoints(),
+        condition::endpoints(),
+        state::endpoints(),
+        chain::endpoints(),
+        upstreams::endpoints(),
+        cache::endpoints(),
+        journal::endpoints(),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 /// The admin listener, on a socket that was `handed` over if there is one. Another gateway on that address is an error: who
 /// asks must know whom.
-pub(crate) fn listener(address: SocketAddr, handed: Option<std::net::TcpListener>) -> io::Result<Listener> {
-    let settings = listener::Settings {
-        address,
-        head_timeout: Duration::from_secs(10),
-        head_bytes_max: 16 * 1024,
-        headers_max: 64,
-        connections_max: 64,
-        connections_per_address_max: None,
-        proxy_protocol: None,
-        tls: None,
-        http1: listener::Http1::default(),
-        http2: crate::listener::Http2::default(),
-        redirect_https: None,
-    };
+pub(crate) fn listener(
+    settings: &crate::listener::Settings,
+    handed: Option<std::net::TcpListener>,
+) -> io::Result<Listener> {
     if let Some(socket) = handed {
-        return Listener::on(&settings, socket);
+        return Listener::on(settings, socket);
     }
     // Listeners share addresses, since workers do. A socket that does not share finds out whether somebody is there.
-    drop(std::net::TcpListener::bind(address)?);
-    Listener::bind(&settings)
+    drop(std::net::TcpListener::bind(settings.address)?);
+    Listener::bind(settings)
+}
+
+/// The Unix socket for operators. That of a gateway which hands its sockets over is replaced.
+pub(crate) fn local(socket: &Socket, predecessor: Predecessor) -> io::Result<Local> {
+    let settings = listener_settings(SocketAddr::from(([127, 0, 0, 1], 0)), None);
+    Local::bind(&settings, &socket.path, socket.mode, predecessor)
 }
 
 /// Starts to answer operators.
-pub(crate) fn start(listener: Listener, status: Shared, draining: Draining) -> io::Result<()> {
+pub(crate) fn start(equipment: Equipment) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let built_in = built_in(&equipment.settings);
     thread::Builder::new().name("admin".into()).spawn(move || {
-        let admin = Rc::new(Admin { status });
-        if let Err(error) = LocalSet::new().block_on(&runtime, listener.serve(admin, draining)) {
+        let Equipment { settings, listener, local, status, process, draining } = equipment;
+        let admin = Rc::new(Admin {
+            status,
+            process,
+            draining: draining.clone(),
+            doorkeeper: Doorkeeper::new(built_in),
+            audit: Audit::new(&settings.state),
+            router: Router::new(endpoints()),
+            uploads: Semaphore::new(UPLOADS_MAX),
+            started: (time::now(), time::unix()),
+            settings,
+        });
+        let desk = Rc::new(respond::Desk(admin));
+        let by_address = async {
+            match listener {
+                Some(listener) => listener.serve(Rc::clone(&desk), draining.clone()).await,
+                None => Ok(()),
+            }
+        };
+        let by_socket = async {
+            match local {
+                Some(local) => local.serve(Rc::clone(&desk), draining.clone()).await,
+                None => Ok(()),
+            }
+        };
+        let (one, other) = LocalSet::new().block_on(&runtime, async { tokio::join!(by_address, by_socket) });
+        if let Err(error) = one.and(other) {
             tracing::error!(%error, "the admin listener ended");
         }
     })?;
     Ok(())
 }
 
+/// The token that counts where none is configured; made if there is none. A gateway that cannot make one still serves.
+fn built_in(settings: &Settings) -> Option<[u8; 32]> {
+    if let Err(error) = store::prepare(&settings.state) {
+        tracing::error!(path = %settings.state.display(), %error, "admin.state: cannot be made; nothing can be changed");
+    }
+    if !settings.access.tokens.is_empty() {
+        return None;
+    }
+    match store::token(&settings.state) {
+        Ok((digest, path, store::Made::Now)) => {
+            tracing::info!(path = %path.display(), "admin token made");
+            Some(digest)
+        }
+        Ok((digest, path, store::Made::Before)) => {
+            tracing::info!(path = %path.display(), "admin token read");
+            Some(digest)
+        }
+        Err(error) => {
+            let folder = settings.state.display();
+            tracing::error!(%folder, %error, "no admin token can be made; add admin.tokens or make the folder writable");
+            None
+        }
+    }
+}
+
+/// Uploads that are taken at once; each is kept in memory whole.
+const UPLOADS_MAX: usize = 2;
+/// Longest wait for a turn.
+const UPLOAD_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What answers operators.
+#[derive(Debug)]
 struct Admin {
     status: Shared,
+    process: Process,
+    draining: Draining,
+    settings: Settings,
+    doorkeeper: Doorkeeper,
+    audit: Audit,
+    router: Router,
+    uploads: Semaphore,
+    /// On the two clocks.
+    started: (Instant, Duration),
 }
 
 impl Admin {
-    fn cache(&self) -> (Option<Arc<Purger>>, Option<Arc<Generation>>) {
+    /// Who may do what, at the moment.
+    fn access(&self) -> Access {
         let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        (status.purger.clone(), status.generation.clone())
+        let now = status.generation.as_ref().and_then(|generation| generation.config.admin.as_ref());
+        now.map_or_else(|| self.settings.access.clone(), |admin| admin.access.clone())
     }
 }
 
-impl Handle for Admin {
-    async fn handle(&self, _: &Arc<Client>, request: http::Request<Body>) -> http::Response<Body> {
-        let path = request.uri().path();
-        if path == "/cache" || path.starts_with("/cache/") {
-            let (purger, generation) = self.cache();
-            return match purger {
-                Some(purger) => cache::answer(&purger, generation.as_deref(), request).await,
-                None => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
-            };
-        }
-        if condition::is_ours(path) {
-            return condition::answer(&self.status, request).await;
-        }
-        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        match path {
-            "/status" => body("application/json", format!("{:#}\n", self::status(&status))),
-            "/metrics" => {
-                let format = Format::wanted(request.headers());
-                body(format.content_type(), metrics::written(&status, format))
-            }
-            _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz, /status, /metrics and /cache\n"),
-        }
-    }
-
-    fn refuse(&self, _: &Arc<Client>, failure: &Failure) -> http::Response<Body> {
-        text(StatusCode::BAD_REQUEST, failure.reason.as_str())
-    }
-}
-
-fn text(status: StatusCode, text: &'static str) -> http::Response<Body> {
-    let mut response = http::Response::new(Body::from(Bytes::from_static(text.as_bytes())));
-    *response.status_mut() = status;
-    response
-}
-
-fn body(content_type: &'static str, body: String) -> http::Response<Body> {
-    let mut response = http::Response::new(Body::from(Bytes::from(body)));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
-}
-
+/// Every variant of every plugin that runs.
 fn plugins(status: &Status) -> impl Iterator<Item = &Arc<Loaded>> {
     status.generation.iter().flat_map(|generation| generation.roster.plugins()).flat_map(|(_, _, variants)| variants)
-}
-
-fn status(status: &Status) -> Value {
-    let generation = status.generation.as_ref();
-    let chain: Vec<Value> = generation
-        .iter()
-        .flat_map(|generation| generation.roster.plugins())
-        .map(|(name, code, variants)| {
-            json!({
-                "plugin": name.as_str(),
-                "version": code.description.version.to_string(),
-                "hash": code.hash.to_string(),
-                "hooks": code.hooks.keys().map(|hook| hook.as_str()).collect::<Vec<_>>(),
-                "variants": variants.iter().map(|loaded| variant(loaded)).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
-    json!({
-        "generation": generation.map(|generation| generation.number),
-        "serving": status.adopted,
-        "plugins": chain,
-        "upstreams": upstreams(status).iter().map(upstream).collect::<Vec<_>>(),
-        "cdn": status.cdn.report().iter().map(cdn).collect::<Vec<_>>(),
-        "redis": status.redis.as_ref().map(redis),
-        "problems": status.problems,
-        "refused": status.refused.as_ref().map(|(of, what)| json!({ "change": of, "why": what })),
-    })
-}
-
-fn redis(redis: &Redis) -> Value {
-    let condition = redis.condition();
-    let degraded_ms = match &condition {
-        Condition::Healthy => None,
-        Condition::Degraded { since, .. } => {
-            Some(u64::try_from((time::now() - *since).as_millis()).unwrap_or(u64::MAX))
-        }
-    };
-    json!({
-        "healthy": condition == Condition::Healthy,
-        "reason": condition.reason(),
-        "degraded_ms": degraded_ms,
-        "connections": redis.connections(),
-    })
-}
-
-fn upstreams(status: &Status) -> Vec<UpstreamReport> {
-    status.board.as_ref().map(|board| board.report(time::now())).unwrap_or_default()
-}
-
-fn upstream(report: &UpstreamReport) -> Value {
-    let endpoint = |endpoint: &EndpointReport| {
-        json!({
-            "endpoint": endpoint.endpoint,
-            "healthy": endpoint.healthy,
-            "ejected_by_workers": endpoint.ejected,
-            "in_flight": endpoint.busy,
-            "open_connections": endpoint.open,
-            "idle_connections": endpoint.idle,
-            "requests": endpoint.requests,
-            "failures": endpoint.failures,
-        })
-    };
-    json!({
-        "upstream": report.name.as_str(),
-        "endpoints": report.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
-        "breakers_open": report.breakers_open,
-        "pending": report.pending[0],
-        "retries": report.retries[0],
-    })
-}
-
-fn cdn(report: &cdn::Report) -> Value {
-    json!({
-        "cdn": report.name.as_str(),
-        "pending": report.pending,
-        "sent": report.sent,
-        "failed": report.failed,
-        "merged": report.merged,
-        "dropped": report.dropped,
-        "unsupported": report.unsupported,
-        "retries": report.retries,
-        "trouble": report.trouble,
-    })
-}
-
-fn variant(loaded: &Loaded) -> Value {
-    let cost = loaded.cost();
-    let hooks = cost.hooks.iter().map(|(hook, cost)| {
-        let entry = json!({
-            "calls": cost.calls,
-            "failures": cost.failures,
-            "nanoseconds": u64::try_from(cost.time.as_nanos()).unwrap_or(u64::MAX),
-            "fuel": cost.fuel,
-        });
-        (hook.as_str().to_owned(), entry)
-    });
-    json!({
-        "origin": loaded.entry.origin.to_string(),
-        "grants": loaded.entry.grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>(),
-        "quarantined_ms": loaded.quarantined().map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
-        "memory_bytes": cost.memory_bytes,
-        "recycled": cost.recycled,
-        "hooks": hooks.collect::<serde_json::Map<_, _>>(),
-    })
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-    use crate::shutdown::Drain;
-
-    #[test]
-    fn a_second_gateway_does_not_share_the_address_for_operators() {
-        let (drain, draining) = Drain::new();
-        let first = listener("127.0.0.1:0".parse().unwrap(), None).unwrap();
-        let address = first.address();
-        start(first, Shared::default(), draining).unwrap();
-        let error = listener(address, None).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        drain.start();
-    }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use http::HeaderName;
 use serde_json::{Map, Value};
 
+use super::trouble::Problem;
 use crate::cache::{Mode, Selection};
 use crate::plugin::schema::nearest;
 use crate::purger::{Counting, Purge};
@@ -34,13 +35,9 @@ const TEXT_BYTES_MAX: usize = 8 * 1024;
 const TAGS_MAX: usize = 1000;
 
 /// Reads what is to be purged. `namespaces` are those of the routes.
-pub(super) fn read(text: &[u8], namespaces: &BTreeSet<&str>) -> Result<(Purge, Counting), Vec<String>> {
-    let object = match serde_json::from_slice(text) {
-        Ok(Value::Object(object)) => object,
-        Ok(_) => return Err(vec!["the body is not a JSON object; write one such as {\"tag\": \"news\"}".to_owned()]),
-        Err(error) => {
-            return Err(vec![format!("the body is not JSON ({error}); write an object such as {{\"tag\": \"news\"}}")]);
-        }
+pub(super) fn read(value: &Value, namespaces: &BTreeSet<&str>) -> Result<(Purge, Counting), Vec<Problem>> {
+    let Value::Object(object) = value else {
+        return Err(vec![Problem::new("", "is not an object", "write one such as {\"tag\": \"news\"}")]);
     };
     let mut reading = Reading { object, problems: Vec::new() };
     reading.check_names();
@@ -60,7 +57,8 @@ pub(super) fn read(text: &[u8], namespaces: &BTreeSet<&str>) -> Result<(Purge, C
             Some(meant) => format!("did you mean {meant:?}?"),
             None => format!("write one of {namespaces:?}"),
         };
-        reading.problems.push(format!("namespace: no route that caches has {namespace:?}; {remedy}"));
+        let what = format!("no route that caches has {namespace:?}");
+        reading.problems.push(Problem::new("namespace", what, remedy));
     }
     let mut tags: Vec<String> = reading.text("tag").into_iter().collect();
     tags.extend(reading.tags());
@@ -69,10 +67,11 @@ pub(super) fn read(text: &[u8], namespaces: &BTreeSet<&str>) -> Result<(Purge, C
     let counting = if reading.switch("count") { Counting::Counted } else { Counting::Uncounted };
     let bare = selection == Selection::default() && tags.is_empty();
     if reading.problems.is_empty() && bare && !everything {
-        reading.problems.push("nothing says what is to be purged; write \"all\": true for everything".to_owned());
+        let remedy = "write \"all\": true for everything";
+        reading.problems.push(Problem::new("", "nothing says what is to be purged", remedy));
     }
     if everything && !bare {
-        reading.problems.push("all: stands beside conditions; leave one or the other out".to_owned());
+        reading.problems.push(Problem::new("all", "stands beside conditions", "leave one or the other out"));
     }
     match reading.problems.is_empty() {
         true => Ok((Purge { selection, tags, mode }, counting)),
@@ -80,19 +79,19 @@ pub(super) fn read(text: &[u8], namespaces: &BTreeSet<&str>) -> Result<(Purge, C
     }
 }
 
-struct Reading {
-    object: Map<String, Value>,
-    problems: Vec<String>,
+struct Reading<'v> {
+    object: &'v Map<String, Value>,
+    problems: Vec<Problem>,
 }
 
-impl Reading {
+impl Reading<'_> {
     fn check_names(&mut self) {
         for name in self.object.keys().filter(|name| !KEYS.contains(&name.as_str())) {
             let remedy = match nearest(name, KEYS) {
                 Some(meant) => format!("did you mean {meant:?}?"),
                 None => format!("there are {}", KEYS.join(", ")),
             };
-            self.problems.push(format!("{name}: is not known here; {remedy}"));
+            self.problems.push(Problem::new(name, "is not known here", remedy));
         }
     }
 
@@ -102,7 +101,7 @@ impl Reading {
             Some(value) => value.to_string().chars().take(80).collect(),
             None => "nothing".to_owned(),
         };
-        self.problems.push(format!("{name}: is {what}; {remedy}"));
+        self.problems.push(Problem::new(name, format!("is {what}"), remedy));
     }
 
     fn text(&mut self, name: &str) -> Option<String> {
@@ -177,6 +176,8 @@ impl Reading {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -197,48 +198,48 @@ mod tests {
             bytes_min: Some(1001),
         };
         let expected = Purge { selection, tags: vec!["a".into(), "b".into()], mode: Mode::Soft };
-        assert_eq!(read(text, &namespaces), Ok((expected, Counting::Counted)));
-        assert_eq!(read(br#"{"all": true}"#, &namespaces), Ok((Purge::default(), Counting::Uncounted)));
+        let text = serde_json::from_slice(text).unwrap();
+        assert_eq!(read(&text, &namespaces), Ok((expected, Counting::Counted)));
+        assert_eq!(read(&json!({ "all": true }), &namespaces), Ok((Purge::default(), Counting::Uncounted)));
     }
 
     #[test]
     fn everything_that_is_wrong_is_told() {
         let namespaces = BTreeSet::from(["shop", "blog"]);
         let check = |text: &str, expected: &[&str]| {
-            let problems = read(text.as_bytes(), &namespaces).unwrap_err();
+            let problems = read(&serde_json::from_str(text).unwrap(), &namespaces).unwrap_err();
             let told = problems.len() == expected.len()
-                && problems.iter().zip(expected).all(|(problem, start)| problem.starts_with(start));
+                && problems.iter().zip(expected).all(|(problem, start)| problem.to_string().starts_with(start));
             assert!(told, "{text}: {problems:#?}");
         };
-        check("", &["the body is not JSON ("]);
-        check("[]", &["the body is not a JSON object; "]);
-        check("{}", &["nothing says what is to be purged; write \"all\": true for everything"]);
-        check(r#"{"all": false, "soft": true}"#, &["nothing says"]);
-        check(r#"{"all": true, "status": 404}"#, &["all: stands beside conditions; "]);
-        check(r#"{"tagg": "a"}"#, &["tagg: is not known here; did you mean \"tag\"?"]);
-        check(r#"{"everything": 1}"#, &["everything: is not known here; there are url, key, tag,"]);
-        check(r#"{"namespace": "shp"}"#, &["namespace: no route that caches has \"shp\"; did you mean \"shop\"?"]);
+        check("[]", &["$: is not an object; "]);
+        check("{}", &["$: nothing says what is to be purged; write \"all\": true for everything"]);
+        check(r#"{"all": false, "soft": true}"#, &["$: nothing says"]);
+        check(r#"{"all": true, "status": 404}"#, &["$.all: stands beside conditions; "]);
+        check(r#"{"tagg": "a"}"#, &["$.tagg: is not known here; did you mean \"tag\"?"]);
+        check(r#"{"everything": 1}"#, &["$.everything: is not known here; there are url, key, tag,"]);
+        check(r#"{"namespace": "shp"}"#, &["$.namespace: no route that caches has \"shp\"; did you mean \"shop\"?"]);
         check(
             r#"{"namespace": "zzzzzz"}"#,
-            &["namespace: no route that caches has \"zzzzzz\"; write one of {\"blog\", \"shop\"}"],
+            &["$.namespace: no route that caches has \"zzzzzz\"; write one of {\"blog\", \"shop\"}"],
         );
         check(
             r#"{"url": "", "key": 5, "tags": [], "status": 600, "header": {"name": "a b"}, "older_than_seconds": -1,
                 "larger_than_bytes": 1.5, "all": "yes", "soft": 1, "count": null}"#,
             &[
-                "key: is 5; ",
-                "url: is \"\"; ",
-                "status: is 600; ",
-                "header: is {",
-                "older_than_seconds: is -1; ",
-                "larger_than_bytes: is 1.5; ",
-                "tags: is []; ",
-                "all: is \"yes\"; ",
-                "soft: is 1; ",
-                "count: is null; ",
+                "$.key: is 5; ",
+                "$.url: is \"\"; ",
+                "$.status: is 600; ",
+                "$.header: is {",
+                "$.older_than_seconds: is -1; ",
+                "$.larger_than_bytes: is 1.5; ",
+                "$.tags: is []; ",
+                "$.all: is \"yes\"; ",
+                "$.soft: is 1; ",
+                "$.count: is null; ",
             ],
         );
-        check(r#"{"tags": ["a", ""]}"#, &["tags: is [\"a\",\"\"]; "]);
-        check(r#"{"header": {"name": "a", "contain": "b"}}"#, &["header: "]);
+        check(r#"{"tags": ["a", ""]}"#, &["$.tags: is [\"a\",\"\"]; "]);
+        check(r#"{"header": {"name": "a", "contain": "b"}}"#, &["$.header: "]);
     }
 }

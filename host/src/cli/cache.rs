@@ -111,16 +111,16 @@ impl What {
 pub(super) fn cache(command: CacheCommand) -> anyhow::Result<()> {
     match command {
         CacheCommand::Purge { operator, what, json } => {
-            let answer = asked(&operator, "POST", "/cache/purge", Some(&what.request()?))?;
+            let answer = asked(&operator, "POST", "/api/v1/cache/purge", Some(&what.request()?))?;
             print(&if json { format!("{answer:#}\n") } else { receipt(&answer) })
         }
         CacheCommand::Show { operator, url: None, json, .. } => {
-            let answer = asked(&operator, "GET", "/cache", None)?;
+            let answer = asked(&operator, "GET", "/api/v1/cache", None)?;
             print(&if json { format!("{answer:#}\n") } else { overview(&answer) })
         }
         CacheCommand::Show { operator, url: Some(url), route, json } => {
             let route = route.map(|route| format!("&route={}", encoded(&route))).unwrap_or_default();
-            let answer = asked(&operator, "GET", &format!("/cache/lookup?url={}{route}", encoded(&url)), None)?;
+            let answer = asked(&operator, "GET", &format!("/api/v1/cache/lookup?url={}{route}", encoded(&url)), None)?;
             let stored = of(&answer, "stored").as_array().map(Vec::as_slice).unwrap_or_default();
             if json {
                 print(&format!("{answer:#}\n"))?;
@@ -139,10 +139,19 @@ fn asked(operator: &Operator, method: &str, target: &str, body: Option<&Value>) 
     if status == 200 {
         return Ok(answer);
     }
-    let problems: Vec<String> = of(&answer, "problems").as_array().into_iter().flatten().map(text).collect();
-    match problems.is_empty() {
-        true => anyhow::bail!("the gateway answers with status {status}: {answer}"),
-        false => anyhow::bail!("{}", problems.join("\n")),
+    let problem = |problem: &Value| {
+        let path = text(of(problem, "path"));
+        let (what, remedy) = (text(of(problem, "what")), text(of(problem, "remedy")));
+        match path.trim_start_matches(['$', '?', '.']) {
+            "" => format!("{what}; {remedy}"),
+            path => format!("{path}: {what}; {remedy}"),
+        }
+    };
+    let problems: Vec<String> = of(&answer, "problems").as_array().into_iter().flatten().map(problem).collect();
+    match (problems.is_empty(), of(&answer, "detail").as_str()) {
+        (true, Some(detail)) => anyhow::bail!("{detail}"),
+        (true, None) => anyhow::bail!("the gateway answers with status {status}: {answer}"),
+        (false, _) => anyhow::bail!("{}", problems.join("\n")),
     }
 }
 

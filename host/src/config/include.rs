@@ -1,4 +1,4 @@
-//! Puts files into plugin configurations: `{"$file": "keys.json"}` becomes what the file holds.
+//! Puts files into plugin configurations and operators' tokens: `{"$file": "keys.json"}` becomes what the file holds.
 //!
 //! A file whose name ends in `.json` becomes the value it holds, any other the text without line breaks at its end. Keys and certificates can so live outside the
 //! configuration, with permissions of their own; a change of such a file is a change of the configuration. Messages
@@ -17,7 +17,7 @@ const FILE: &str = "$file";
 /// Largest file that is put in, in bytes. A key set is a few KB.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Puts files into all plugin configurations of a document and gives their paths. Relative ones are relative to `folder`.
+/// Puts files into all plugin configurations and tokens of a document and gives their paths. Relative ones are relative to `folder`.
 pub(super) fn expand(document: &mut Value, folder: &Path, report: &mut Report) -> Vec<PathBuf> {
     let mut include = Include { folder, report, files: Vec::new() };
     let root = JsonPath::root();
@@ -25,6 +25,13 @@ pub(super) fn expand(document: &mut Value, folder: &Path, report: &mut Report) -
         let at = root.key("plugins").key("chain");
         for (index, entry) in chain.iter_mut().enumerate() {
             include.config_of(entry, &at.index(index));
+        }
+    }
+    if let Some(Value::Array(tokens)) = document.pointer_mut("/admin/tokens") {
+        for (index, entry) in tokens.iter_mut().enumerate() {
+            if let Some(token) = entry.get_mut("token") {
+                include.walk(token, &root.key("admin").key("tokens").index(index).key("token"));
+            }
         }
     }
     if let Some(Value::Array(routes)) = document.get_mut("routes") {

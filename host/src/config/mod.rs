@@ -13,7 +13,6 @@ mod problem;
 mod read;
 mod shape;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,8 +39,8 @@ pub struct Config {
     pub workers: usize,
     /// Where clients connect.
     pub listeners: Vec<listener::Settings>,
-    /// Where operators connect, if anywhere.
-    pub admin: Option<SocketAddr>,
+    /// Where operators connect, if anywhere, and what they may.
+    pub admin: Option<crate::admin::Settings>,
     /// How long exchanges under way may go on after SIGTERM.
     pub drain_timeout: Duration,
     /// The plugins.

@@ -42,6 +42,8 @@ pub struct Client {
     pub tls: Option<Tls>,
     /// Where it is sent instead of being served: to the same site by TLS.
     pub redirect_https: Option<RedirectHttps>,
+    /// The user that the client runs as, where it connected by a Unix socket. Its addresses then say nothing.
+    pub user: Option<u32>,
 }
 
 /// A redirect to the same site by TLS.
@@ -86,7 +88,7 @@ impl Client {
         let text = address.ip().to_string();
         // The text of an IP address always is a field value.
         let address_value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"));
-        Self { address, address_value, scheme, local, tls, redirect_https: None }
+        Self { address, address_value, scheme, local, tls, redirect_https: None, user: None }
     }
 }
 

@@ -1,13 +1,13 @@
 //! What a running gateway does when its files change.
 //!
-//! A change is made aside and takes effect whole; on any failure what is running stays, and `/status` says why. A configuration that was
+//! A change is made aside and takes effect whole; on any failure what is running stays, and `/api/v1/state` says why. A configuration that was
 //! refused because of its plugins is tried again when the plugin folder changes: files may come in any order.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use super::{Gateway, lines, telling};
-use crate::admin::Instruments;
+use crate::admin::{self, Instruments};
 use crate::config::Config;
 use crate::generation::{Generation, wanted};
 use crate::listener::Counts;
@@ -33,7 +33,7 @@ pub(super) struct Refused {
     plugins: bool,
 }
 
-/// Of what a change was refused, as `/status` names it.
+/// Of what a change was refused, as `/api/v1/state` names it.
 mod of {
     pub(super) const CONFIGURATION: &str = "configuration";
     pub(super) const PLUGINS: &str = "plugins";
@@ -81,7 +81,7 @@ pub(super) fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
     let parts = [
         ("$.workers", old.workers != new.workers),
         ("$.listeners", old.listeners != new.listeners),
-        ("$.admin", old.admin != new.admin),
+        ("$.admin", places(old) != places(new)),
         ("$.cache", old.cache != new.cache),
         ("$.cache.warm", old.warm != new.warm),
         ("$.redis", old.redis != new.redis),
@@ -262,7 +262,8 @@ impl Gateway {
         if !waiting.is_empty() {
             tracing::warn!("{} will take effect at the next start", waiting.join(", "));
         }
-        for settings in &new.listeners {
+        let operators = new.admin.iter().filter_map(|admin| admin.listener.as_ref());
+        for settings in new.listeners.iter().chain(operators) {
             let running = self.tls.iter().find(|(address, _)| *address == settings.address);
             if let (Some((_, slot)), Some(tls)) = (running, &settings.tls) {
                 slot.replace(tls.slot.acceptor());
@@ -293,7 +294,7 @@ impl Gateway {
         self.report();
     }
 
-    /// Lets `/status` say that a change is not made, and logs it if it was `asked` for or is another one than the last.
+    /// Lets `/api/v1/state` say that a change is not made, and logs it if it was `asked` for or is another one than the last.
     fn refuse(&self, of: &'static str, outcome: &str, what: String, asked: bool) {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         if asked || status.refused.as_ref().is_none_or(|(_, known)| *known != what) {
@@ -322,6 +323,12 @@ impl Gateway {
         drop(status);
         self.tell_operators();
     }
+}
+
+/// Where operators connect: what a running gateway does not change of `admin`.
+fn places(config: &Config) -> Option<admin::Settings> {
+    let admin = config.admin.clone();
+    admin.map(|admin| admin::Settings { access: admin::Access::default(), ..admin })
 }
 
 fn unreadable(folder: &Folder, error: &std::io::Error) -> String {

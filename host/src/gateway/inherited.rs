@@ -68,6 +68,11 @@ impl Inherited {
         taken.into_iter().map(|(_, socket)| socket).collect()
     }
 
+    /// Whether a process that runs is to end once this one serves.
+    pub(super) fn succeeds(&self) -> bool {
+        self.ready.is_some()
+    }
+
     /// Tells whoever waits that clients are served. Closes the sockets that the configuration has no use for.
     pub(super) fn ready(&mut self) {
         for (address, _) in self.sockets.drain(..) {

@@ -9,6 +9,7 @@ mod health;
 mod inherited;
 mod limits;
 pub mod operate;
+mod operators;
 mod source;
 mod stored;
 mod telling;
@@ -118,6 +119,14 @@ pub enum StartError {
         /// Why.
         error: std::io::Error,
     },
+    /// A Unix socket cannot be listened on.
+    #[error("cannot listen on {}: {error}", .path.display())]
+    Socket {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
     /// The system refuses something the gateway needs.
     #[error("{0}")]
     System(String),
@@ -209,7 +218,12 @@ impl Gateway {
         let system = |error: std::io::Error| StartError::System(error.to_string());
         let mut sockets: Vec<Vec<Listener>> = (0..config.workers).map(|_| Vec::new()).collect();
         let mut doors = Vec::new();
-        let wanted: Vec<_> = config.listeners.iter().map(|settings| settings.address).chain(config.admin).collect();
+        let wanted: Vec<_> = config
+            .listeners
+            .iter()
+            .map(|settings| settings.address)
+            .chain(config.admin.iter().filter_map(|admin| admin.address()))
+            .collect();
         for settings in &config.listeners {
             let address = settings.address;
             let failed = |error| StartError::Listen { address, error };
@@ -261,14 +275,8 @@ impl Gateway {
         health::start(Arc::clone(&self.board), self.generations.subscribe(), self.draining.clone()).map_err(system)?;
         admin::log_adoptions(adoptions, config.workers, &self.status).map_err(system)?;
         condition::start(monitor, Arc::clone(&self.status), self.draining.clone()).map_err(system)?;
-        if let Some(address) = config.admin {
-            let failed = |error| StartError::Listen { address, error };
-            let handed = inherited.sockets(address, &wanted).pop();
-            let listener = admin::listener(address, handed).map_err(failed)?;
-            self.sockets.keep(listener.socket().map_err(failed)?);
-            let bound = listener.address();
-            admin::start(listener, Arc::clone(&self.status), self.draining.clone()).map_err(failed)?;
-            tracing::info!(address = %bound, "admin listening");
+        if let Some(settings) = &config.admin {
+            self.open_admin(settings, &wanted, inherited)?;
         }
         for address in &self.addresses {
             tracing::info!(%address, "listening");

@@ -1,12 +1,12 @@
 //! One client connection from `accept` on: who the client is, TLS, and then the version of HTTP that it speaks.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use super::crowd::Crowd;
 use super::handshake::{self, Tls};
@@ -36,6 +36,18 @@ impl<H: Handle> Door<H> {
         let (door, ticket) = (Rc::clone(self), self.registry.enter());
         let index = ticket.index();
         let task = tokio::task::spawn_local(async move { door.admit(stream, address, ticket).await });
+        self.registry.seat(index, task.abort_handle());
+    }
+
+    /// Serves a connection of a Unix socket in a task of its own.
+    pub(super) fn open_local(self: &Rc<Self>, stream: UnixStream) {
+        let (door, ticket) = (Rc::clone(self), self.registry.enter());
+        let index = ticket.index();
+        // Only a connection that is gone already has nobody at its other end.
+        let Ok(user) = stream.peer_cred().map(|credentials| credentials.uid()) else { return };
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let client = Client { user: Some(user), ..Client::new(nowhere, nowhere, None) };
+        let task = tokio::task::spawn_local(async move { door.serve(stream, client, ticket).await });
         self.registry.seat(index, task.abort_handle());
     }
 

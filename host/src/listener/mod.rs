@@ -11,6 +11,7 @@ mod handshake;
 mod hpack;
 mod http1;
 mod http2;
+mod local;
 mod proxy_protocol;
 mod registry;
 mod socket;
@@ -37,6 +38,7 @@ pub use counts::Counts;
 pub use handshake::Tls;
 pub use http1::Http1;
 pub use http2::{Allowance, Http2};
+pub use local::{Local, Predecessor};
 pub use proxy_protocol::ProxyProtocol;
 
 use crowd::Crowd;

@@ -4,7 +4,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
 use crate::http::FilePiece;
@@ -27,6 +27,8 @@ impl Stream for TcpStream {
 }
 
 impl Stream for Box<TlsStream<TcpStream>> {}
+
+impl Stream for UnixStream {}
 
 #[cfg(test)]
 impl Stream for tokio::io::DuplexStream {}

@@ -7,6 +7,7 @@
 mod access_log;
 mod acme;
 mod address;
+mod admin;
 mod balance;
 mod cache;
 mod cdn;
@@ -57,7 +58,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
     let root = JsonPath::root();
     let mut included = Vec::new();
     let listeners = listeners(file, (folder, &mut included), report);
-    let admin = admin(file, &listeners, report);
+    let admin = admin::compile(file, &listeners, (folder, &mut included), report);
     let upstreams = upstreams(file, (folder, &mut included), report);
     let plugins = plugins::compile(file, folder, report);
     compression::check(file.compression.as_ref(), report);
@@ -82,7 +83,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
         tracing,
         included,
         // What only the documents themselves say is put in by whoever has them.
-        state: folder.join(Config::STATE),
+        state: admin.as_ref().map_or_else(|| folder.join(Config::STATE), |admin| admin.state.clone()),
         written: Arc::default(),
         merged: Arc::default(),
         listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
@@ -192,15 +193,6 @@ fn networks(written: Option<&[Option<String>]>, at: &JsonPath, report: &mut Repo
         }
     }
     networks
-}
-
-fn admin(file: &File, listeners: &[(JsonPath, listener::Settings)], report: &mut Report) -> Option<SocketAddr> {
-    let at = JsonPath::root().key("admin").key("address");
-    let address = address::socket(file.admin.as_ref()?.address.as_deref()?, &at, report)?;
-    if let Some(other) = taken(listeners, address) {
-        report.add(&at, format!("{address} is the address of {other}, too"), "give each its own port");
-    }
-    Some(address)
 }
 
 /// Who listens on an address already. Port 0 is a new one every time.

@@ -6,6 +6,7 @@
 
 mod access_log;
 mod acme;
+mod admin;
 mod balance;
 mod cache;
 mod cdn;
@@ -40,6 +41,7 @@ pub(super) use access_log::{
     AccessLog, AccessLogFile, AccessLogFormat, AccessLogOnly, AccessLogOptions, AccessLogTarget,
 };
 pub(super) use acme::{Acme, AcmeChallenge};
+pub(super) use admin::{Admin, AdminRole, AdminSocket};
 pub(super) use balance::{Balance, Endpoint, Hash, HashBy, SameSite, Sticky};
 pub(super) use cache::{Cache, CacheEncryption, CacheShared};
 pub(super) use cdn::{Cdn, CdnForm, CdnRequest};
@@ -89,7 +91,7 @@ pub(super) struct File {
     /// The addresses on which clients connect.
     #[schemars(required, length(min = 1), extend("examples" = [[{"address": "127.0.0.1:8080"}]]))]
     pub(super) listeners: Option<Vec<Option<Listener>>>,
-    /// Health, metrics and state, for operators. Absent: none.
+    /// Where operators connect: health, metrics, state and changes. Absent: nowhere.
     pub(super) admin: Option<Admin>,
     /// Certificates that are obtained and renewed automatically (ACME). Absent: none.
     pub(super) acme: Option<Acme>,
@@ -231,15 +233,6 @@ impl Listener {
     pub(super) const HEADERS_MAX: u64 = 100;
     /// Below the usual limit of 65 536 descriptors on four workers.
     pub(super) const CONNECTIONS_MAX: u64 = 16_000;
-}
-
-/// Where operators connect.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Admin {
-    /// IP address and port. Do not expose it.
-    #[schemars(required, extend("examples" = ["127.0.0.1:9900"]))]
-    pub(super) address: Option<String>,
 }
 
 /// What is logged.
