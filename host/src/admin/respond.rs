@@ -109,7 +109,7 @@ impl Admin {
     ) -> Result<Caller, Trouble> {
         match self.doorkeeper.who(&self.access(), client, headers, time::now()) {
             Ok(caller) => Ok(caller),
-            Err(unknown) => Err(self.turned_away(client, unknown, "a page").await),
+            Err(unknown) => Err(self.turned_away(client, unknown, "GET a page").await),
         }
     }
 
