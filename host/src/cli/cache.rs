@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::operator::Operator;
+use super::operator::{Operator, encoded};
 use super::print;
 
 #[derive(Debug, Subcommand)]
@@ -241,11 +241,4 @@ fn of<'a>(value: &'a Value, name: &str) -> &'a Value {
 
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// Percent-encoded, so that it is one value in a query (RFC 3986 section 2.1).
-fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/' | b':');
-    let one = |byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(one).collect()
 }

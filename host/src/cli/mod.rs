@@ -1,9 +1,10 @@
-//! The command line: `run`, `check`, `routes explain`, `cache`, `plugin inspect`, `hash`, `schema`.
+//! The command line: `run`, `check`, `routes explain`, `ctl`, `cache`, `plugin inspect`, `hash`, `schema`.
 //!
 //! Says what is wrong in sentences on standard error and in the exit code: 0 fine, 1 refused, 2 wrong usage.
 
 mod cache;
 mod check;
+mod ctl;
 pub mod demo;
 mod hash;
 mod inspect;
@@ -52,6 +53,8 @@ enum Command {
         #[command(subcommand)]
         command: routes::RoutesCommand,
     },
+    /// Operate a running gateway: look at it, change it, undo it.
+    Ctl(ctl::Ctl),
     /// Purge or look at what a running gateway stores.
     Cache {
         #[command(subcommand)]
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Run { files, workers, demo } => run::run(files, workers, demo),
         Command::Check { files } => check::check(files),
         Command::Routes { command } => routes::routes(command),
+        Command::Ctl(order) => ctl::ctl(order),
         Command::Cache { command } => cache::cache(command),
         Command::Plugin { command: PluginCommand::Inspect { file } } => inspect::inspect(&file),
         Command::Hash { command } => hash::hash(command),

@@ -4,15 +4,15 @@
 //! own and on the same machine or network.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Files;
 use crate::admin::Settings;
@@ -43,6 +43,69 @@ pub(super) struct Operator {
     /// A file with a token [default: the variable PORTCULLIS_TOKEN, or the token that the gateway made].
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+}
+
+/// One call.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) method: String,
+    pub(super) target: String,
+    /// Content type and content.
+    pub(super) body: Option<(&'static str, Vec<u8>)>,
+    /// The version that is meant, if only that one is.
+    if_match: Option<String>,
+}
+
+impl Call {
+    /// A call without a body.
+    pub(super) fn bare(method: &str, target: impl Into<String>) -> Self {
+        Self { method: method.to_owned(), target: target.into(), body: None, if_match: None }
+    }
+
+    /// Asks for something.
+    pub(super) fn get(target: impl Into<String>) -> Self {
+        Self::bare("GET", target)
+    }
+
+    /// A call with JSON.
+    pub(super) fn json(method: &str, target: impl Into<String>, body: &Value) -> Self {
+        Self::bytes(method, target, "application/json", body.to_string().into_bytes())
+    }
+
+    /// A call with anything else.
+    pub(super) fn bytes(method: &str, target: impl Into<String>, content_type: &'static str, body: Vec<u8>) -> Self {
+        Self { body: Some((content_type, body)), ..Self::bare(method, target) }
+    }
+
+    /// The same, to be refused where the configuration is another (RFC 9110 section 13.1.1).
+    pub(super) fn if_match(self, etag: impl Into<String>) -> Self {
+        Self { if_match: Some(etag.into()), ..self }
+    }
+
+    /// What is written to the connection. Nothing that came from the command line may end a line.
+    fn bytes_for(&self, host: &str, token: Option<&str>) -> anyhow::Result<Vec<u8>> {
+        let mut head = format!("{} {} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n", self.method, self.target);
+        let quoted = |etag: &String| if etag.starts_with('"') { etag.clone() } else { format!("\"{etag}\"") };
+        let fields = [
+            ("authorization", token.map(|token| format!("Bearer {token}"))),
+            ("if-match", self.if_match.as_ref().map(quoted)),
+            ("content-type", self.body.as_ref().map(|(content_type, _)| (*content_type).to_owned())),
+            ("content-length", self.body.as_ref().map(|(_, body)| body.len().to_string())),
+        ];
+        for (name, value) in fields {
+            if let Some(value) = value {
+                head.push_str(&format!("{name}: {value}\r\n"));
+            }
+        }
+        let lines = head.split("\r\n");
+        if lines.into_iter().any(|line| line.contains(char::is_control)) || self.target.contains(' ') {
+            bail!("neither a path nor a token may hold control characters or blanks");
+        }
+        head.push_str("\r\n");
+        let mut bytes = head.into_bytes();
+        bytes.extend(self.body.iter().flat_map(|(_, body)| body));
+        Ok(bytes)
+    }
 }
 
 /// Where a gateway is asked.
@@ -142,46 +205,81 @@ impl Operator {
     }
 
     /// Asks the gateway. Gives status and answer.
-    pub(super) fn ask(&self, method: &str, target: &str, body: Option<&Value>) -> anyhow::Result<(u16, Value)> {
+    pub(super) fn call(&self, call: &Call) -> anyhow::Result<(u16, Value)> {
         // With an address and no configuration, or a broken one, there is nothing to take from it.
         let settings = if self.admin.is_some() { self.settings().unwrap_or_default() } else { self.settings()? };
         let door = self.door(settings.as_ref())?;
         let failed = || format!("the gateway at {door} gives no answer; is this its admin address?");
         let nobody =
             || format!("no gateway listens at {door}; start one, or name its admin address by --admin or --config");
-        let mut stream = door.open().with_context(nobody)?;
-        let mut request = format!("{method} {target} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", door.host());
+        let stream = door.open().with_context(nobody)?;
         // Who may open the socket needs no token.
         let token = if let Door::Socket(_) = door { None } else { self.token(settings.as_ref())? };
-        if let Some(token) = token.filter(|token| token.bytes().all(|byte| byte.is_ascii_graphic())) {
-            request.push_str(&format!("authorization: Bearer {token}\r\n"));
-        }
-        let body = body.map(Value::to_string);
-        if let Some(body) = &body {
-            let length = body.len();
-            request.push_str(&format!("content-type: application/json\r\ncontent-length: {length}\r\n"));
-        }
-        request.push_str("\r\n");
-        request.push_str(body.as_deref().unwrap_or_default());
-        stream.write_all(request.as_bytes()).with_context(failed)?;
-        let mut answer = Vec::new();
-        stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).with_context(failed)?;
-        let (status, value) = parse(&answer).with_context(failed)?;
+        let (status, value) =
+            exchange(stream, &call.bytes_for(&door.host(), token.as_deref())?).with_context(failed)?;
         anyhow::ensure!(
             status != 401,
-            "the gateway does not know who asks; name a token by --token-file or {TOKEN}, or the configuration by --config"
+            "the gateway at {door} wants a token: name its file by --token-file, put it into {TOKEN}, or name the configuration by --config"
         );
         Ok((status, value))
     }
+
+    /// Asks the gateway with JSON, or without anything.
+    pub(super) fn ask(&self, method: &str, target: &str, body: Option<&Value>) -> anyhow::Result<(u16, Value)> {
+        self.call(&body.map_or_else(|| Call::bare(method, target), |body| Call::json(method, target, body)))
+    }
+}
+
+/// Percent-encoded, so that it is one segment of a path or one value in a query (RFC 3986 section 2.1).
+pub(super) fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':');
+    let one = |byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(one).collect()
+}
+
+fn exchange(mut stream: impl Read + Write, request: &[u8]) -> anyhow::Result<(u16, Value)> {
+    // Who refuses a long body may answer before all of it has been written.
+    let written = stream.write_all(request);
+    let mut answer = Vec::new();
+    match stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer) {
+        Err(error) if answer.is_empty() || error.kind() != io::ErrorKind::ConnectionReset => return Err(error.into()),
+        _ => {}
+    }
+    if answer.is_empty() {
+        written?;
+    }
+    parse(&answer)
 }
 
 fn parse(answer: &[u8]) -> anyhow::Result<(u16, Value)> {
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut head = httparse::Response::new(&mut fields);
-    let httparse::Status::Complete(length) = head.parse(answer)? else { anyhow::bail!("the answer breaks off") };
+    let httparse::Status::Complete(length) = head.parse(answer)? else { bail!("the answer breaks off") };
     let status = head.code.context("the answer has no status")?;
     let body = answer.get(length..).unwrap_or_default();
-    // What is no JSON comes from another program, or another version of this one.
-    let value = serde_json::from_slice(body);
-    Ok((status, value.with_context(|| format!("status {status}: {}", String::from_utf8_lossy(body).trim()))?))
+    if body.is_empty() {
+        return Ok((status, json!({})));
+    }
+    match (serde_json::from_slice(body), String::from_utf8_lossy(body)) {
+        (Ok(value), _) => Ok((status, value)),
+        // Metrics and health are text.
+        (Err(_), text) => Ok((status, Value::String(text.into_owned()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_ends_a_line() {
+        let call = Call::json("PUT", "/a", &json!({})).if_match("x");
+        let bytes = call.bytes_for("h", Some("t")).unwrap_or_default();
+        let expected = "PUT /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\nauthorization: Bearer t\r\nif-match: \"x\"\r\n\
+                        content-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+        assert_eq!(String::from_utf8_lossy(&bytes), expected);
+        assert!(call.bytes_for("h", Some("t\nx: y")).is_err());
+        assert!(Call::get("/a b").bytes_for("h", None).is_err());
+        assert!(Call::get("/a\r\nx: y").bytes_for("h", None).is_err());
+    }
 }
