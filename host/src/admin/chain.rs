@@ -1,28 +1,71 @@
 //! `GET /api/v1/plugins` and the failures of each: what runs, what it costs, and what went wrong.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
-use super::answer::Answer;
+use super::answer::{Answer, rfc3339};
 use super::context::Context;
 use super::endpoint::Endpoint;
 use super::settings::Role;
 use super::trouble::Trouble;
 use crate::generation::Generation;
 use crate::names::Name;
-use crate::plugin::{Code, Entry, FailurePolicy, Loaded, Scope};
-use std::sync::Arc;
+use crate::plugin::{Code, Entry, FailedCall, FailurePolicy, Loaded, Scope};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/api/v1/plugins", Role::Read, "The plugins in chain order, what they are and what they cost")
             .gives(schema())
             .by(list),
+        Endpoint::get("/api/v1/plugins/{plugin}/traps", Role::Read, "The last calls of a plugin that failed, newest first")
+            .gives(traps_schema())
+            .by(traps),
     ]
 }
 
 async fn list(context: Context) -> Result<Answer, Trouble> {
     let generation = context.generation()?;
     Ok(Answer::json(&json!({ "plugins": plugins(&generation) })))
+}
+
+async fn traps(context: Context) -> Result<Answer, Trouble> {
+    let text = context.parameter("plugin");
+    let services = context.status().instruments.services.clone();
+    let (generation, name) = (context.generation()?, text.parse::<Name>().ok());
+    let known = |name: &Name| {
+        let settings = &generation.config.plugins;
+        generation.roster.plugins().any(|(known, _, _)| known == name) || settings.disabled.contains(name)
+    };
+    let name = name.filter(known).ok_or_else(|| Trouble::not_found(format!("no plugin is named {text:?}")))?;
+    let failures = services.map(|services| services.failures(&name)).unwrap_or_default();
+    let trap = |call: &FailedCall| {
+        json!({
+            "at": rfc3339(call.at),
+            "hook": call.hook.as_str(),
+            "route": call.route.as_ref().map(Name::as_str),
+            "request_id": call.request_id,
+            "kind": call.kind,
+            "what": call.what,
+        })
+    };
+    Ok(Answer::json(&json!({ "traps": failures.iter().map(trap).collect::<Vec<_>>() })))
+}
+
+fn traps_schema() -> Value {
+    let text = json!({ "type": "string" });
+    json!({
+        "type": "object",
+        "required": ["traps"],
+        "properties": { "traps": { "type": "array", "items": {
+            "type": "object",
+            "required": ["at", "hook", "route", "request_id", "kind", "what"],
+            "properties": {
+                "at": text, "hook": text, "route": { "type": ["string", "null"] }, "request_id": text, "kind": text,
+                "what": text,
+            },
+        } } },
+    })
 }
 
 /// Every plugin in chain order, those that are switched off at the end.

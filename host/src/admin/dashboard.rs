@@ -21,6 +21,52 @@ pub(super) struct File {
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+/// The files below `/assets/`, as name, media type, and who may have them.
+macro_rules! files {
+    ($($name:literal $media:ident $audience:ident,)*) => {
+        &[$((concat!("/assets/", $name), File {
+            media: $media,
+            content: include_bytes!(concat!("../../assets/dashboard/", $name)),
+            audience: Audience::$audience,
+        }),)*]
+    };
+}
+
+const FILES: &[(&str, File)] = files![
+    "base.css" CSS Anybody,
+    "icon.svg" SVG Anybody,
+    "login.js" SCRIPT Anybody,
+    "theme.js" SCRIPT Anybody,
+    "api.js" SCRIPT Operators,
+    "app.js" SCRIPT Operators,
+    "cache.js" SCRIPT Operators,
+    "changes.js" SCRIPT Operators,
+    "chart.js" SCRIPT Operators,
+    "configuration.js" SCRIPT Operators,
+    "diff.js" SCRIPT Operators,
+    "dom.js" SCRIPT Operators,
+    "editor.js" SCRIPT Operators,
+    "figures.js" SCRIPT Operators,
+    "flow.js" SCRIPT Operators,
+    "format.js" SCRIPT Operators,
+    "head.js" SCRIPT Operators,
+    "notable.js" SCRIPT Operators,
+    "operations.js" SCRIPT Operators,
+    "order.js" SCRIPT Operators,
+    "overview.js" SCRIPT Operators,
+    "plugin.js" SCRIPT Operators,
+    "plugins.js" SCRIPT Operators,
+    "talk.js" SCRIPT Operators,
+    "upstreams.js" SCRIPT Operators,
+    "views.css" CSS Operators,
+];
+
+/// The dashboard.
+const INDEX: File =
+    File { media: HTML, content: include_bytes!("../../assets/dashboard/index.html"), audience: Audience::Operators };
 
 /// The page that asks for a token; its form goes to `/login`.
 pub(super) const LOGIN: File =
@@ -35,10 +81,24 @@ pub(super) const LOGIN_AGAIN: File = File {
 
 /// What is there at a path, `/` and those that begin with `/assets/`.
 pub(super) fn file(path: &str) -> Option<File> {
-    let file = |media, content, audience| Some(File { media, content, audience });
-    match path {
-        "/" => file(HTML, include_bytes!("../../assets/dashboard/index.html"), Audience::Operators),
-        "/assets/login.css" => file(CSS, include_bytes!("../../assets/dashboard/login.css"), Audience::Anybody),
-        _ => None,
+    if path == "/" {
+        return Some(INDEX);
+    }
+    FILES.iter().find(|(known, _)| *known == path).map(|(_, file)| *file)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_folder_is_served() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/dashboard");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let page = ["index.html", "login.html", "login-again.html"].contains(&name.as_str());
+            assert!(page || file(&format!("/assets/{name}")).is_some(), "{name} is not in the list");
+        }
     }
 }

@@ -21,6 +21,7 @@ mod target;
 mod trouble;
 
 mod cache;
+mod certificates;
 mod chain;
 mod condition;
 mod dashboard;
@@ -29,6 +30,7 @@ mod journal;
 mod metrics;
 mod pages;
 mod purge;
+mod routes;
 mod state;
 mod upstreams;
 
@@ -138,6 +140,8 @@ fn endpoints() -> Vec<Endpoint> {
         state::endpoints(),
         chain::endpoints(),
         upstreams::endpoints(),
+        routes::endpoints(),
+        certificates::endpoints(),
         cache::endpoints(),
         journal::endpoints(),
     ];

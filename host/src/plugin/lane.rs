@@ -13,6 +13,7 @@ use wasmtime::component::Resource;
 use super::contract::exports::portcullis::plugin::{cache_admit, cache_key, on_error, post_response};
 use super::contract::portcullis::plugin::types;
 use super::error::CallError;
+use super::failures::FailedCall;
 use super::instance::{Budget, Hooks, Instance, Recycle, guarded};
 use super::ledger::Counters;
 use super::loaded::Loaded;
@@ -338,6 +339,17 @@ impl Lane {
         let Loaded { name, services, breaker, limits, .. } = &*self.loaded;
         let request_id = exchange.id.to_str().unwrap_or_default();
         tracing::error!(plugin = %name, %hook, request_id, kind = error.kind(), "plugin call failed: {error}");
+        services.note_failure(
+            name,
+            FailedCall {
+                at: time::unix(),
+                hook,
+                route: exchange.route.clone(),
+                request_id: request_id.to_owned(),
+                kind: error.kind(),
+                what: error.to_string(),
+            },
+        );
         if error.counts()
             && let Some(quarantine) = breaker.failed(hook, limits, services.monotonic_ns())
         {

@@ -20,6 +20,7 @@ mod services;
 mod state;
 
 mod breaker;
+mod failures;
 mod instance;
 mod lane;
 mod ledger;
@@ -40,6 +41,7 @@ pub mod schema;
 pub use code::{Code, ContentHash, Description, Relation};
 pub use engine::MEMORY_BYTES_CEILING;
 pub use error::{BindError, CallError, LoadError};
+pub use failures::FailedCall;
 pub use folder::{File, Folder};
 pub use lane::{Admission, AdmitVerdict, KeyVerdict, Lane, Summary, Verdict, Visit};
 pub use ledger::{Cost, HookCost};

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use wasmtime::Engine;
 
 use super::ledger::{Cost, Ledgers};
+use super::failures::{FailedCall, Failures};
 use super::purges::{NoCache, Purges};
 use super::rates::{Limiter, Nobody};
 use super::{engine, kv, metrics};
@@ -25,6 +26,7 @@ pub struct Services {
     limiter: RwLock<Arc<dyn Limiter>>,
     numbers: RwLock<Vec<Name>>,
     pub(super) ledgers: Ledgers,
+    failures: Failures,
     started: Instant,
 }
 
@@ -40,6 +42,7 @@ impl Services {
             limiter: RwLock::new(Arc::new(Nobody)),
             numbers: RwLock::default(),
             ledgers: Ledgers::default(),
+            failures: Failures::default(),
             started: time::now(),
         }))
     }
@@ -77,6 +80,16 @@ impl Services {
     /// What plugins have cost since the process started, by plugin and the place of its configuration.
     pub fn costs(&self) -> BTreeMap<(Name, String), Cost> {
         self.ledgers.costs()
+    }
+
+    /// Notes a call that failed.
+    pub(super) fn note_failure(&self, plugin: &Name, call: FailedCall) {
+        self.failures.note(plugin, call);
+    }
+
+    /// The last calls of a plugin that failed, newest first.
+    pub fn failures(&self, plugin: &Name) -> Vec<FailedCall> {
+        self.failures.of(plugin)
     }
 
     /// Nanoseconds on the clock that plugins see.
