@@ -29,6 +29,7 @@ mod journal;
 mod metrics;
 mod pages;
 mod purge;
+mod sampler;
 mod state;
 mod upstreams;
 
@@ -63,6 +64,7 @@ use crate::upstream::Board;
 
 pub(crate) use adoptions::log_adoptions;
 pub(crate) use metrics::Instruments;
+pub(crate) use sampler::start as sample;
 pub use settings::{Access, CertificateHolder, Mark, Role, Settings, Socket, Token, listener_settings};
 
 use access::Doorkeeper;
@@ -140,6 +142,7 @@ fn endpoints() -> Vec<Endpoint> {
         upstreams::endpoints(),
         cache::endpoints(),
         journal::endpoints(),
+        sampler::endpoints(),
     ];
     all.into_iter().flatten().collect()
 }
