@@ -13,7 +13,7 @@ const NOT_FOR_THE_HOST: [&str; 2] = ["--exclude", "portcullis-guests"];
 
 /// What tests run beside the gateway: a real CA for automatic certificates, what answers for one about its certificates, a browser, and
 /// Redis. The services that Debian may start with them are left alone: tests use processes and ports of their own.
-const DEBIAN_PACKAGES: [&str; 5] = ["pebble", "openssl", "chromium", "redis-server", "redis-sentinel"];
+const DEBIAN_PACKAGES: [&str; 6] = ["pebble", "openssl", "chromium", "redis-server", "redis-sentinel", "prometheus"];
 
 /// Runs every test, or those whose names contain one of the filters.
 pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> anyhow::Result<()> {

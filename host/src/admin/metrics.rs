@@ -18,6 +18,7 @@ use crate::listener::Counts;
 use crate::names::Name;
 use crate::plugin::{CallError, Cost, HookCost, Services};
 use crate::telemetry::Records;
+use crate::telemetry::figures::Figures;
 use crate::telemetry::metrics::{Bucket, Exposition, Format, Kind, Samples};
 use crate::telemetry::process;
 use crate::telemetry::times::nanoseconds;
@@ -50,6 +51,8 @@ pub(crate) struct Instruments {
     pub(crate) services: Option<Arc<Services>>,
     /// The connections of every listener of every worker.
     pub(crate) doors: Vec<(SocketAddr, Arc<Counts>)>,
+    /// What all of it was in the last minutes.
+    pub(crate) figures: Arc<Figures>,
     /// What became of changes of the configuration and of plugins.
     pub(crate) changes: Changes,
 }
@@ -120,6 +123,7 @@ pub(crate) fn written(status: &Status, format: Format) -> String {
 }
 
 /// All metrics by name, for conditions about any of them.
+#[allow(dead_code, reason = "alerts are to ask here")]
 pub(crate) fn samples(status: &Status) -> Samples {
     Samples::parse(&written(status, Format::Prometheus), time::now())
 }

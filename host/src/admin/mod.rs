@@ -31,6 +31,7 @@ mod metrics;
 mod pages;
 mod purge;
 mod routes;
+mod sampler;
 mod state;
 mod upstreams;
 
@@ -65,6 +66,7 @@ use crate::upstream::Board;
 
 pub(crate) use adoptions::log_adoptions;
 pub(crate) use metrics::Instruments;
+pub(crate) use sampler::start as sample;
 pub use settings::{Access, CertificateHolder, Mark, Role, Settings, Socket, Token, listener_settings};
 
 use access::Doorkeeper;
@@ -144,6 +146,7 @@ fn endpoints() -> Vec<Endpoint> {
         certificates::endpoints(),
         cache::endpoints(),
         journal::endpoints(),
+        sampler::endpoints(),
     ];
     all.into_iter().flatten().collect()
 }

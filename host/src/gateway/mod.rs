@@ -273,6 +273,7 @@ impl Gateway {
             self.workers.push(worker::start(equipment).map_err(system)?);
         }
         health::start(Arc::clone(&self.board), self.generations.subscribe(), self.draining.clone()).map_err(system)?;
+        admin::sample(&self.status).map_err(system)?;
         admin::log_adoptions(adoptions, config.workers, &self.status).map_err(system)?;
         condition::start(monitor, Arc::clone(&self.status), self.draining.clone()).map_err(system)?;
         if let Some(settings) = &config.admin {

@@ -97,6 +97,11 @@ impl Services {
         u64::try_from(time::now().saturating_duration_since(self.started).as_nanos()).unwrap_or(u64::MAX)
     }
 
+    /// The plugins by their numbers.
+    pub fn names(&self) -> Vec<Name> {
+        self.numbers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The plugin with this number.
     pub fn name(&self, number: u32) -> Option<Name> {
         self.numbers.read().unwrap_or_else(PoisonError::into_inner).get(number as usize).cloned()

@@ -241,8 +241,11 @@ fn is_taken(families: &BTreeMap<String, Family>, name: &str, kind: Kind) -> bool
 fn full_name(plugin: &Name, name: &str, kind: Kind) -> String {
     let mangle = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
     let plugin: String = plugin.as_str().chars().map(mangle).collect();
-    let end = if kind == Kind::Counter && !name.ends_with(TOTAL) { TOTAL } else { "" };
-    format!("portcullis_plugin_{plugin}_{name}{end}")
+    let mut full = format!("portcullis_plugin_{plugin}_{name}");
+    if kind == Kind::Counter && !full.ends_with(TOTAL) {
+        full.push_str(TOTAL);
+    }
+    full
 }
 
 /// `[a-z_][a-z0-9_]*` (`wit/metrics.wit`).

@@ -109,7 +109,7 @@ fn each_kind_takes_only_its_own_changes() {
     all[0].set(9.0);
     all[2].set(9.0);
     let text = exposed(&registry);
-    for line in ["p_c 2", "p_g 1", "p_h_bucket{le=\"1\"} 1", "p_h_bucket{le=\"+Inf\"} 1", "p_h_sum 0.5", "p_h_count 1"]
+    for line in ["p_c_total 2", "p_g 1", "p_h_bucket{le=\"1\"} 1", "p_h_bucket{le=\"+Inf\"} 1", "p_h_sum 0.5", "p_h_count 1"]
     {
         assert!(text.contains(&format!("portcullis_plugin_{line}\n")), "{line} in {text}");
     }
@@ -124,6 +124,11 @@ fn a_name_has_one_kind_and_one_owner() {
     registry.histogram(&plugin, "h", NONE, &[], most).unwrap();
     assert_eq!(registry.gauge(&plugin, "x", NONE, most).unwrap_err(), MetricsError::Invalid);
     assert_eq!(registry.histogram(&plugin, "x", &[("l", "v")], &[], most).unwrap_err(), MetricsError::Invalid);
+    // Both are told as `x_total`.
+    registry.counter(&plugin, "x_total", NONE, 2).unwrap();
+    assert_eq!(registry.gauge(&plugin, "x_total", NONE, most).unwrap_err(), MetricsError::Invalid);
+    registry.gauge(&plugin, "g", NONE, most).unwrap();
+    assert_eq!(registry.counter(&plugin, "g", NONE, most).unwrap_err(), MetricsError::Invalid);
     assert_eq!(registry.gauge(&plugin, "h_count", NONE, most).unwrap_err(), MetricsError::Invalid);
     registry.gauge(&plugin, "y_sum", NONE, most).unwrap();
     assert_eq!(registry.histogram(&plugin, "y", NONE, &[], most).unwrap_err(), MetricsError::Invalid);
@@ -131,6 +136,20 @@ fn a_name_has_one_kind_and_one_owner() {
         assert_eq!(registry.counter(other, same, NONE, 10).unwrap_err(), MetricsError::Invalid);
         registry.counter(other, "own", NONE, 10).unwrap();
     }
+    exposed(&registry);
+}
+
+#[test]
+fn no_plugin_takes_the_names_of_ours() {
+    let registry = Registry::default();
+    let most = 10;
+    for (plugin, taken) in [("calls", "total"), ("call", "duration_seconds_sum"), ("memory", "bytes"), ("fuel", "total")] {
+        assert_eq!(registry.counter(&name(plugin), taken, NONE, most).unwrap_err(), MetricsError::Invalid, "{taken}");
+        assert_eq!(registry.gauge(&name(plugin), taken, NONE, most).unwrap_err(), MetricsError::Invalid, "{taken}");
+    }
+    let histogram = registry.histogram(&name("call"), "duration_seconds", NONE, &[], most);
+    assert_eq!(histogram.unwrap_err(), MetricsError::Invalid);
+    registry.counter(&name("calls"), "made", NONE, most).unwrap();
     exposed(&registry);
 }
 
@@ -201,5 +220,5 @@ fn threads_share_series_while_they_are_exposed() {
             exposed(&registry);
         }
     });
-    assert!(exposed(&registry).contains("portcullis_plugin_p_c 8000\n"));
+    assert!(exposed(&registry).contains("portcullis_plugin_p_c_total 8000\n"));
 }

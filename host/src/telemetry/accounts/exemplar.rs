@@ -9,14 +9,15 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::BOUNDS;
+use crate::exchange::TraceId;
 
 /// A request that is an example for its bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exemplar {
     /// Its id.
     pub request: HeaderValue,
-    /// The trace that it belongs to.
-    pub trace: Option<[u8; 16]>,
+    /// The trace that it belongs to, if that is kept.
+    pub trace: Option<TraceId>,
     /// How long it took.
     pub took: Duration,
     /// When it ended, since the Unix epoch.

@@ -17,7 +17,8 @@ impl Accounts {
         let durations = "portcullis_request_duration_seconds";
         out.family(durations, "Time from the request head to the last byte of the response.", Kind::Histogram);
         for (owner, sum) in &sums {
-            times(durations, &[("route", owner.as_str())], &sum.duration, Some(&sum.exemplars), out);
+            let examples = self.examples(owner);
+            times(durations, &[("route", owner.as_str())], &sum.duration, Some(&examples), out);
         }
         let heads = "portcullis_response_head_seconds";
         out.family(heads, "Time from the request head to the response head.", Kind::Histogram);

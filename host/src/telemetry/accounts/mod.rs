@@ -154,6 +154,14 @@ impl Accounts {
         sums.filter(|(owner, sum)| *owner != Owner::Other || sum.status() != [0; 5]).collect()
     }
 
+    /// The newest example of each bucket of a route.
+    fn examples(&self, owner: &Owner) -> [Option<Exemplar>; BOUNDS.len() + 1] {
+        let sheets = self.sheets.lock().unwrap_or_else(PoisonError::into_inner).get(owner).cloned();
+        let mut all = std::array::from_fn(|_| None);
+        sheets.iter().flatten().for_each(|sheet| sheet.examples(&mut all));
+        all
+    }
+
     /// Exchanges under way, and those that were aborted before there was a response, by worker.
     pub fn workers(&self) -> Vec<(u64, u64)> {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 
 use super::exemplar::{Exemplar, Exemplars};
 use super::{BOUNDS, Methods};
-use crate::exchange::{CacheStatus, Exchange, Fault, Reason};
+use crate::exchange::{CacheStatus, Exchange, Fault, Reason, Sampled};
 use crate::telemetry::End;
 use crate::telemetry::times::{Count, Spread, Times, nanoseconds};
 
@@ -86,8 +86,9 @@ impl Sheet {
         if end.status != StatusCode::SWITCHING_PROTOCOLS {
             self.duration.record(end.duration);
             if self.exemplars.wants(end.duration, at) {
-                let request = exchange.id.clone();
-                self.exemplars.note(Exemplar { request, trace: None, took: end.duration, at });
+                let (request, traced) = (exchange.id.clone(), exchange.trace.as_ref());
+                let trace = traced.filter(|trace| trace.sampled == Sampled::Yes).map(|trace| trace.id);
+                self.exemplars.note(Exemplar { request, trace, took: end.duration, at });
             }
         }
         self.request_bytes.add(exchange.received.bytes());
@@ -151,7 +152,11 @@ impl Sheet {
                 }
             }
         }
-        self.exemplars.add_to(&mut sum.exemplars);
+    }
+
+    /// The newer ones of these and those, bucket by bucket.
+    pub(super) fn examples(&self, all: &mut [Option<Exemplar>; BOUNDS.len() + 1]) {
+        self.exemplars.add_to(all);
     }
 }
 
@@ -184,8 +189,6 @@ pub struct Sum {
     pub parts: [u64; 4],
     /// What plugins cost.
     pub plugins: Vec<PluginSum>,
-    /// The newest of each bucket.
-    pub(super) exemplars: [Option<Exemplar>; BOUNDS.len() + 1],
 }
 
 /// What a plugin costs a route.
@@ -213,7 +216,6 @@ impl Default for Sum {
             cache: [0; 4],
             parts: [0; 4],
             plugins: Vec::new(),
-            exemplars: std::array::from_fn(|_| None),
         }
     }
 }

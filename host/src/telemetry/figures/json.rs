@@ -9,13 +9,13 @@ use super::live::{HookFigures, Latency, Live, PluginShare, RouteFigures, Split, 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 impl Live {
-    /// The JSON of `GET /api/v1/live`.
-    pub fn json(&self) -> Value {
+    /// The JSON of `GET /api/v1/live`; `at` is the time as it is to be written.
+    pub fn json(&self, at: &str) -> Value {
         let mut total = traffic(&self.total);
         total.insert("errors".into(), errors(&self.total));
         let series = &self.series;
         json!({
-            "at": rfc3339(self.at),
+            "at": at,
             "window_seconds": self.window.as_secs(),
             "total": total,
             "series": {
@@ -143,37 +143,4 @@ fn round(number: f64) -> f64 {
 
 fn rounded(numbers: &[f64]) -> Vec<f64> {
     numbers.iter().copied().map(round).collect()
-}
-
-/// A Unix time as text (RFC 3339), to the millisecond.
-fn rfc3339(unix: Duration) -> String {
-    let (days, second) = (unix.as_secs() / 86_400, unix.as_secs() % 86_400);
-    // Days to civil date, for years of 365.2425 days that begin in March, so that the leap day is the last (Howard Hinnant, "chrono-Compatible
-    // Low-Level Date Algorithms").
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", unix.subsec_millis())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_written_as_calendars_do() {
-        let check = |seconds, expected: &str| assert_eq!(rfc3339(Duration::from_secs(seconds)), expected);
-        check(0, "1970-01-01T00:00:00.000Z");
-        check(951_782_400, "2000-02-29T00:00:00.000Z");
-        check(951_868_799, "2000-02-29T23:59:59.000Z");
-        check(1_735_689_599, "2024-12-31T23:59:59.000Z");
-        check(1_795_262_400, "2026-11-21T12:00:00.000Z");
-        assert_eq!(rfc3339(Duration::from_millis(1_795_262_400_042)), "2026-11-21T12:00:00.042Z");
-    }
 }

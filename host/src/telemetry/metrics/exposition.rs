@@ -145,7 +145,7 @@ impl Exposition {
     fn exemplar(&mut self, exemplar: &Exemplar) {
         let mut labels = Vec::new();
         if let Some(trace) = exemplar.trace {
-            labels.push(("trace_id", format!("{:032x}", u128::from_be_bytes(trace))));
+            labels.push(("trace_id", format!("{:032x}", trace.0)));
         }
         if let Ok(request) = exemplar.request.to_str() {
             labels.push(("request_id", request.to_owned()));
@@ -248,6 +248,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::exchange::TraceId;
 
     fn written(format: Format) -> String {
         let histogram = Histogram::new(&[0.5, 1.0]);
@@ -327,7 +328,7 @@ d_info{version="1"} 1
         check(Format::Prometheus, id(), None, "");
         check(open, id(), None, " # {request_id=\"abc\"} 0.0015 5.040");
         let trace = "trace_id=\"00000000000000000000000000000001\"";
-        let one = Some(1_u128.to_be_bytes());
+        let one = Some(TraceId(1));
         check(open, id(), one, &format!(" # {{{trace},request_id=\"abc\"}} 0.0015 5.040"));
         check(open, "x".repeat(128), one, &format!(" # {{{trace}}} 0.0015 5.040"));
         check(open, "x".repeat(128), None, "");
