@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
-use portcullis::exchange::{Attributes, CacheStatus, Client, Credentials, Exchange, Held, Request, Response, Timings};
+use portcullis::exchange::{
+    Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Held, Request, Response, Timings,
+};
 use portcullis::http::Body;
 use portcullis::names::Grant;
 use portcullis::plugin::metrics::Registry;
@@ -80,5 +82,8 @@ pub fn exchange(headers: &[(&'static str, String)]) -> Held {
         cache: CacheStatus::Unused,
         timings: Timings::default(),
         lap: now,
+        failure: None,
+        delivery: Delivery::default(),
+        trace: None,
     })
 }

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::super::file::{AccessLog, AccessLogFile, AccessLogFormat, AccessLogOnly, AccessLogOptions, AccessLogTarget, File};
+use super::super::file::{
+    AccessLog, AccessLogFile, AccessLogFormat, AccessLogOnly, AccessLogOptions, AccessLogTarget, File,
+};
 use super::super::problem::Report;
 use crate::plugin::schema::{JsonPath, nearest};
 use crate::telemetry::access::{
     Aside, Field, Format, Only, Part, REDACTED_HEADERS, REDACTED_QUERY, Rotation, Settings, Target,
 };
 
-const COMMON: &str = "{client.address} - {attribute.auth.subject} [{time.common}] \"{method} {target} {protocol}\" {status} {bytes}";
+const COMMON: &str =
+    "{client.address} - {attribute.auth.subject} [{time.common}] \"{method} {target} {protocol}\" {status} {bytes}";
 const COMBINED: &str = " \"{request.header.referer}\" \"{request.header.user-agent}\"";
 
 /// Longest name of a query parameter that is not shown.
@@ -70,7 +73,8 @@ fn format(written: &AccessLogOptions, at: &JsonPath, report: &mut Report) -> For
             match &written.fields {
                 Some(fields) => {
                     let fields = fields.iter().enumerate();
-                    let field = |(index, text): (usize, &Option<String>)| field(text.as_deref()?, &at.index(index), report);
+                    let field =
+                        |(index, text): (usize, &Option<String>)| field(text.as_deref()?, &at.index(index), report);
                     Format::Json(fields.filter_map(field).collect())
                 }
                 None => Format::Json(Field::DEFAULT.iter().filter_map(|name| name.parse().ok()).collect()),
@@ -84,7 +88,9 @@ fn field(text: &str, at: &JsonPath, report: &mut Report) -> Option<Field> {
     if field.is_none() {
         let remedy = match nearest(text, Field::PLAIN.iter().map(|(name, _)| *name)) {
             Some(meant) => format!("did you mean {meant:?}?"),
-            None => "write one such as \"status\", \"request.header.user-agent\" or \"attribute.auth.subject\"".to_owned(),
+            None => {
+                "write one such as \"status\", \"request.header.user-agent\" or \"attribute.auth.subject\"".to_owned()
+            }
         };
         report.add(at, format!("{text:?} is not a field of the access log"), remedy);
     }

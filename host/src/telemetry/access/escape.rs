@@ -151,7 +151,11 @@ mod tests {
         check(b"a\r\nb\0\x1b[31m\x7f", "a\\u000d\\u000ab\\u0000\\u001b[31m\\u007f", "a\\x0d\\x0ab\\x00\\x1b[31m\\x7f");
         check("ü€🎉".as_bytes(), "ü€🎉", "ü€🎉");
         check(b"a\xff\xc3(", "a\\\\xff\\\\xc3(", "a\\xff\\xc3(");
-        check("a\u{2028}\u{85}\u{202e}".as_bytes(), "a\\u2028\\u0085\\u202e", "a\\xe2\\x80\\xa8\\xc2\\x85\\xe2\\x80\\xae");
+        check(
+            "a\u{2028}\u{85}\u{202e}".as_bytes(),
+            "a\\u2028\\u0085\\u202e",
+            "a\\xe2\\x80\\xa8\\xc2\\x85\\xe2\\x80\\xae",
+        );
         let long = vec![b'x'; TEXT_BYTES_MAX + 1];
         assert_eq!(shown(&long, Style::Plain), format!("{}...", "x".repeat(TEXT_BYTES_MAX)));
     }

@@ -47,8 +47,15 @@ pub(super) enum Shown {
 }
 
 /// Header fields whose values are URLs, or targets of requests.
-const URLS: [&str; 7] =
-    ["location", "content-location", "x-original-uri", "x-original-url", "x-forwarded-uri", "x-rewrite-url", "referrer"];
+const URLS: [&str; 7] = [
+    "location",
+    "content-location",
+    "x-original-uri",
+    "x-original-url",
+    "x-forwarded-uri",
+    "x-rewrite-url",
+    "referrer",
+];
 
 impl Form {
     /// Prepares settings. `plugins`: their names by the numbers that timings name them by.

@@ -3,6 +3,8 @@
 //! Nothing is allocated but room in the buffer. What is from outside goes through `escape` or `redact`; all else is made of our own words
 //! and numbers.
 
+use std::time::Duration;
+
 use http::header::{self, GetAll};
 use http::{HeaderValue, Version};
 
@@ -61,7 +63,6 @@ impl Form {
         // What could not be read as a request stands in for one that has no fields; one that was admitted has its id at least.
         let read = || (!request.headers.is_empty()).then_some(request);
         let target = || read().map(|request| &request.target);
-        let timings = &exchange.timings;
         match field {
             Field::Time => quoted(style, out, |out| stamp.rfc3339(exchange.started, out)),
             Field::TimeCommon => quoted(style, out, |out| stamp.common(exchange.started, out)),
@@ -105,12 +106,12 @@ impl Form {
                 // Anything else has been refused by whoever read it; a plugin may have written something since.
                 (!length.is_empty() && length.iter().all(u8::is_ascii_digit)).then(|| out.extend_from_slice(length))?;
             }
-            Field::Duration => number::millis(end.duration, out),
-            Field::Head => number::millis(end.head, out),
-            Field::UpstreamTime => (!timings.upstream.is_zero()).then(|| number::millis(timings.upstream, out))?,
-            Field::CacheTime => (!timings.cache.is_zero()).then(|| number::millis(timings.cache, out))?,
-            Field::PluginsTime => (!timings.per_plugin.is_empty()).then(|| number::millis(timings.plugins, out))?,
-            Field::Plugins => self.plugins(exchange, out)?,
+            Field::Duration
+            | Field::Head
+            | Field::UpstreamTime
+            | Field::CacheTime
+            | Field::PluginsTime
+            | Field::Plugins => self.time(field, exchange, end, out)?,
             Field::Cache => ours(cache(exchange.cache)?, style, out),
             Field::Upstream => ours(exchange.delivery.upstream.as_ref()?.as_str().as_bytes(), style, out),
             Field::Endpoint => {
@@ -126,6 +127,23 @@ impl Form {
             }
             Field::Attribute(name) => text(exchange.attributes.find(name)?.as_bytes(), style, out),
         }
+        Some(())
+    }
+
+    /// A time. That of a part that did not happen is not known.
+    fn time(&self, field: &Field, exchange: &Exchange, end: &End, out: &mut Vec<u8>) -> Option<()> {
+        let timings = &exchange.timings;
+        let happened = |time: Duration| (!time.is_zero()).then_some(time);
+        let time = match field {
+            Field::Duration => end.duration,
+            Field::Head => end.head,
+            Field::UpstreamTime => happened(timings.upstream)?,
+            Field::CacheTime => happened(timings.cache)?,
+            Field::PluginsTime if !timings.per_plugin.is_empty() => timings.plugins,
+            Field::Plugins => return self.plugins(exchange, out),
+            _ => return None,
+        };
+        number::millis(time, out);
         Some(())
     }
 

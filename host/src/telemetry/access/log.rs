@@ -139,7 +139,10 @@ impl AccessLog {
         let output = Output::open(&settings.to).map_err(|error| match &settings.to {
             Target::Stdout => format!("access_log.to: cannot write to standard output: {error}"),
             Target::File { path, .. } => {
-                format!("access_log.to.file: cannot open {}: {error}; choose a file that can be written", path.display())
+                format!(
+                    "access_log.to.file: cannot open {}: {error}; choose a file that can be written",
+                    path.display()
+                )
             }
         })?;
         Ok(Opened(Some(output)))

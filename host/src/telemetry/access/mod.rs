@@ -21,10 +21,11 @@ mod writer;
 
 pub use form::Form;
 pub use log::{AccessLog, Opened};
-pub use settings::{
-    Aside, Field, Format, Only, Part, REDACTED_HEADERS, REDACTED_QUERY, Rotation, Settings, StatusClass, Target, UnknownField,
-};
 pub(super) use scribe::Scribe;
+pub use settings::{
+    Aside, Field, Format, Only, Part, REDACTED_HEADERS, REDACTED_QUERY, Rotation, Settings, StatusClass, Target,
+    UnknownField,
+};
 
 #[cfg(test)]
 mod tests;

@@ -31,6 +31,18 @@ pub(super) struct Output {
     file: Option<Kept>,
     /// What is missing of the line that was written last.
     rest: Vec<u8>,
+    /// What has not been told yet of what became of lines.
+    outcome: Outcome,
+}
+
+/// What became of lines. One of which a part has been written is told of when it is settled what becomes of the rest.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) written: u64,
+    pub(super) bytes: u64,
+    pub(super) lost: u64,
+    /// Why the last of them were lost.
+    pub(super) error: Option<io::Error>,
 }
 
 /// What is known of a file.
@@ -71,7 +83,7 @@ impl Output {
                 (sink, kept)
             }
         };
-        Ok(Self { target: target.clone(), sink, file, rest: Vec::new() })
+        Ok(Self { target: target.clone(), sink, file, rest: Vec::new(), outcome: Outcome::default() })
     }
 
     /// Where it goes.
@@ -79,26 +91,32 @@ impl Output {
         &self.target
     }
 
-    /// Writes lines; gives how many were lost, and why.
-    pub(super) fn write(&mut self, mut lines: &[u8]) -> Result<(), (u64, io::Error)> {
+    /// Writes lines.
+    pub(super) fn write(&mut self, mut lines: &[u8]) -> Outcome {
         self.look();
         while !lines.is_empty() {
             let next = self.room(lines);
             let (now, later) = lines.split_at_checked(next).unwrap_or((lines, &[]));
-            if let Err((lost, error)) = self.append(now) {
-                return Err((lost + count(later), error));
+            if let Err(error) = self.append(now) {
+                self.outcome.lost += count(later);
+                self.outcome.error = Some(error);
+                break;
             }
             lines = later;
         }
-        Ok(())
+        std::mem::take(&mut self.outcome)
     }
 
     /// Opens the file anew, whatever has become of it.
     pub(super) fn reopen(&mut self) {
         let Target::File { path, .. } = &self.target else { return };
         match Self::open(&self.target) {
-            // What was begun in the old file cannot be finished in the new one.
-            Ok(new) => *self = new,
+            Ok(new) => {
+                let mut outcome = std::mem::take(&mut self.outcome);
+                // What was begun in the old file cannot be finished in the new one.
+                outcome.lost += u64::from(!self.rest.is_empty());
+                *self = Self { outcome, ..new };
+            }
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "the access log cannot be opened anew; the old file stays");
                 if let Some(file) = &mut self.file {
@@ -160,24 +178,28 @@ impl Output {
     }
 
     /// Writes to the end, first what is missing of the last line.
-    fn append(&mut self, lines: &[u8]) -> Result<(), (u64, io::Error)> {
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         let mut rest = std::mem::take(&mut self.rest);
-        if let (written, Err(error)) = self.put(&rest) {
-            rest.drain(..written);
-            self.rest = rest;
-            return Err((count(lines), error));
+        if !rest.is_empty() {
+            let (written, result) = self.put(&rest);
+            if let Err(error) = result {
+                rest.drain(..written);
+                self.rest = rest;
+                self.outcome.lost += count(lines);
+                return Err(error);
+            }
+            self.outcome.written += 1;
         }
         let (written, result) = self.put(lines);
+        let (done, missing) = lines.split_at_checked(written).unwrap_or((lines, &[]));
+        self.outcome.written += count(done);
         let Err(error) = result else { return Ok(()) };
-        let missing = lines.get(written..).unwrap_or_default();
-        let (done, _) = lines.split_at_checked(written).unwrap_or((lines, &[]));
-        if done.last().is_none_or(|byte| *byte == b'\n') {
-            return Err((count(missing), error));
-        }
+        let torn = done.last().is_some_and(|byte| *byte != b'\n');
         let end = missing.iter().position(|byte| *byte == b'\n').map_or(missing.len(), |at| at + 1);
-        let (torn, lost) = missing.split_at_checked(end).unwrap_or((missing, &[]));
-        self.rest = torn.to_vec();
-        Err((count(lost), error))
+        let (rest, lost) = missing.split_at_checked(if torn { end } else { 0 }).unwrap_or((missing, &[]));
+        self.rest = rest.to_vec();
+        self.outcome.lost += count(lost);
+        Err(error)
     }
 
     /// Writes as much as it can, and says how much that was.
@@ -204,6 +226,7 @@ impl Output {
                 Some(Err(error)) => break Err(error),
             }
         };
+        self.outcome.bytes += written as u64;
         if let Some(file) = &mut self.file {
             file.bytes += written as u64;
         }

@@ -81,13 +81,12 @@ impl Stamp {
         let ([m1, m2], [d1, d2]) = (two(month), two(day));
         let clock = second % 86_400;
         let ([h1, h2], [n1, n2], [s1, s2]) = (two(clock / 3600), two(clock / 60 % 60), two(clock % 60));
-        self.date =
-            [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2];
+        self.date = [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2];
         let name = usize::try_from(month).ok().and_then(|month| MONTHS.get(month.checked_sub(1)?));
         let [a, b, c] = **name.unwrap_or(&b"Jan");
         self.common = [
-            d1, d2, b'/', a, b, c, b'/', y1, y2, y3, y4, b':', h1, h2, b':', n1, n2, b':', s1, s2, b' ', b'+', b'0', b'0', b'0',
-            b'0',
+            d1, d2, b'/', a, b, c, b'/', y1, y2, y3, y4, b':', h1, h2, b':', n1, n2, b':', s1, s2, b' ', b'+', b'0',
+            b'0', b'0', b'0',
         ];
     }
 

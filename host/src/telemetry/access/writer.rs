@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::log::{Block, Message, Shared};
-use super::output::Output;
+use super::output::{Outcome, Output};
 use crate::time::{self, Instant};
 
 /// How often it is said that lines are dropped.
@@ -63,24 +63,16 @@ impl Writer {
 
     fn write(&mut self, block: &Block) {
         self.look(block.epoch);
-        let written = match &mut self.output {
+        let outcome = match &mut self.output {
             Some(output) => output.write(&block.bytes),
             // There is an output before there are lines for it.
-            None => Err((block.lines, io::ErrorKind::NotConnected.into())),
+            None => Outcome { lost: block.lines, ..Outcome::default() },
         };
         let tally = &self.shared.tally;
-        let lost = match written {
-            Ok(()) => {
-                tally.bytes.add(block.bytes.len() as u64);
-                0
-            }
-            Err((lost, error)) => {
-                tally.failed.add(lost);
-                self.error = Some(error);
-                lost
-            }
-        };
-        tally.written.add(block.lines.saturating_sub(lost));
+        tally.written.add(outcome.written);
+        tally.bytes.add(outcome.bytes);
+        tally.failed.add(outcome.lost);
+        self.error = outcome.error.or(self.error.take());
     }
 
     fn dropped(&self) -> u64 {
@@ -101,7 +93,9 @@ impl Writer {
         }
         let lines = dropped - told;
         match self.error.take() {
-            Some(error) => tracing::warn!(lines, %error, "lines of the access log were dropped: they cannot be written"),
+            Some(error) => {
+                tracing::warn!(lines, %error, "lines of the access log were dropped: they cannot be written")
+            }
             None => tracing::warn!(lines, "lines of the access log were dropped: whoever takes them is too slow"),
         }
         self.told = (dropped, Some(now));
