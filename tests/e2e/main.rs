@@ -44,6 +44,7 @@ mod routing;
 mod sse;
 mod swap;
 mod tls;
+mod tracing;
 mod upstream_tls;
 mod upstreams;
 mod websocket;

@@ -15,18 +15,15 @@ use super::{dangling, millis, size, wire};
 use crate::names::Name;
 use crate::plugin::schema::JsonPath;
 use crate::telemetry::spans::{
-    Attribute, Compression, Errors, Follow, GRPC_PATH, IncomingTrace, Otlp, Protocol, Ratio, Sampling, Secrets, Settings,
+    Attribute, Compression, Errors, Follow, GRPC_PATH, IncomingTrace, Otlp, Protocol, Ratio, Sampling, Secrets,
+    Settings,
 };
 
 /// Where OTLP/HTTP takes spans.
 const HTTP_PATH: &str = "/v1/traces";
 
 /// Compiles `tracing`. Relative paths are relative to `folder`; the files are added to those that are watched.
-pub(super) fn compile(
-    file: &File,
-    files: (&Path, &mut Vec<PathBuf>),
-    report: &mut Report,
-) -> Option<Arc<Settings>> {
+pub(super) fn compile(file: &File, files: (&Path, &mut Vec<PathBuf>), report: &mut Report) -> Option<Arc<Settings>> {
     let at = JsonPath::root().key("tracing");
     let written = file.tracing.as_ref()?;
     let resource = resource(written, &at.key("resource"), report);
@@ -100,12 +97,7 @@ fn sampling(written: Option<&file::Sample>, file: &File, at: &JsonPath, report: 
     }
 }
 
-fn otlp(
-    written: &file::Otlp,
-    files: (&Path, &mut Vec<PathBuf>),
-    at: &JsonPath,
-    report: &mut Report,
-) -> Option<Otlp> {
+fn otlp(written: &file::Otlp, files: (&Path, &mut Vec<PathBuf>), at: &JsonPath, report: &mut Report) -> Option<Otlp> {
     let protocol = match written.protocol {
         None | Some(OtlpProtocol::Http) => Protocol::Http,
         Some(OtlpProtocol::Grpc) => Protocol::Grpc,

@@ -110,8 +110,7 @@ pub(super) fn otlp_tls(
     at: &JsonPath,
     report: &mut Report,
 ) -> Option<spans::Tls> {
-    redis_tls(written, files, at, report)
-        .map(|redis::Tls { client, server_name }| spans::Tls { client, server_name })
+    redis_tls(written, files, at, report).map(|redis::Tls { client, server_name }| spans::Tls { client, server_name })
 }
 
 fn tls(

@@ -41,9 +41,10 @@ pub(super) fn http(answer: &Answer) -> Outcome {
         StatusCode::TOO_MANY_REQUESTS
         | StatusCode::BAD_GATEWAY
         | StatusCode::SERVICE_UNAVAILABLE
-        | StatusCode::GATEWAY_TIMEOUT => {
-            Outcome::Later { why: format!("it answers {}", answer.status.as_u16()), asked: retry_after(&answer.headers) }
-        }
+        | StatusCode::GATEWAY_TIMEOUT => Outcome::Later {
+            why: format!("it answers {}", answer.status.as_u16()),
+            asked: retry_after(&answer.headers),
+        },
         status => {
             // A `google.rpc.Status`, whose second field is for people.
             let message = text_of(&answer.body, 2);
@@ -56,7 +57,10 @@ pub(super) fn http(answer: &Answer) -> Outcome {
 pub(super) fn grpc(answer: &Answer) -> Outcome {
     if answer.status != StatusCode::OK {
         // Something between us that speaks no gRPC; taken as the mapping of gRPC says.
-        return http(&Answer { body: Vec::new(), ..Answer { status: answer.status, headers: answer.headers.clone(), ..Answer::default() } });
+        return http(&Answer {
+            body: Vec::new(),
+            ..Answer { status: answer.status, headers: answer.headers.clone(), ..Answer::default() }
+        });
     }
     // Where nothing but the status is sent, it stands in front.
     let field = |name: &str| answer.trailers.get(name).or_else(|| answer.headers.get(name));

@@ -106,7 +106,9 @@ impl Tracer {
     /// Decides once more when the route is known.
     #[inline]
     pub fn routed(&self, exchange: &mut Exchange) {
-        let Some(trace) = exchange.trace.as_mut().filter(|trace| trace.decided_by == DecidedBy::Gateway) else { return };
+        let Some(trace) = exchange.trace.as_mut().filter(|trace| trace.decided_by == DecidedBy::Gateway) else {
+            return;
+        };
         let active = self.active.borrow();
         let Some(sampling) = active.as_ref().map(|active| &active.settings.sampling) else { return };
         if !sampling.depends_on_routes() {

@@ -126,7 +126,7 @@ fn tracestate_goes_where_it_is_wrong() {
     gone(&[&format!("a@{}=1", "s".repeat(15))]);
     gone(&[&format!("{}@s=1", "t".repeat(242))]);
     gone(&["a=é"]);
-    gone(&["a=\u{7f}"]);
+    gone(&["a=x\ty"]);
     gone(&[&format!("{}=1", "k".repeat(257))]);
     gone(&[&format!("a={}", "v".repeat(257))]);
     gone(&[&(0..33).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",")]);
