@@ -60,6 +60,7 @@ fn plan(config: &Config, roster: &Roster) -> Result<Plan, String> {
         handler: route.handler.clone(),
         cache: route.cache.clone(),
         body_bytes_max: route.body_bytes_max,
+        protection: route.protection.clone(),
         request_edits: route.request_edits.clone(),
         response_edits: route.response_edits.clone(),
         compression: route.compression.clone(),

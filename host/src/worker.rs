@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -22,6 +23,9 @@ use crate::listener::{Handle, Listener};
 use crate::pipeline::Pipeline;
 use crate::shutdown::Draining;
 use crate::telemetry::{Recorder, Records};
+use crate::time;
+use crate::traffic::access::Refusing;
+use crate::traffic::bans::Bans;
 use crate::traffic::{Gate, Pressure};
 use crate::upstream::{Board, Upstreams};
 use crate::warm::{self, Asks};
@@ -38,6 +42,8 @@ pub(crate) struct Equipment {
     /// What is known of endpoints, shared with whoever checks them.
     pub(crate) board: Arc<Board>,
     pub(crate) pressure: Arc<Pressure>,
+    /// Who is banned.
+    pub(crate) bans: Arc<Bans>,
     pub(crate) draining: Draining,
     /// Where it is recorded what becomes of exchanges.
     pub(crate) records: Arc<Records>,
@@ -70,6 +76,7 @@ async fn run(equipment: Equipment) {
         cache,
         board,
         pressure,
+        bans,
         draining,
         records,
         adopted,
@@ -80,7 +87,7 @@ async fn run(equipment: Equipment) {
     let first = Arc::clone(&generations.borrow_and_update());
     let worker = Rc::new(Worker {
         cache,
-        gate: Gate::new(pressure, &first.config.overload),
+        gate: Gate::new(pressure, bans, &first.config.overload),
         ids: Rc::new(RequestIds::new()),
         recorder: records.recorder(),
         upstreams: RefCell::new(Rc::new(Upstreams::on(&board, &first.config.upstreams))),
@@ -159,6 +166,11 @@ impl Handle for Worker {
             // A worker adopts its first generation before it listens.
             None => http::Response::new(Body::Empty),
         }
+    }
+
+    fn admits(&self, client: SocketAddr) -> bool {
+        // Others are told why, which takes an answer.
+        !matches!(self.gate.receive(client, time::now()), Err(unwelcome) if unwelcome.refusing == Refusing::Close)
     }
 
     fn refuse(&self, client: &Arc<Client>, failure: &Failure) -> http::Response<Body> {

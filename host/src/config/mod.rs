@@ -105,6 +105,8 @@ pub struct Route {
     pub unlisted: RouteUnlisted,
     /// Longest request body in bytes; none: unlimited.
     pub body_bytes_max: Option<u64>,
+    /// What else it takes on.
+    pub protection: traffic::Protection,
     /// What is done to the fields of requests.
     pub request_edits: Edits,
     /// What is done to the fields of responses.

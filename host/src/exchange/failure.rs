@@ -44,6 +44,8 @@ pub enum Reason {
     VersionNotSupported,
     /// The client may not: its certificate, its address, or what it asked for.
     Forbidden,
+    /// The client has done what it should not too often, and is kept out for a while.
+    Banned,
     /// No file of that name.
     NoFile,
     /// None of the ranges asked for is within the file (RFC 9110 section 15.5.17).
@@ -64,6 +66,8 @@ pub enum Reason {
     UpstreamTimeout,
     /// The upstream failed so often that it is not asked for a while.
     CircuitOpen,
+    /// As many requests of the route are under way as its latency allows.
+    ConcurrencyLimited,
     /// A plugin failed.
     PluginFailed,
     /// A plugin failed so often that it is not asked for a while.
@@ -137,6 +141,7 @@ impl Reason {
             Self::NotImplemented => "not_implemented",
             Self::VersionNotSupported => "version_not_supported",
             Self::Forbidden => "forbidden",
+            Self::Banned => "banned",
             Self::NoFile => "no_file",
             Self::RangeNotSatisfiable => "range_not_satisfiable",
             Self::PreconditionFailed => "precondition_failed",
@@ -147,6 +152,7 @@ impl Reason {
             Self::UpstreamProtocol => "upstream_protocol",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::CircuitOpen => "circuit_open",
+            Self::ConcurrencyLimited => "concurrency_limited",
             Self::PluginFailed => "plugin_failed",
             Self::PluginQuarantined => "plugin_quarantined",
             Self::Overload => "overload",
@@ -170,6 +176,7 @@ impl Reason {
             | Self::NotImplemented
             | Self::VersionNotSupported
             | Self::Forbidden
+            | Self::Banned
             | Self::NoFile
             | Self::RangeNotSatisfiable
             | Self::PreconditionFailed
@@ -183,7 +190,8 @@ impl Reason {
             | Self::UpstreamConnect
             | Self::UpstreamProtocol
             | Self::UpstreamTimeout
-            | Self::CircuitOpen => Fault::Upstream,
+            | Self::CircuitOpen
+            | Self::ConcurrencyLimited => Fault::Upstream,
             Self::PluginFailed | Self::PluginQuarantined => Fault::Plugin,
             Self::Overload | Self::Internal => Fault::Internal,
         }
@@ -202,13 +210,14 @@ impl Reason {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::Banned => StatusCode::FORBIDDEN,
             Self::NoFile => StatusCode::NOT_FOUND,
             Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoEndpoint
             | Self::CircuitOpen
+            | Self::ConcurrencyLimited
             | Self::PluginQuarantined
             | Self::Overload
             | Self::ReadOnly

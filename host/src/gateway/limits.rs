@@ -7,12 +7,21 @@ use std::time::Duration;
 use crate::names::Name;
 use crate::plugin::{self, RateAlgorithm, RateDecision, RateSettings};
 use crate::time::Instant;
+use crate::traffic::bans::Bans;
 use crate::traffic::rate::{self, Algorithm, Limit, Limits};
 
 /// Counts for plugins.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Limiter {
     limits: Limits,
+    bans: Arc<Bans>,
+}
+
+impl Limiter {
+    /// Nothing is counted yet; who is banned is banned here.
+    pub(super) fn new(bans: Arc<Bans>) -> Arc<Self> {
+        Arc::new(Self { limits: Limits::default(), bans })
+    }
 }
 
 impl plugin::Limiter for Limiter {
@@ -25,10 +34,12 @@ impl plugin::Limiter for Limiter {
         Arc::new(Counted(self.limits.define(plugin, name, rate::Settings { algorithm, requests, window, burst })))
     }
 
-    fn offence(&self, _: IpAddr, _: Instant) {}
+    fn offence(&self, client: IpAddr, now: Instant) {
+        self.bans.offence(client, now);
+    }
 
-    fn ban(&self, _: IpAddr, _: Duration, _: &str, _: Instant) -> Result<(), String> {
-        Err("this gateway bans nobody".to_owned())
+    fn ban(&self, client: IpAddr, duration: Duration, reason: &str, now: Instant) -> Result<(), String> {
+        self.bans.ban(client, duration, reason, now).map_err(|error| error.to_string())
     }
 }
 

@@ -37,6 +37,7 @@ use crate::redis::Redis;
 use crate::shutdown::Draining;
 use crate::telemetry::Records;
 use crate::traffic::Pressure;
+use crate::traffic::bans::Bans;
 use crate::upstream::Board;
 use crate::{acme, modes, time, tls, warm, worker};
 
@@ -86,6 +87,8 @@ pub struct Gateway {
     purger: Option<Arc<Purger>>,
     /// What was wrong with what was stored at the last end.
     cache_trouble: Vec<String>,
+    /// Who is banned.
+    bans: Arc<Bans>,
     /// What is recorded of exchanges.
     records: Arc<Records>,
     /// Obtains certificates, once a configuration wants that.
@@ -157,7 +160,9 @@ impl Gateway {
     ) -> Result<Self, StartError> {
         let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
         let services = Services::new(Arc::new(Registry::default())).map_err(|error| system(&error))?;
-        services.limit_through(Arc::new(limits::Limiter::default()));
+        let bans = Arc::<Bans>::default();
+        bans.adopt(config.overload.bans.as_ref());
+        services.limit_through(limits::Limiter::new(Arc::clone(&bans)));
         let mut folder = Folder::new(config.plugins.directory.clone());
         let (roster, problems) = plugins(&services, &mut folder, &config)?;
         for problem in &problems {
@@ -199,6 +204,7 @@ impl Gateway {
             cache: None,
             purger: None,
             cache_trouble: Vec::new(),
+            bans,
             records,
             acme: None,
             desk,
@@ -264,6 +270,7 @@ impl Gateway {
                 cache: Arc::clone(&cache),
                 board: Arc::clone(&self.board),
                 pressure: Arc::clone(&pressure),
+                bans: Arc::clone(&self.bans),
                 draining: self.draining.clone(),
                 records: Arc::clone(&self.records),
                 adopted: adopted.clone(),
@@ -314,6 +321,11 @@ impl Gateway {
         if let Err(error) = self.records.spans().adopt(config.tracing.as_ref(), config.workers) {
             tracing::error!(%error, "spans cannot be exported");
         }
+    }
+
+    /// Who is banned: to list, to ban and to pardon.
+    pub fn bans(&self) -> &Arc<Bans> {
+        &self.bans
     }
 
     /// What forwards purges to CDNs.

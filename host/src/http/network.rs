@@ -1,7 +1,7 @@
 //! Networks as operators write them: an address, or an address and the length of its prefix (RFC 4632, RFC 4291).
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 /// A network.
@@ -30,6 +30,39 @@ impl Network {
             }
             _ => false,
         }
+    }
+}
+
+impl Network {
+    /// Its first and its last address, as numbers.
+    pub fn bounds(&self) -> (u128, u128) {
+        let (address, bits) = match self.address {
+            IpAddr::V4(address) => (u128::from(u32::from(address)), 32),
+            IpAddr::V6(address) => (u128::from(address), 128),
+        };
+        // All bits behind the prefix; a shift by all 128 of them would be none.
+        let behind = bits - u32::from(self.prefix_bits);
+        let rest = 1_u128.checked_shl(behind).map_or(u128::MAX, |next| next - 1);
+        (address & !rest, address | rest)
+    }
+
+    /// Whether it is one of IPv4.
+    pub fn is_ipv4(&self) -> bool {
+        self.address.is_ipv4()
+    }
+
+    /// The length of its prefix.
+    pub fn prefix_bits(&self) -> u8 {
+        self.prefix_bits
+    }
+}
+
+/// The address by which a client counts where it may have several: an IPv6 address counts with its neighbours in the same /64, since that is
+/// what one customer is given (RFC 6177).
+pub fn customer(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        address @ IpAddr::V4(_) => address,
     }
 }
 

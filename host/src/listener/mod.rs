@@ -87,6 +87,12 @@ pub trait Handle: 'static {
         request: ::http::Request<Body>,
     ) -> impl Future<Output = ::http::Response<Body>>;
 
+    /// Whether a client may connect at all. Asked once per connection, when it is known who it is and before anything is read or said; the connection
+    /// of one who may not is closed.
+    fn admits(&self, _client: SocketAddr) -> bool {
+        true
+    }
+
     /// The answer to what could not be read as a request. The listener closes the connection behind it.
     fn refuse(&self, client: &Arc<Client>, failure: &Failure) -> ::http::Response<Body>;
 }

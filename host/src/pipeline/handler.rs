@@ -11,6 +11,7 @@ use super::walk::Walk;
 use crate::exchange::{Exchange, Failure, Part, Reason, Response};
 use crate::http::{Body, Upgrade, UpgradeForm};
 use crate::time;
+use crate::traffic::concurrency::Outcome;
 use crate::upstream::{Sent, UpstreamError};
 
 /// What becomes of a client's wish for another protocol.
@@ -125,6 +126,7 @@ impl Pipeline {
                 .map_err(|error| Failure::new(Reason::RequestTooLarge, format!("the request body is {error}")))?,
             None => body,
         };
+        let place = self.place(walk.route)?;
         let exchange = &mut *walk.exchange;
         let body = match &proxy.mirror {
             Some(mirror) if split::is_among(mirror.percent, self.dealer.deal()) => {
@@ -133,7 +135,11 @@ impl Pipeline {
             _ => body,
         };
         let sent = self.upstreams.send(upstream, &exchange.client, &exchange.request, body).await;
-        exchange.timings.upstream = exchange.lap_of(asked(&sent), time::now());
+        let now = time::now();
+        exchange.timings.upstream = exchange.lap_of(asked(&sent), now);
+        if let Some(place) = place {
+            place.leave(sent.as_ref().map_or(Outcome::Failed, |_| Outcome::Answered), now);
+        }
         exchange.delivery.upstream = self.upstreams.name(upstream);
         let sent = sent.map_err(|error| failure(&error))?;
         exchange.delivery.endpoint = Some(sent.endpoint);

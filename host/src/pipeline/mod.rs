@@ -17,6 +17,7 @@ mod files;
 mod handler;
 mod mirror;
 mod posture;
+mod protect;
 mod rescue;
 mod rewrite;
 mod split;
@@ -38,6 +39,7 @@ use crate::plugin::{Lane, Summary, Visit};
 use crate::router::{Asked, Routed};
 use crate::telemetry::{End, Recorder};
 use crate::time;
+use crate::traffic::concurrency::Concurrency;
 use crate::traffic::{Gate, give_back};
 use crate::upstream::Upstreams;
 
@@ -70,6 +72,8 @@ pub struct Pipeline {
     caches: bool,
     /// How requests fare at the cache, by route; none where it does not cache.
     outcomes: Vec<Option<Arc<Outcomes>>>,
+    /// How many requests may be under way, by route; none where any number may.
+    concurrency: Vec<Option<Rc<Concurrency>>>,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -98,8 +102,23 @@ impl Pipeline {
         let files = files::of(&plan);
         let caches = plan.routes.iter().any(|route| route.cache.is_some());
         let outcomes = caching::outcomes(&plan, before, &cache);
+        let concurrency = protect::concurrency(&plan, before);
         let dealer = Dealer::default();
-        Self { plan, lanes, files, upstreams, cache, gate, ids, recorder, dealer, copies, caches, outcomes }
+        Self {
+            plan,
+            lanes,
+            files,
+            upstreams,
+            cache,
+            gate,
+            ids,
+            recorder,
+            dealer,
+            copies,
+            caches,
+            outcomes,
+            concurrency,
+        }
     }
 
     /// Answers one request.
@@ -118,9 +137,12 @@ impl Pipeline {
             give_back();
         }
         let Admitted { exchange, body, refused } = self.admit(client, request);
+        // Asked after admission, so that who is turned away has an id and a line in the log like anybody else.
+        if let Err(unwelcome) = self.gate.receive(client.address, exchange.started) {
+            return self.turn_away(exchange, &unwelcome);
+        }
         let (lanes, chain) = (&self.lanes[..], &self.plan.gateway);
         let mut walk = Walk { exchange, visit: Visit::default(), lanes, chain, route: None, failed: Vec::new() };
-        // Asked after admission, so that what is refused has an id and a line in the log like anything else.
         let answered = match (refused, self.gate.enter()) {
             (Some(failure), _) => Err(failure),
             (None, Err(refusal)) => Err(Failure::new(Reason::Overload, refusal.to_string())),
@@ -136,21 +158,14 @@ impl Pipeline {
                 encode::encode(compression, &mut walk.exchange);
             }
         }
+        self.watch(&walk.exchange);
         self.finish(walk)
     }
 
     /// Answers what could not be read as a request. No plugin sees it: there is nothing it could rely on.
     pub fn refuse(&self, client: &Arc<Client>, failure: &Failure) -> http::Response<Body> {
-        let mut exchange = self.blank(client);
-        exchange.failure = Some(failure.reason);
-        rescue::log(failure, &exchange);
-        let Response { status, headers, body } = rescue::response(failure, &exchange);
-        self.keep(&mut exchange, status, &headers);
-        let body = self.recorded(Held::new(exchange), None, status, body);
-        let mut response = http::Response::new(body);
-        *response.status_mut() = status;
-        *response.headers_mut() = headers;
-        response
+        self.gate.saw(client.address.ip(), failure.reason.status(), time::now());
+        self.answer_alone(Held::new(self.blank(client)), failure)
     }
 
     /// The steps from an admitted request to a response in the exchange.
@@ -170,6 +185,8 @@ impl Pipeline {
         // From here on the route's own plugins run, with the route's own configuration.
         let route = self.route(walk)?;
         walk.chain = &route.chain;
+        // Before any plugin of the route works for who may not come to it.
+        protect::admit(route, &walk.exchange)?;
         // Authentication lives here: nothing behind this line is reached by those who may not pass.
         if walk.pre_handler()? == Flow::Answered {
             return Ok(());

@@ -13,6 +13,7 @@ use crate::modes;
 use crate::names::{Hook, Name};
 use crate::plugin::Loaded;
 use crate::router::Router;
+use crate::traffic::Protection;
 
 /// What the pipeline does.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub struct Route {
     pub cache: Option<Arc<Policy>>,
     /// Longest request body in bytes.
     pub body_bytes_max: Option<u64>,
+    /// What else it takes on.
+    pub protection: Protection,
     /// What is done to the fields of its requests.
     pub request_edits: Edits,
     /// What is done to the fields of its responses.

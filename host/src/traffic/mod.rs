@@ -1,18 +1,29 @@
 //! What the gateway takes on: under pressure it refuses at once, instead of growing until the system ends it.
 //!
 //! Two limits. Exchanges are counted per worker, without a lock; the memory of the process is looked at from a thread of its
-//! own, and what it finds is one flag that every worker reads. Beside them: [`rate`], limits that plugins hold clients to.
+//! own, and what it finds is one flag that every worker reads. Beside them: who may come ([`access`], [`bans`]), what one route takes on
+//! ([`concurrency`]), and limits that plugins hold clients to ([`rate`]).
 
+pub mod access;
+pub mod bans;
+pub mod concurrency;
 pub mod rate;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::time::Instant;
+use access::{Access, Refusing, Verdict};
+use bans::Bans;
 
 /// How often the memory is looked at. A gateway that is flooded grows by some hundred MiB in that time at most.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -31,12 +42,29 @@ pub struct Settings {
     /// Resident memory of the process, in bytes. Over it the answer is 503. Absent: three quarters of what the machine or
     /// the control group has.
     pub memory_bytes_max: Option<u64>,
+    /// Who may come; none: everybody.
+    pub access: Option<Arc<Access>>,
+    /// Who is banned; none: nobody, but by hand.
+    pub bans: Option<Arc<bans::Settings>>,
+}
+
+/// What one route takes on.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Protection {
+    /// Who may come; none: everybody.
+    pub access: Option<Arc<Access>>,
+    /// Most header fields that a client may send.
+    pub headers_max: Option<usize>,
+    /// Most bytes of header fields that a client may send.
+    pub header_bytes_max: Option<usize>,
+    /// How many requests may be under way; none: any number.
+    pub concurrency: Option<concurrency::Settings>,
 }
 
 impl Default for Settings {
     /// As many exchanges as a worker may have connections, and the memory there is.
     fn default() -> Self {
-        Self { exchanges_max: 16_000, memory_bytes_max: None }
+        Self { exchanges_max: 16_000, memory_bytes_max: None, access: None, bans: None }
     }
 }
 
@@ -49,6 +77,24 @@ pub enum Refusal {
     /// The process has as much memory as it may.
     #[error("the process uses more memory than `overload.memory_bytes_max` allows")]
     Memory,
+}
+
+/// Somebody who may not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unwelcome {
+    /// Why not.
+    pub why: Why,
+    /// How they are refused.
+    pub refusing: Refusing,
+}
+
+/// Why somebody may not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Nobody may from their network.
+    Denied,
+    /// They have been banned, for so much longer.
+    Banned(Duration),
 }
 
 /// Whether the process uses more memory than it may. One per process.
@@ -119,17 +165,60 @@ pub struct Gate {
     pressure: Arc<Pressure>,
     exchanges: Cell<usize>,
     exchanges_max: Cell<usize>,
+    bans: Arc<Bans>,
+    access: RefCell<Option<Arc<Access>>>,
+    banning: RefCell<Option<Arc<bans::Settings>>>,
 }
 
 impl Gate {
     /// A gate with nobody inside.
-    pub fn new(pressure: Arc<Pressure>, settings: &Settings) -> Rc<Self> {
-        Rc::new(Self { pressure, exchanges: Cell::new(0), exchanges_max: Cell::new(settings.exchanges_max) })
+    pub fn new(pressure: Arc<Pressure>, bans: Arc<Bans>, settings: &Settings) -> Rc<Self> {
+        let gate = Self {
+            pressure,
+            exchanges: Cell::new(0),
+            exchanges_max: Cell::default(),
+            bans,
+            access: RefCell::default(),
+            banning: RefCell::default(),
+        };
+        gate.limit(settings);
+        Rc::new(gate)
     }
 
     /// From now on these limits hold.
     pub fn limit(&self, settings: &Settings) {
         self.exchanges_max.set(settings.exchanges_max);
+        self.access.borrow_mut().clone_from(&settings.access);
+        self.banning.borrow_mut().clone_from(&settings.bans);
+    }
+
+    /// Whether this client may come.
+    #[inline]
+    pub fn receive(&self, client: SocketAddr, now: Instant) -> Result<(), Unwelcome> {
+        // What we ask ourselves for comes from no port.
+        if client.port() == 0 && client.ip().is_loopback() {
+            return Ok(());
+        }
+        if let Some(access) = &*self.access.borrow()
+            && access.verdict(client.ip()) == Verdict::Deny
+        {
+            return Err(Unwelcome { why: Why::Denied, refusing: access.refusing });
+        }
+        match self.bans.left(client.ip(), now) {
+            None => Ok(()),
+            Some(left) => {
+                let refusing = self.banning.borrow().as_ref().map(|banning| banning.refusing).unwrap_or_default();
+                Err(Unwelcome { why: Why::Banned(left), refusing })
+            }
+        }
+    }
+
+    /// Notes what a client was answered with: it may be an offence.
+    pub fn saw(&self, client: IpAddr, status: StatusCode, now: Instant) {
+        let offends = self.banning.borrow().as_ref().is_some_and(|banning| banning.statuses.contains(&status));
+        if offends {
+            self.bans.offence(client, now);
+        }
     }
 
     /// Whether the caller should give memory back, where it can: little is left. Says so to one caller.
@@ -193,7 +282,7 @@ mod tests {
     #[test]
     fn exchanges_are_counted_and_leave() {
         let settings = Settings { exchanges_max: 2, ..Settings::default() };
-        let gate = Gate::new(Arc::default(), &settings);
+        let gate = Gate::new(Arc::default(), Arc::default(), &settings);
         let (one, _two) = (gate.enter().unwrap(), gate.enter().unwrap());
         assert_eq!(gate.enter().unwrap_err(), Refusal::Exchanges(2));
         drop(one);
@@ -205,7 +294,7 @@ mod tests {
     #[test]
     fn pressure_begins_at_the_limit_and_ends_below_it() {
         let pressure = Arc::new(Pressure::default());
-        let gate = Gate::new(Arc::clone(&pressure), &Settings::default());
+        let gate = Gate::new(Arc::clone(&pressure), Arc::default(), &Settings::default());
         let check = |bytes, refused| {
             pressure.note(bytes, 1000);
             assert_eq!(gate.enter().err(), if refused { Some(Refusal::Memory) } else { None }, "{bytes}");

@@ -24,6 +24,7 @@ mod http2;
 mod matches;
 mod pattern;
 mod plugins;
+mod protection;
 mod proxy;
 mod redis;
 mod route_cache;
@@ -43,9 +44,9 @@ use std::time::Duration;
 use http::StatusCode;
 use tracing_subscriber::EnvFilter;
 
-use super::Config;
 use super::file::{self, File};
 use super::problem::Report;
+use super::{Config, Route};
 use crate::exchange::RedirectHttps;
 use crate::http::{Forwarding, ForwardingFields, IncomingForwarding, Network};
 use crate::names::Name;
@@ -62,7 +63,11 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
     let upstreams = upstreams(file, (folder, &mut included), report);
     let plugins = plugins::compile(file, folder, report);
     compression::check(file.compression.as_ref(), report);
-    let routes = routes::compile((file, folder), &plugins, report);
+    let mut routes = routes::compile((file, folder), &plugins, report);
+    let mut files = (folder, &mut included);
+    protection::routes(file, &mut routes, &mut files, report);
+    let access = protection::access(file, &mut files, report);
+    let bans = protection::bans(file, &mut files, report);
     let acme = acme::compile(file, folder, report);
     let cdn = cdn::compile(file, (folder, &mut included), report);
     let redis = redis::compile(file, (folder, &mut included), report);
@@ -99,7 +104,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
             report,
         ),
         dependencies: dependencies::compile(file.cache.as_ref(), &root.key("cache").key("dependencies"), report),
-        overload: overload(file.overload.as_ref()),
+        overload: traffic::Settings { access, bans, ..overload(file.overload.as_ref()) },
         routes,
         forwarding: forwarding(file.forwarding.as_ref()),
         log: log(file.log.as_ref(), &root.key("log"), report),
@@ -251,6 +256,7 @@ fn overload(written: Option<&file::Overload>) -> traffic::Settings {
     traffic::Settings {
         exchanges_max: written.and_then(|w| w.exchanges_max).map_or(defaults.exchanges_max, size),
         memory_bytes_max: written.and_then(|w| w.memory_bytes_max),
+        ..defaults
     }
 }
 

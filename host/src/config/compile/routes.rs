@@ -56,6 +56,8 @@ pub(super) fn compile((file, folder): (&File, &Path), plugins: &Plugins<'_>, rep
             chain,
             unlisted,
             body_bytes_max: written.body_bytes_max,
+            // Once all routes are there: it reads files.
+            protection: Default::default(),
             request_edits,
             response_edits,
             compression,

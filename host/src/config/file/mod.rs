@@ -21,6 +21,7 @@ mod http2;
 mod listener_tls;
 mod matches;
 mod plugins;
+mod protection;
 mod proxy;
 mod redis;
 mod route_cache;
@@ -56,6 +57,9 @@ pub(super) use http2::{Allowance, Http2};
 pub(super) use listener_tls::{ListenerTls, TlsClientMode, TlsVersion, UnknownHost};
 pub(super) use matches::{Match, MatchScheme, ValueTest};
 pub(super) use plugins::{Chain, FailurePolicy, InstanceMode, Limits, Plugins, Unlisted};
+pub(super) use protection::{
+    AddressVerdict, Addresses, Bans, Concurrency, ConcurrencyAlgorithm, NetworkSource, Refuse,
+};
 pub(super) use proxy::{Mirror, Proxy, Rewrite, SplitBy, SplitShare};
 pub(super) use redis::{Redis, Secret};
 pub(super) use route_cache::{RouteCache, RouteCacheSettings};
@@ -125,6 +129,10 @@ pub(super) struct File {
     pub(super) modes: Option<Modes>,
     /// What is taken on before new requests are refused with 503.
     pub(super) overload: Option<Overload>,
+    /// Who may come, by address. Absent: everybody.
+    pub(super) addresses: Option<Addresses>,
+    /// Keep clients out after repeated offences. Absent: no.
+    pub(super) bans: Option<Bans>,
     /// The routes. The most specific match wins; their order matters only where nothing else tells them apart.
     #[schemars(required, length(min = 1))]
     #[schemars(extend("examples" = [[{"name": "hello", "respond": {"body": "Hello"}}]]))]

@@ -12,7 +12,7 @@ use super::compression::RouteCompression;
 use super::edits::HeaderEdits;
 use super::matches::Match;
 use super::proxy::Proxy;
-use super::{FailurePolicy, Files, Limits, RouteCache};
+use super::{Addresses, Concurrency, FailurePolicy, Files, Limits, RouteCache};
 
 /// One route. It has exactly one of `proxy`, `files`, `respond` and `redirect`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -34,6 +34,16 @@ pub(in crate::config) struct Route {
     /// Longest request body, in bytes; over it the answer is 413. Absent: no limit.
     #[schemars(range(max = 1_u64 << 50))]
     pub(in crate::config) body_bytes_max: Option<u64>,
+    /// Most header fields that a client may send, `Host` among them; over it the answer is 431. Absent: as many as the listener takes.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub(in crate::config) headers_max: Option<u64>,
+    /// Most bytes of header fields that a client may send, with four for each field; over it the answer is 431. Absent: as many as the listener takes.
+    #[schemars(range(min = 16, max = 16_777_216))]
+    pub(in crate::config) header_bytes_max: Option<u64>,
+    /// Who may come, by address; those whom the gateway turns away do not get here. Absent: everybody.
+    pub(in crate::config) addresses: Option<Addresses>,
+    /// Let no more requests be under way than the upstream answers quickly. Absent: any number.
+    pub(in crate::config) concurrency: Option<Concurrency>,
     /// What is done to the fields of requests, after the `pre-handler` hooks and before the cache is asked.
     pub(in crate::config) request_headers: Option<HeaderEdits>,
     /// What is done to the fields of responses, after the `post-handler` hooks.

@@ -23,7 +23,7 @@ use super::head::{self, Head, Limits};
 use super::send::Sending;
 use super::wire::{Trouble, Wire};
 use crate::exchange::{Client, Failure, Reason};
-use crate::http::{Body, Upgrade, settle_length};
+use crate::http::{Body, HangUp, Upgrade, settle_length};
 use crate::listener::http2::PREFACE;
 use crate::listener::registry::Ticket;
 use crate::listener::stream::Stream;
@@ -212,6 +212,9 @@ impl<S: Stream, H: Handle> Session<'_, S, H> {
             }
         };
         let Some(mut response) = self.handle(request.map(|()| body)).await else { return After::Close };
+        if response.extensions().get::<HangUp>().is_some() {
+            return After::Close;
+        }
         if let Some(failure) = self.spoilt(response.status()) {
             return self.refuse(&failure).await;
         }

@@ -1,0 +1,321 @@
+//! Bans: who does what it should not again and again is kept out for a while, and longer each time.
+//!
+//! Shared by all workers. Only offences come by the count of them, and only while somebody is banned does anybody else look here. Addresses count as
+//! customers ([`customer`]). Nothing is kept over a restart.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use http::StatusCode;
+
+use super::access::Refusing;
+use super::rate::{self, Algorithm, Limit, Limits};
+use crate::http::{Network, customer};
+use crate::names::Name;
+use crate::time::{self, Instant};
+
+/// Bans at the same time, about 20 MB. Further ones are not made: whoever has so many addresses is not kept out by bans.
+const BANS_MAX: usize = 100_000;
+/// Longest reason that is kept, in bytes.
+const REASON_BYTES_MAX: usize = 256;
+
+/// Who is banned, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// So many offences are too many; at least 1.
+    pub after: u32,
+    /// If they happen within this time.
+    pub within: Duration,
+    /// How long the first ban lasts. Each one that follows before as much time has passed again lasts twice as long.
+    pub lasts: Duration,
+    /// How long a ban lasts at most.
+    pub lasts_max: Duration,
+    /// The statuses of responses that are offences.
+    pub statuses: Vec<StatusCode>,
+    /// Who is never banned.
+    pub never: Vec<Network>,
+    /// How who is banned is refused.
+    pub refusing: Refusing,
+}
+
+/// Why somebody is not banned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BanError {
+    /// The operator has said so.
+    #[error("this address is never banned (bans.never)")]
+    Never,
+    /// There are as many bans as there may be.
+    #[error("{BANS_MAX} addresses are banned already")]
+    Full,
+}
+
+/// A ban.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Banned {
+    /// Whose: an address, in IPv6 the first of its /64.
+    pub address: IpAddr,
+    /// Until when, as Unix time.
+    pub until: Duration,
+    /// Why, for people.
+    pub reason: String,
+    /// How many offences there were; 0 where somebody banned by hand.
+    pub offences: u64,
+    /// How often the address has been banned, this time included.
+    pub times: u32,
+}
+
+#[derive(Debug)]
+struct Ban {
+    until: Instant,
+    /// Until then the next ban lasts longer.
+    remembered: Instant,
+    reason: Box<str>,
+    offences: u64,
+    times: u32,
+}
+
+/// What is in force.
+#[derive(Debug, Clone)]
+struct InForce {
+    settings: Arc<Settings>,
+    offences: Limit,
+}
+
+/// Everybody who is banned.
+#[derive(Debug, Default)]
+pub struct Bans {
+    in_force: RwLock<Option<InForce>>,
+    limits: Limits,
+    bans: DashMap<IpAddr, Ban>,
+    /// How many there are in `bans`, so that nobody has to look while there are none.
+    held: AtomicUsize,
+}
+
+impl Bans {
+    /// From now on this holds; none: nobody is banned for offences. Who is banned stays so.
+    pub fn adopt(&self, settings: Option<&Arc<Settings>>) {
+        // Our own words, which are a name.
+        let Ok(owner) = "bans".parse::<Name>() else { return };
+        let in_force = settings.map(|settings| InForce {
+            settings: Arc::clone(settings),
+            offences: self.limits.define(
+                &owner,
+                "offences",
+                rate::Settings {
+                    algorithm: Algorithm::SlidingWindow,
+                    requests: u64::from(settings.after.max(1)),
+                    window: settings.within,
+                    burst: 1,
+                },
+            ),
+        });
+        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
+    }
+
+    /// How much longer an address is banned, if it is.
+    #[inline]
+    pub fn left(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+        if self.held.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let ban = self.bans.get(&customer(address))?;
+        Some(ban.until.saturating_duration_since(now)).filter(|left| !left.is_zero())
+    }
+
+    /// Notes an offence; one too many is a ban.
+    pub fn offence(&self, address: IpAddr, now: Instant) {
+        let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(InForce { settings, offences }) = in_force else { return };
+        let address = customer(address);
+        let key = address.to_string();
+        let counted = offences.take(key.as_bytes(), 1, now);
+        if (counted.allowed && counted.remaining > 0) || self.left(address, now).is_some() {
+            return;
+        }
+        // Those that led to this ban do not lead to the next one.
+        offences.give_back(key.as_bytes(), u64::from(settings.after));
+        let times = self.bans.get(&address).filter(|ban| now < ban.remembered).map_or(0, |ban| ban.times);
+        let lasts = settings.lasts.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX)).min(settings.lasts_max);
+        let seconds = settings.within.as_secs();
+        let reason = format!("{} offences within {seconds} s", settings.after);
+        match self.insert(address, lasts, (&reason, u64::from(settings.after), times + 1), now) {
+            Ok(()) => tracing::warn!(%address, seconds = lasts.as_secs(), times = times + 1, "banned: {reason}"),
+            Err(BanError::Never) => tracing::debug!(%address, "would be banned: {reason}"),
+            Err(error @ BanError::Full) => tracing::error!(%address, %error, "is not banned"),
+        }
+    }
+
+    /// Bans an address by hand, instead of as it may have been banned already.
+    pub fn ban(&self, address: IpAddr, lasts: Duration, reason: &str, now: Instant) -> Result<(), BanError> {
+        let address = customer(address);
+        let times = self.bans.get(&address).filter(|ban| now < ban.remembered).map_or(0, |ban| ban.times);
+        self.insert(address, lasts, (reason, 0, times + 1), now)?;
+        tracing::warn!(%address, seconds = lasts.as_secs(), "banned: {reason}");
+        Ok(())
+    }
+
+    /// Ends a ban and forgets that there were any. Whether there was one.
+    pub fn pardon(&self, address: IpAddr, now: Instant) -> bool {
+        let Some((address, ban)) = self.bans.remove(&customer(address)) else { return false };
+        self.held.fetch_sub(1, Ordering::Relaxed);
+        if let Some(InForce { settings, offences }) = &*self.in_force.read().unwrap_or_else(PoisonError::into_inner) {
+            offences.give_back(address.to_string().as_bytes(), u64::from(settings.after));
+        }
+        tracing::info!(%address, "pardoned");
+        now < ban.until
+    }
+
+    /// All bans that last, those first that last longest.
+    pub fn list(&self, now: Instant) -> Vec<Banned> {
+        let unix = time::unix();
+        let listed = |entry: dashmap::mapref::multiple::RefMulti<'_, IpAddr, Ban>| {
+            let ban = entry.value();
+            let left = ban.until.checked_duration_since(now).filter(|left| !left.is_zero())?;
+            let reason = ban.reason.to_string();
+            let Ban { offences, times, .. } = *ban;
+            Some(Banned { address: *entry.key(), until: unix + left, reason, offences, times })
+        };
+        let mut list: Vec<_> = self.bans.iter().filter_map(listed).collect();
+        list.sort_by_key(|banned| (std::cmp::Reverse(banned.until), banned.address));
+        list
+    }
+
+    fn insert(
+        &self,
+        address: IpAddr,
+        lasts: Duration,
+        (reason, offences, times): (&str, u64, u32),
+        now: Instant,
+    ) -> Result<(), BanError> {
+        let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
+        if in_force.as_ref().is_some_and(|of| of.settings.never.iter().any(|network| network.contains(address))) {
+            return Err(BanError::Never);
+        }
+        drop(in_force);
+        if self.held.load(Ordering::Relaxed) >= BANS_MAX {
+            self.sweep(now);
+            if self.held.load(Ordering::Relaxed) >= BANS_MAX {
+                return Err(BanError::Full);
+            }
+        }
+        // A time beyond what the clock can say is one that nobody lives to see.
+        let far = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+        let until = now.checked_add(lasts.min(far)).unwrap_or(now);
+        let remembered = until.checked_add(lasts.min(far)).unwrap_or(until);
+        let kept = reason.char_indices().map(|(at, _)| at).find(|at| *at >= REASON_BYTES_MAX).unwrap_or(reason.len());
+        let reason = reason.get(..kept).unwrap_or_default().into();
+        if self.bans.insert(address, Ban { until, remembered, reason, offences, times }).is_none() {
+            self.held.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Forgets who has not been banned for long.
+    pub fn sweep(&self, now: Instant) {
+        self.bans.retain(|_, ban| {
+            let kept = now < ban.remembered;
+            if !kept {
+                self.held.fetch_sub(1, Ordering::Relaxed);
+            }
+            kept
+        });
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings {
+            after: 3,
+            within: Duration::from_secs(60),
+            lasts: Duration::from_secs(100),
+            lasts_max: Duration::from_secs(300),
+            statuses: vec![StatusCode::UNAUTHORIZED],
+            never: vec!["10.0.0.0/8".parse().unwrap()],
+            refusing: Refusing::Answer,
+        }
+    }
+
+    fn bans() -> (Bans, Instant) {
+        let bans = Bans::default();
+        bans.adopt(Some(&Arc::new(settings())));
+        (bans, time::now())
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn repeated_offences_are_a_ban_that_gets_longer() {
+        let (bans, start) = bans();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let who = address("192.0.2.1");
+        let offend = |from: u64, seconds: u64| {
+            for second in 0..3 {
+                assert_eq!(bans.left(who, at(from + second)), None, "{from} {second}");
+                bans.offence(who, at(from + second));
+            }
+            assert_eq!(bans.left(who, at(from + 2)), Some(Duration::from_secs(seconds)));
+            // What happens while it lasts makes no difference.
+            bans.offence(who, at(from + 3));
+            assert_eq!(bans.left(who, at(from + 2 + seconds)), None);
+        };
+        offend(0, 100);
+        offend(200, 200);
+        offend(500, 300);
+        // As long as the last ban has been over, and it begins anew.
+        offend(1_200, 100);
+        assert_eq!(bans.left(address("192.0.2.2"), at(1)), None);
+    }
+
+    #[test]
+    fn offences_that_are_far_apart_are_none() {
+        let (bans, start) = bans();
+        for minute in 0..20 {
+            bans.offence(address("192.0.2.1"), start + Duration::from_secs(minute * 31));
+        }
+        assert!(bans.list(start).is_empty());
+    }
+
+    #[test]
+    fn neighbours_count_together_and_some_are_never_banned() {
+        let (bans, now) = bans();
+        for low in 1..=3 {
+            bans.offence(address(&format!("2001:db8::{low}")), now);
+            bans.offence(address("10.1.1.1"), now);
+            bans.offence(address("::ffff:192.0.2.9"), now);
+        }
+        assert!(bans.left(address("2001:db8::ffff"), now).is_some());
+        assert!(bans.left(address("192.0.2.9"), now).is_some());
+        assert_eq!(bans.left(address("2001:db8:0:1::1"), now), None);
+        assert_eq!(bans.left(address("10.1.1.1"), now), None);
+        assert_eq!(bans.ban(address("10.1.1.1"), Duration::from_secs(1), "", now), Err(BanError::Never));
+    }
+
+    #[test]
+    fn bans_by_hand_are_listed_and_pardoned() {
+        let (bans, now) = bans();
+        bans.ban(address("192.0.2.1"), Duration::from_secs(5), "because", now).unwrap();
+        bans.ban(address("192.0.2.2"), Duration::from_secs(9), &"ä".repeat(1_000), now).unwrap();
+        let list = bans.list(now);
+        assert_eq!(list.iter().map(|ban| ban.address.to_string()).collect::<Vec<_>>(), ["192.0.2.2", "192.0.2.1"]);
+        assert_eq!((list[1].reason.as_str(), list[1].offences), ("because", 0));
+        assert!(list[0].reason.len() <= REASON_BYTES_MAX + 1);
+        assert!(bans.pardon(address("192.0.2.1"), now));
+        assert!(!bans.pardon(address("192.0.2.1"), now));
+        assert_eq!(bans.left(address("192.0.2.1"), now), None);
+        bans.sweep(now + Duration::from_secs(18));
+        assert_eq!(bans.held.load(Ordering::Relaxed), 0);
+        // Without settings nobody is banned for offences, but by hand.
+        bans.adopt(None);
+        (0..9).for_each(|_| bans.offence(address("192.0.2.3"), now));
+        assert!(bans.list(now).is_empty());
+    }
+}

@@ -1,0 +1,104 @@
+//! Adaptive concurrency: how many requests may be under way at a handler follows from how long it takes to answer.
+//!
+//! A [`Concurrency`] belongs to one route in one worker, so nothing is shared. It decides purely ([`core`]); here it is counted who is inside. Who finds no
+//! room is refused at once: a queue in front of what is too slow only adds to the wait.
+
+mod core;
+
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::time::Instant;
+
+use core::Core;
+
+/// How the limit follows from latency.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Algorithm {
+    /// It is held where answers take this many times as long as they do without load (as in Envoy and Netflix's concurrency-limits).
+    Gradient {
+        /// How many times as long; above 1.
+        tolerance: f64,
+    },
+    /// It grows by one while answers take less than this, and shrinks by a tenth when they take more (as TCP does with loss).
+    Aimd {
+        /// What is too long.
+        latency: Duration,
+    },
+}
+
+/// What may be under way.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// The limit before anything is known.
+    pub initial: u32,
+    /// The least limit.
+    pub min: u32,
+    /// The largest limit.
+    pub max: u32,
+    /// How it follows from latency.
+    pub algorithm: Algorithm,
+}
+
+/// How an answer turned out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// There was one; how long it took says something.
+    Answered,
+    /// There was none in time, or none at all: too much was asked.
+    Failed,
+}
+
+/// What is under way at one handler.
+#[derive(Debug)]
+pub struct Concurrency {
+    core: RefCell<Core>,
+    settings: Settings,
+}
+
+impl Concurrency {
+    /// With nothing under way.
+    pub fn new(settings: Settings) -> Rc<Self> {
+        Rc::new(Self { core: RefCell::new(Core::new(settings)), settings })
+    }
+
+    /// How it was set up.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// How many may be under way now.
+    pub fn limit(&self) -> u32 {
+        self.core.borrow().limit()
+    }
+
+    /// One more, if there is room.
+    pub fn enter(self: &Rc<Self>, now: Instant) -> Option<Place> {
+        self.core.borrow_mut().enter(now).then(|| Place { of: Rc::clone(self), began: now })
+    }
+}
+
+/// One that is under way. Dropped without a word it tells nothing: the client went away.
+#[derive(Debug)]
+pub struct Place {
+    of: Rc<Concurrency>,
+    began: Instant,
+}
+
+impl Place {
+    /// Is not under way any more.
+    pub fn leave(self, outcome: Outcome, now: Instant) {
+        let took = now.saturating_duration_since(self.began);
+        self.of.core.borrow_mut().learn(took, outcome, now);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.of.core.borrow_mut().leave();
+    }
+}
