@@ -85,7 +85,9 @@ async fn operators_and_clients_hear_a_word() {
     let paths = json!({ "livez": "/alive", "readyz": "/ready", "startupz": "/started" });
     let gateway = patient.setup().patch(&json!({ "health": { "public": paths } })).start().await;
     until_ready(&gateway).await;
-    for (admin, public, text) in [("/livez", "/alive", "alive\n"), ("/startupz", "/started", "started\n"), ("/readyz", "/ready", "ready\n")] {
+    for (admin, public, text) in
+        [("/livez", "/alive", "alive\n"), ("/startupz", "/started", "started\n"), ("/readyz", "/ready", "ready\n")]
+    {
         let told = gateway.admin(admin).await;
         assert_eq!((told.status, told.text()), (200, text), "{admin}");
         let told = gateway.until(public, Request::get(public), |response| response.text() == text).await;
@@ -98,7 +100,9 @@ async fn operators_and_clients_hear_a_word() {
     let told = gateway.until("degraded", Request::get("/ready"), |response| response.text() == "degraded\n").await;
     assert_eq!(told.status, 200, "no details, and clients still come here");
     let told = gateway.admin("/readyz").await;
-    assert!(told.status == 200 && told.text().starts_with("degraded: upstreams: origin: all of its endpoints are down"));
+    assert!(
+        told.status == 200 && told.text().starts_with("degraded: upstreams: origin: all of its endpoints are down")
+    );
     let verbose = gateway.admin("/readyz?verbose").await;
     assert!(verbose.text().contains("\nworkers healthy\n  worker-0 healthy\n"), "{}", verbose.text());
     gateway.logs().wait_for_words(0, &["health changes", "degraded", "all of its endpoints are down"]).await;
@@ -117,7 +121,8 @@ async fn the_tree_says_what_is_wrong_until_it_is_well() {
     until_ready(&gateway).await;
     let tree: Value = gateway.admin("/api/v1/health").await.json();
     let names: Vec<_> = tree["parts"].as_array().unwrap().iter().map(|part| part["part"].as_str().unwrap()).collect();
-    let expected = ["workers", "configuration", "plugins", "upstreams", "cache", "redis", "certificates", "alerts", "mode"];
+    let expected =
+        ["workers", "configuration", "plugins", "upstreams", "cache", "redis", "certificates", "alerts", "mode"];
     assert_eq!((&tree["part"], &tree["status"], names), (&json!("gateway"), &json!("healthy"), expected.to_vec()));
 
     patient.is_well(false);
@@ -205,7 +210,10 @@ async fn only_what_is_stored_is_served_where_that_is_the_mode() {
     assert_eq!(reload.text(), "stored");
     let missing = gateway.get("/cached/b").await;
     assert_eq!(reason(&missing), (503, json!("cache_only")));
-    assert_eq!((missing.value("retry-after"), missing.value("cache-status")), (Some("30"), Some("portcullis; detail=cache_only")));
+    assert_eq!(
+        (missing.value("retry-after"), missing.value("cache-status")),
+        (Some("30"), Some("portcullis; detail=cache_only"))
+    );
     assert_eq!(reason(&gateway.get("/other").await), (503, json!("cache_only")));
     assert_eq!(reason(&gateway.send(Request::post("/cached/a", "x")).await), (503, json!("cache_only")));
     assert_eq!(gateway.get("/own").await.text(), "own");
@@ -221,7 +229,11 @@ async fn only_reading_is_allowed_where_that_is_the_mode() {
     choose(&gateway, "read_only").await;
     for method in ["POST", "PUT", "PATCH", "DELETE", "PURGE"] {
         let refused = gateway.send(Request::new(method, "/own")).await;
-        assert_eq!((reason(&refused), refused.value("retry-after")), ((503, json!("read_only")), Some("7")), "{method}");
+        assert_eq!(
+            (reason(&refused), refused.value("retry-after")),
+            ((503, json!("read_only")), Some("7")),
+            "{method}"
+        );
     }
     for method in ["GET", "HEAD", "OPTIONS"] {
         assert_eq!(gateway.send(Request::new(method, "/")).await.status, 200, "{method}");
@@ -242,10 +254,14 @@ async fn everything_is_refused_but_those_who_are_let_in_where_that_is_the_mode()
     let page = json!({ "modes": { "maintenance": { "body": "<p>Back soon", "allow": ["192.0.2.0/24"] } } });
     let gateway = patient.setup().patch(&page).start().await;
     choose(&gateway, "maintenance").await;
-    for request in [Request::get("/own"), Request::get("/cached/a"), Request::post("/", "x"), Request::get("/nowhere")] {
+    for request in [Request::get("/own"), Request::get("/cached/a"), Request::post("/", "x"), Request::get("/nowhere")]
+    {
         let refused = gateway.send(request).await;
         assert_eq!((refused.status, refused.text()), (503, "<p>Back soon"));
-        assert_eq!((refused.value("content-type"), refused.value("retry-after")), (Some("text/html; charset=utf-8"), Some("30")));
+        assert_eq!(
+            (refused.value("content-type"), refused.value("retry-after")),
+            (Some("text/html; charset=utf-8"), Some("30"))
+        );
     }
     gateway.patch_config(&json!({ "modes": { "maintenance": { "allow": ["127.0.0.0/8"] } } }));
     gateway.until("let in", Request::get("/own"), |response| response.text() == "own").await;
@@ -291,7 +307,10 @@ async fn an_alert_is_told_to_whoever_listens_and_switches_the_mode() {
 
     patient.is_well(false);
     let told = receiver.told(1).await.remove(0);
-    assert_eq!((&told["alert"], &told["state"], &told["summary"]), (&json!("origin-ill"), &json!("firing"), &json!("healthy: 0")));
+    assert_eq!(
+        (&told["alert"], &told["state"], &told["summary"]),
+        (&json!("origin-ill"), &json!("firing"), &json!("healthy: 0"))
+    );
     let seen = receiver.origin.last();
     assert_eq!((seen.method.as_str(), seen.target.as_str()), ("POST", "/hook"));
     assert_eq!(seen.fields.value("authorization"), Some("Bearer hunter2"));
@@ -311,7 +330,9 @@ async fn an_alert_is_told_to_whoever_listens_and_switches_the_mode() {
     until_mode(&gateway, "normal").await;
     let sent = "portcullis_alert_notifications_total{webhook=\"ops\",outcome=\"sent\"}";
     eventually("both are counted", || async { (gateway.metric(sent).await == Some(2.0)).then_some(()) }).await;
-    assert!(gateway.metric("portcullis_alert_notifications_total{webhook=\"dead\",outcome=\"failed\"}").await >= Some(1.0));
+    assert!(
+        gateway.metric("portcullis_alert_notifications_total{webhook=\"dead\",outcome=\"failed\"}").await >= Some(1.0)
+    );
 
     // Bad again at once: nobody is told before the cooldown is over.
     patient.is_well(false);
@@ -322,7 +343,8 @@ async fn an_alert_is_told_to_whoever_listens_and_switches_the_mode() {
     // What a person says counts, until the alert fires anew.
     choose(&gateway, "normal").await;
     let asked: Value = gateway.admin("/api/v1/alerts").await.json();
-    let firing = |alert: &Value| alert["alert"] == "origin-ill" && alert["state"] == "firing" && alert["threshold"] == 1.0;
+    let firing =
+        |alert: &Value| alert["alert"] == "origin-ill" && alert["state"] == "firing" && alert["threshold"] == 1.0;
     assert!(asked["alerts"].as_array().unwrap().iter().any(firing), "{asked}");
     assert_eq!(gateway.metric("portcullis_mode{mode=\"normal\"}").await, Some(1.0));
 }
