@@ -5,15 +5,16 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 5 entry | [`cli`] |
-//! | 4 assembly | [`gateway`], [`generation`], `worker`, [`warm`], [`admin`], [`purger`], [`config`], [`acme`], [`condition`] |
+//! | 4 assembly | [`gateway`], [`generation`], `worker`, [`warm`], [`admin`], [`purger`], [`config`], [`acme`], [`condition`], [`alerts`] |
 //! | 3 door and hall | [`listener`], [`pipeline`] |
 //! | 2 stations | [`router`], [`cache`], [`upstream`], [`plugin`], [`traffic`], [`files`], [`cdn`] |
-//! | 1 ground | [`redis`], [`telemetry`], [`tls`], [`modes`], [`exchange`], [`http`], [`names`], [`time`], [`shutdown`], [`certificates`] |
+//! | 1 ground | [`redis`], [`telemetry`], [`tls`], [`modes`], [`exchange`], [`http`], [`names`], [`time`], [`shutdown`], [`certificates`], [`outbound`] |
 
 pub mod cli;
 
 pub mod acme;
 pub mod admin;
+pub mod alerts;
 pub mod condition;
 pub mod config;
 pub mod gateway;
@@ -38,6 +39,7 @@ pub mod exchange;
 pub mod http;
 pub mod modes;
 pub mod names;
+pub mod outbound;
 pub mod redis;
 pub mod shutdown;
 pub mod telemetry;

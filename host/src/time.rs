@@ -19,7 +19,37 @@ pub fn unix() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// A Unix time as RFC 3339 writes it, in UTC and with milliseconds.
+pub fn rfc3339(unix: Duration) -> String {
+    let (days, rest) = (unix.as_secs() / 86_400, unix.as_secs() % 86_400);
+    // The civil calendar in eras of 400 years that begin in March, by which leap days come last.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (rest / 3600, rest % 3600 / 60, rest % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", unix.subsec_millis())
+}
+
 /// The time as files are stamped with it.
 pub fn file_time() -> SystemTime {
     SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_by_the_civil_calendar() {
+        let check = |ms, expected: &str| assert_eq!(rfc3339(Duration::from_millis(ms)), expected);
+        check(0, "1970-01-01T00:00:00.000Z");
+        check(951_782_400_007, "2000-02-29T00:00:00.007Z");
+        check(1_709_251_199_000, "2024-02-29T23:59:59.000Z");
+        check(4_107_542_400_000, "2100-03-01T00:00:00.000Z");
+    }
 }

@@ -18,6 +18,7 @@ mod capabilities;
 mod cdn;
 mod cli;
 mod compression;
+mod condition;
 mod config_reload;
 mod dashboard;
 mod demo;

@@ -20,6 +20,7 @@ mod store;
 mod target;
 mod trouble;
 
+mod alerts;
 mod cache;
 mod certificates;
 mod chain;
@@ -65,7 +66,7 @@ use crate::time::{self, Instant};
 use crate::upstream::Board;
 
 pub(crate) use adoptions::log_adoptions;
-pub(crate) use metrics::Instruments;
+pub(crate) use metrics::{Instruments, samples};
 pub(crate) use sampler::start as sample;
 pub use settings::{Access, CertificateHolder, Mark, Role, Settings, Socket, Token, listener_settings};
 
@@ -139,6 +140,7 @@ fn endpoints() -> Vec<Endpoint> {
         openapi::endpoints(),
         metrics::endpoints(),
         condition::endpoints(),
+        alerts::endpoints(),
         state::endpoints(),
         chain::endpoints(),
         upstreams::endpoints(),

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::Mode;
-use super::call::{Call, Proof};
 use super::queue::{Batch, Kind, Room, Subject};
 use super::template::{Fill, Template};
+use crate::outbound::{Call, Proof};
 
 /// How a CDN is spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,11 +13,10 @@ use futures_util::future::join_all;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use super::call::{Outcome, Scope};
-use super::client::Client;
 use super::queue::{Batch, Put, Queue, Subject};
 use super::report::Counts;
 use super::{Mode, Settings};
+use crate::outbound::{Client, Outcome, Scope, chance};
 use crate::time::{self, Instant};
 
 /// Requests that a CDN may be busy with at one time. Few: CDNs limit how often they are asked.
@@ -185,7 +184,7 @@ impl Inner {
             self.fail(&why);
             counts.retries.increment();
             match scope {
-                Scope::Cdn => self.close(wait),
+                Scope::Service => self.close(wait),
                 Scope::Request => tokio::time::sleep(wait).await,
             }
         }
@@ -229,11 +228,4 @@ impl Inner {
         self.failing.set(true);
         tracing::error!(cdn = %self.counts.name, count, "purges given up, what they name may still be served there: {why}");
     }
-}
-
-/// Any number; where the system has no randomness, the highest.
-fn chance() -> u32 {
-    let mut bytes = [u8::MAX; 4];
-    let _ = aws_lc_rs::rand::fill(&mut bytes);
-    u32::from_ne_bytes(bytes)
 }

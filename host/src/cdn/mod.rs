@@ -4,13 +4,10 @@
 //! our own cache. Invariants: nobody who purges ever waits; what is held is bounded, and what does not fit is counted and said; no
 //! token is ever shown.
 
-mod call;
-mod client;
 mod form;
 mod line;
 mod queue;
 mod report;
-mod retry;
 mod template;
 mod thread;
 
@@ -23,11 +20,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::names::Name;
+use crate::outbound::{Retries, Trust};
 
-pub use client::Trust;
 pub use form::{Base, Custom, Form, Token};
 pub use report::{Report, expose};
-pub use retry::Retries;
 pub use template::{Json, Template, Text, TextPart};
 
 use thread::Shared;

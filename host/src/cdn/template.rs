@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::Mode;
-use super::call::Call;
+use crate::outbound::Call;
 
 /// A request with places to fill in.
 #[derive(Clone, PartialEq, Eq)]

@@ -6,9 +6,10 @@ use std::time::Duration;
 use rustls::sign::CertifiedKey;
 use x509_parser::parse_x509_certificate;
 
-use super::findings::{Certificate, Findings};
+use super::findings::{Certificate, Findings, FiringAlert};
 use super::{Monitor, Part, tree, word};
 use crate::admin::Status;
+use crate::alerts::{Phase, Report, Severity};
 use crate::certificates::issued;
 use crate::generation::Generation;
 use crate::modes::{Word, switch};
@@ -59,7 +60,7 @@ impl Monitor {
             cache: self.cache(),
             redis: redis(status),
             certificates: self.certificates(generation),
-            alerts: Vec::new(),
+            alerts: self.alerts().0.iter().filter(|report| report.phase == Phase::Firing).map(firing).collect(),
             mode: switch().standing(),
             now: time::unix(),
         }
@@ -96,6 +97,16 @@ impl Monitor {
         }
         certificates.extend(self.obtained.certificates());
         certificates
+    }
+}
+
+/// What is a part of the tree already is not told twice.
+fn firing(report: &Report) -> FiringAlert {
+    let definition = &report.definition;
+    FiringAlert {
+        name: definition.name.to_string(),
+        summary: definition.told(report.value),
+        is_serious: definition.severity > Severity::Info && !definition.is_about_health(),
     }
 }
 

@@ -18,6 +18,8 @@ mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::alerts::{Counted, Report};
+use crate::names::Name;
 use crate::shutdown::Draining;
 use crate::time::Instant;
 use crate::traffic::Pressure;
@@ -35,6 +37,8 @@ pub struct Monitor {
     /// What is wrong with what is stored since the start.
     cache_trouble: Mutex<Vec<String>>,
     draining: Draining,
+    /// How the alerts stood when they were evaluated last, and what became of what webhooks were to be told.
+    alerts: Mutex<(Vec<Report>, Vec<(Name, Arc<Counted>)>)>,
     obtained: gather::Obtained,
 }
 
@@ -46,6 +50,7 @@ impl Monitor {
             pressure,
             cache_trouble: Mutex::default(),
             draining,
+            alerts: Mutex::default(),
             obtained: gather::Obtained::default(),
         }
     }
@@ -60,6 +65,15 @@ impl Monitor {
     /// Notes that something is wrong with what is stored.
     pub fn cache_trouble(&self, what: String) {
         self.cache_trouble.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+    }
+
+    /// How the alerts stood when they were evaluated last, and what became of what webhooks were to be told.
+    pub fn alerts(&self) -> (Vec<Report>, Vec<(Name, Arc<Counted>)>) {
+        self.alerts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_alerts(&self, reports: Vec<Report>, counted: Vec<(Name, Arc<Counted>)>) {
+        *self.alerts.lock().unwrap_or_else(PoisonError::into_inner) = (reports, counted);
     }
 
     /// Whether no worker is stuck.

@@ -17,6 +17,9 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Healthy, Self::Degraded, Self::Unhealthy];
+
     /// The word.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -77,6 +80,14 @@ impl Part {
             self.reasons.splice(0..0, reasons);
         }
         self
+    }
+
+    /// How many of the parts directly below are so; one that has none counts as its own.
+    pub fn count(&self, status: Status) -> usize {
+        match self.parts.as_slice() {
+            [] => usize::from(self.status == status),
+            parts => parts.iter().filter(|part| part.status == status).count(),
+        }
     }
 
     /// Name and first reason.

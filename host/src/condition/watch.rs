@@ -1,4 +1,7 @@
-//! The thread that looks at the whole about once a second, tells clients the words for it, and logs when it changes.
+//! The thread that looks at the whole about once a second: it lets alerts be evaluated and told, tells clients the words for how the gateway
+//! is, and logs when that changes.
+//!
+//! Nobody waits for it, and it waits for nobody: webhooks are told by tasks of its event loop, between two looks.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,12 +9,14 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime;
+use tokio::task::LocalSet;
 
 use super::{Monitor, Part, Status};
 use crate::admin;
-use crate::modes::words;
+use crate::alerts::{Change, Engine, Logged, Post, Settings, Severity, Transition, builtin};
+use crate::modes::{switch, words};
 use crate::shutdown::Draining;
-use crate::time;
+use crate::time::{self, Instant};
 
 /// From one look to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -26,10 +31,10 @@ pub(crate) fn start(
 ) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("condition".into()).spawn(move || {
-        runtime.block_on(async move {
-            let mut before = Status::Healthy;
+        LocalSet::new().block_on(&runtime, async move {
+            let mut watcher = Watcher::new(monitor, status);
             loop {
-                before = look(&monitor, &status, before);
+                watcher.look(time::now());
                 let interval = if words().started() { INTERVAL } else { STARTING };
                 let drains = draining.started();
                 tokio::select! {
@@ -42,23 +47,88 @@ pub(crate) fn start(
     Ok(())
 }
 
-fn look(monitor: &Monitor, status: &Mutex<admin::Status>, before: Status) -> Status {
-    let (whole, serves) = {
-        let status = status.lock().unwrap_or_else(PoisonError::into_inner);
-        let (whole, word) = monitor.examine(&status);
-        words().tell(word, monitor.is_alive(time::now()), status.adopted > 0);
-        (whole, status.adopted > 0)
-    };
-    // Before, it is not well only because it starts.
-    if !serves {
-        return before;
+struct Watcher {
+    monitor: Arc<Monitor>,
+    status: Arc<Mutex<admin::Status>>,
+    engine: Engine,
+    post: Post,
+    /// What the engine watches for, and whom the post tells.
+    settings: Option<Arc<Settings>>,
+    evaluated: Option<Instant>,
+    before: Status,
+}
+
+impl Watcher {
+    fn new(monitor: Arc<Monitor>, status: Arc<Mutex<admin::Status>>) -> Self {
+        let (engine, post, before) = (Engine::default(), Post::default(), Status::Healthy);
+        Self { monitor, status, engine, post, settings: None, evaluated: None, before }
     }
-    tell(&whole, before);
-    whole.status
+
+    fn look(&mut self, now: Instant) {
+        let due = self.evaluated.is_none_or(|last| now.saturating_duration_since(last) >= INTERVAL);
+        if due {
+            self.evaluated = Some(now);
+            self.evaluate(now);
+        }
+        let (whole, serves) = {
+            let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+            let (whole, word) = self.monitor.examine(&status);
+            let serves = status.adopted > 0;
+            words().tell(word, self.monitor.is_alive(now), serves);
+            (whole, serves)
+        };
+        // Before, it is not well only because it starts.
+        if serves {
+            tell_health(&whole, self.before);
+            self.before = whole.status;
+        }
+    }
+
+    fn evaluate(&mut self, now: Instant) {
+        let (samples, settings) = {
+            let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+            let settings = status.generation.as_ref().map(|generation| Arc::clone(&generation.config.alerts));
+            (admin::samples(&status), settings)
+        };
+        let at = time::unix();
+        let mut transitions = Vec::new();
+        if let Some(settings) = settings.filter(|settings| self.settings.as_ref() != Some(settings)) {
+            let all: Vec<_> = builtin().into_iter().chain(settings.definitions.iter().cloned()).collect();
+            // An alert that is gone is over for those webhooks that stay.
+            transitions = self.engine.adopt(&all, at);
+            self.post.adopt(&settings.webhooks);
+            self.settings = Some(settings);
+        }
+        transitions.extend(self.engine.evaluate(&samples.all, now, at));
+        for transition in &transitions {
+            act(transition);
+            self.post.tell(transition);
+        }
+        self.monitor.note_alerts(self.engine.report(), self.post.counted());
+    }
+}
+
+/// What the log is told of an alert, and what becomes of the mode.
+fn act(transition: &Transition) {
+    let Transition { definition, change, value, at, .. } = transition;
+    let (alert, severity, summary) = (definition.name.as_str(), definition.severity.as_str(), definition.told(*value));
+    match (definition.logged, change, definition.severity) {
+        (Logged::No, _, _) => {}
+        (Logged::Yes, Change::Fired, Severity::Critical) => {
+            tracing::error!(alert, severity, value, "alert fires: {summary}")
+        }
+        (Logged::Yes, Change::Fired, _) => tracing::warn!(alert, severity, value, "alert fires: {summary}"),
+        (Logged::Yes, Change::Resolved, _) => tracing::info!(alert, severity, value, "alert is over: {summary}"),
+    }
+    match (definition.mode, change) {
+        (Some(mode), Change::Fired) => switch().want(alert, mode, *at),
+        (Some(_), Change::Resolved) => switch().want_no_more(alert, *at),
+        (None, _) => {}
+    }
 }
 
 /// Logs a change.
-fn tell(whole: &Part, before: Status) {
+fn tell_health(whole: &Part, before: Status) {
     if whole.status == before {
         return;
     }

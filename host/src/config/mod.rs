@@ -67,6 +67,8 @@ pub struct Config {
     pub access_log: Option<access::Settings>,
     /// What is traced, if anything.
     pub tracing: Option<Arc<spans::Settings>>,
+    /// What is watched for, and who is told.
+    pub alerts: Arc<crate::alerts::Settings>,
     /// What the modes of the gateway do.
     pub modes: Arc<modes::Settings>,
     /// Where clients may ask for the health of the gateway; none: nowhere.

@@ -7,7 +7,8 @@ use http::Uri;
 use super::super::file::{self, CdnForm, File};
 use super::super::problem::Report;
 use super::{Unique, cdn_request, millis, size};
-use crate::cdn::{Base, Custom, Form, Retries, Settings, Token, Trust};
+use crate::cdn::{Base, Custom, Form, Settings, Token};
+use crate::outbound::{Retries, Trust};
 use crate::plugin::schema::JsonPath;
 use crate::tls::{self, ClientSettings};
 

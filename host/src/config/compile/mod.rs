@@ -8,6 +8,7 @@ mod access_log;
 mod acme;
 mod address;
 mod admin;
+mod alerts;
 mod balance;
 mod cache;
 mod cdn;
@@ -72,6 +73,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
     let cdn = cdn::compile(file, (folder, &mut included), report);
     let redis = redis::compile(file, (folder, &mut included), report);
     let tracing = tracing::compile(file, (folder, &mut included), report);
+    let alerts = alerts::compile(file, (folder, &mut included), report);
     let health = condition::health(file.health.as_ref(), &listeners, report);
     let modes = condition::modes(file.modes.as_ref(), (folder, &mut included), report);
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -81,6 +83,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
             Some(workers) => size(workers),
         },
         acme,
+        alerts: Arc::new(alerts),
         modes: Arc::new(modes),
         health: health.map(Arc::new),
         cdn,

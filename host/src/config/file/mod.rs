@@ -7,6 +7,7 @@
 mod access_log;
 mod acme;
 mod admin;
+mod alerts;
 mod balance;
 mod cache;
 mod cdn;
@@ -43,6 +44,7 @@ pub(super) use access_log::{
 };
 pub(super) use acme::{Acme, AcmeChallenge};
 pub(super) use admin::{Admin, AdminRole, AdminSocket};
+pub(super) use alerts::{Alert, AlertCondition, AlertFormat, AlertMode, AlertSeverity, AlertWebhook, LabelValues};
 pub(super) use balance::{Balance, Endpoint, Hash, HashBy, SameSite, Sticky};
 pub(super) use cache::{Cache, CacheEncryption, CacheShared};
 pub(super) use cdn::{Cdn, CdnForm, CdnRequest};
@@ -127,6 +129,10 @@ pub(super) struct File {
     pub(super) health: Option<PublicHealth>,
     /// What the modes of degradation do; they are entered by hand or by alerts.
     pub(super) modes: Option<Modes>,
+    /// What is watched for, besides what always is.
+    pub(super) alerts: Option<Vec<Option<Alert>>>,
+    /// Who can be told of alerts by HTTP, by name.
+    pub(super) alert_webhooks: Option<BTreeMap<String, Option<AlertWebhook>>>,
     /// What is taken on before new requests are refused with 503.
     pub(super) overload: Option<Overload>,
     /// Who may come, by address. Absent: everybody.

@@ -1,4 +1,4 @@
-//! Speaks HTTP with CDNs: HTTP/1.1, by TLS where the URL says so, on connections that are kept for a while.
+//! Speaks HTTP with whom we tell something: HTTP/1.1, by TLS where the URL says so, on connections that are kept for a while.
 
 use std::error::Error;
 use std::fmt;
@@ -20,10 +20,10 @@ use super::call::{Answer, Call};
 /// Longest answer. Usual ones have a hundred bytes.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
-/// How long a connection is kept for the next purge. Shorter than servers keep theirs.
+/// How long a connection is kept for the next request. Shorter than servers keep theirs.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// Whom we take for a CDN.
+/// Whom we take for the other side.
 #[derive(Clone)]
 pub struct Trust {
     config: Arc<ClientConfig>,
@@ -52,12 +52,18 @@ impl fmt::Debug for Trust {
     }
 }
 
-/// A client of one CDN.
-pub(super) struct Client(legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+/// A client of one service.
+pub struct Client(legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}
 
 impl Client {
     /// One that trusts so; without trust, nobody whose URL is an `https` one. None if the system has no TLS.
-    pub(super) fn new(trust: Option<&Trust>) -> Option<Self> {
+    pub fn new(trust: Option<&Trust>) -> Option<Self> {
         let mut config = match trust {
             Some(trust) => (*trust.config).clone(),
             None => ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -80,7 +86,7 @@ impl Client {
     }
 
     /// Sends a request and gives the whole answer, or says in one line why there is none.
-    pub(super) async fn send(&self, call: &Call, timeout: Duration) -> Result<Answer, String> {
+    pub async fn send(&self, call: &Call, timeout: Duration) -> Result<Answer, String> {
         let late = |_| Err(format!("no answer within {} ms", timeout.as_millis()));
         tokio::time::timeout(timeout, self.exchange(call)).await.unwrap_or_else(late)
     }

@@ -1,7 +1,8 @@
-//! A request to a CDN, and what its answer means.
+//! A request to a service, and what its answer means.
 //!
 //! Pure.
 
+use std::fmt;
 use std::time::Duration;
 
 use ::http::{HeaderMap, Method, StatusCode, Uri};
@@ -11,48 +12,64 @@ use super::retry;
 
 /// A request.
 #[derive(Clone)]
-pub(super) struct Call {
-    pub(super) method: Method,
-    pub(super) uri: Uri,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub struct Call {
+    /// Its method.
+    pub method: Method,
+    /// Its URL, which may hold a secret.
+    pub uri: Uri,
+    /// Its fields, which may hold secrets.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
 }
 
 /// What came back.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The fields.
+    pub headers: HeaderMap,
+    /// The body, as far as it is short.
+    pub body: Bytes,
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Call({})", self.method)
+    }
 }
 
 /// What that means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The purge is done.
+pub enum Outcome {
+    /// It is done.
     Taken,
     /// It never will be, however often it is asked for.
     Refused(String),
     /// It may be the next time.
     Later {
+        /// Why not now.
         why: String,
-        /// How long the CDN asks us to wait.
+        /// How long the service asks us to wait.
         asked: Option<Duration>,
+        /// What else has to wait.
         scope: Scope,
     },
 }
 
 /// Whom a wait concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
+pub enum Scope {
     /// This request.
     Request,
-    /// All requests to this CDN.
-    Cdn,
+    /// All requests to this service.
+    Service,
 }
 
 /// How the body of a good answer is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Proof {
+pub enum Proof {
     /// The status says it all.
     Status,
     /// `success` in the JSON body must be true.
@@ -64,7 +81,7 @@ const SHOWN_MAX: usize = 200;
 
 impl Answer {
     /// What it means; `now`: Unix time.
-    pub(super) fn outcome(&self, proof: Proof, now: Duration) -> Outcome {
+    pub fn outcome(&self, proof: Proof, now: Duration) -> Outcome {
         let asked = retry::asked(&self.headers, now);
         let later = |scope| Outcome::Later { why: self.told(), asked, scope };
         match self.status {
@@ -73,8 +90,8 @@ impl Answer {
                 Proof::Status | Proof::Success => Outcome::Taken,
             },
             // Too Many Requests (RFC 6585 section 4) speaks of us, not of this one.
-            StatusCode::TOO_MANY_REQUESTS => later(Scope::Cdn),
-            StatusCode::SERVICE_UNAVAILABLE if asked.is_some() => later(Scope::Cdn),
+            StatusCode::TOO_MANY_REQUESTS => later(Scope::Service),
+            StatusCode::SERVICE_UNAVAILABLE if asked.is_some() => later(Scope::Service),
             StatusCode::REQUEST_TIMEOUT => later(Scope::Request),
             status if status.is_server_error() => later(Scope::Request),
             _ => Outcome::Refused(self.told()),
@@ -133,10 +150,10 @@ mod tests {
         check(200, None, "<html>\n  hi", Proof::Success, "later: it answers 200 <html> hi None Request");
         check(301, None, "", Proof::Status, "refused: it answers 301");
         check(403, None, "no\u{7} token", Proof::Status, "refused: it answers 403 no token");
-        check(429, Some("3"), "slow", Proof::Status, "later: it answers 429 slow Some(3) Cdn");
-        check(429, None, "", Proof::Success, "later: it answers 429 None Cdn");
+        check(429, Some("3"), "slow", Proof::Status, "later: it answers 429 slow Some(3) Service");
+        check(429, None, "", Proof::Success, "later: it answers 429 None Service");
         check(500, None, "", Proof::Status, "later: it answers 500 None Request");
-        check(503, Some("9"), "", Proof::Status, "later: it answers 503 Some(9) Cdn");
+        check(503, Some("9"), "", Proof::Status, "later: it answers 503 Some(9) Service");
         check(503, None, "", Proof::Status, "later: it answers 503 None Request");
     }
 }

@@ -1,27 +1,27 @@
-//! When a CDN that did not take a purge is asked again, and when never.
+//! When a service that did not take a request is asked again, and when never.
 //!
 //! Pure. The wait doubles from try to try up to a limit and is cut by chance, so that what failed together does not come again
-//! together; a CDN that names a time itself (`Retry-After`, RFC 9110 section 10.2.3) is not asked before that.
+//! together; a service that names a time itself (`Retry-After`, RFC 9110 section 10.2.3) is not asked before that.
 
 use std::time::Duration;
 
 use ::http::{HeaderMap, header};
 
-/// When a CDN is asked again.
+/// When a service is asked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retries {
     /// From the first try to the second. At least half of it.
     pub wait: Duration,
     /// Longest wait from one try to the next.
     pub wait_max: Duration,
-    /// A purge that has not been taken by then is given up.
+    /// What has not been taken by then is given up.
     pub give_up_after: Duration,
 }
 
 impl Retries {
-    /// How long to wait after so many tries; none: give up. `spent`: since the first try; `asked`: what the CDN asks for; `chance`:
+    /// How long to wait after so many tries; none: give up. `spent`: since the first try; `asked`: what the service asks for; `chance`:
     /// any number.
-    pub(super) fn wait(&self, tries: u32, spent: Duration, asked: Option<Duration>, chance: u32) -> Option<Duration> {
+    pub fn wait(&self, tries: u32, spent: Duration, asked: Option<Duration>, chance: u32) -> Option<Duration> {
         let doubled = self.wait.saturating_mul(1 << tries.saturating_sub(1).min(20)).min(self.wait_max);
         let cut = doubled / 2 + (doubled / 2).mul_f64(f64::from(chance) / f64::from(u32::MAX));
         let wait = cut.max(asked.unwrap_or_default());
@@ -37,6 +37,13 @@ pub(super) fn asked(headers: &HeaderMap, now: Duration) -> Option<Duration> {
     }
     let date = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
     Some(date.saturating_sub(now))
+}
+
+/// Any number; where the system has no randomness, the highest.
+pub fn chance() -> u32 {
+    let mut bytes = [u8::MAX; 4];
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    u32::from_ne_bytes(bytes)
 }
 
 #[cfg(test)]
@@ -68,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cdn_may_name_a_time() {
+    fn a_service_may_name_a_time() {
         let check = |text: &str, expected: Option<u64>| {
             let headers = HeaderMap::from_iter([(header::RETRY_AFTER, text.parse().unwrap())]);
             assert_eq!(
