@@ -307,4 +307,6 @@ fn canonical(value: &Value) -> Value {
 }
 
 #[cfg(test)]
+mod gateway_tests;
+#[cfg(test)]
 mod tests;
