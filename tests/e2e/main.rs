@@ -28,6 +28,7 @@ mod http2_strict;
 mod kit;
 mod lifecycle;
 mod limits;
+mod operations;
 mod order;
 mod overload;
 mod plugins_cache;

@@ -21,13 +21,14 @@ mod target;
 mod trouble;
 
 mod cache;
-mod chain;
 mod condition;
+mod configuration;
 mod dashboard;
 mod health;
 mod journal;
 mod metrics;
 mod pages;
+mod plugins;
 mod purge;
 mod state;
 mod upstreams;
@@ -136,7 +137,8 @@ fn endpoints() -> Vec<Endpoint> {
         metrics::endpoints(),
         condition::endpoints(),
         state::endpoints(),
-        chain::endpoints(),
+        configuration::endpoints(),
+        plugins::endpoints(),
         upstreams::endpoints(),
         cache::endpoints(),
         journal::endpoints(),

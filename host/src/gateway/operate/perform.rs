@@ -58,7 +58,9 @@ impl Gateway {
                 let settings = self.generation.config.upstreams.iter().find(|known| known.name.as_str() == upstream);
                 let shares = settings.iter().flat_map(|settings| &settings.endpoints);
                 let called: Vec<String> = shares.map(|share| share.endpoint.to_string()).collect();
-                let (upstream, endpoint) = (upstream.as_str(), endpoint.as_str());
+                // A name that has several addresses is shown with each of them; weight and duty are the name's.
+                let endpoint = endpoint.split(" at ").next().unwrap_or_default();
+                let upstream = upstream.as_str();
                 edit::endpoint(&mut document, EndpointEdit { upstream, endpoint, called: &called, weight, drain })?;
             }
         }
