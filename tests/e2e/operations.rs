@@ -39,7 +39,10 @@ async fn a_configuration_is_validated_compared_applied_and_rolled_back() {
     let shown = gateway.admin("/api/v1/configuration").await;
     let tag = shown.value("etag").unwrap().to_owned();
     let before = told(&shown).1;
-    assert_eq!((before["writable"].clone(), format!("{:?}", before["etag"].as_str().unwrap())), (json!(true), tag.clone()));
+    assert_eq!(
+        (before["writable"].clone(), format!("{:?}", before["etag"].as_str().unwrap())),
+        (json!(true), tag.clone())
+    );
     let mut document = before["document"].clone();
     document["routes"] = json!([answering("two")]);
     let body = json!({ "document": document });
@@ -53,7 +56,10 @@ async fn a_configuration_is_validated_compared_applied_and_rolled_back() {
     };
     assert_eq!(gateway.ask_admin(&put("\"other\"")).await.status, 412);
     let (status, applied) = told(&gateway.ask_admin(&put(&tag)).await);
-    assert_eq!((status, &applied["survives_restart"], &applied["changes"]), (200, &json!(true), &difference["changes"]));
+    assert_eq!(
+        (status, &applied["survives_restart"], &applied["changes"]),
+        (200, &json!(true), &difference["changes"])
+    );
     assert_eq!(gateway.get("/").await.text(), "two");
     assert_eq!(gateway.config()["routes"][0]["respond"]["body"], "two");
     assert_eq!(gateway.ask_admin(&put(&tag)).await.status, 412, "somebody was faster");
@@ -61,7 +67,10 @@ async fn a_configuration_is_validated_compared_applied_and_rolled_back() {
     let mut wrong = document.clone();
     wrong["rotues"] = json!([]);
     let (status, refusal) = send(&gateway, "PUT", "/configuration", &json!({ "document": wrong })).await;
-    assert_eq!((status, &refusal["reason"], &refusal["problems"][0]["path"]), (422, &json!("invalid"), &json!("$.rotues")));
+    assert_eq!(
+        (status, &refusal["reason"], &refusal["problems"][0]["path"]),
+        (422, &json!("invalid"), &json!("$.rotues"))
+    );
     let versions = ask(&gateway, "/configuration/history").await["versions"].clone();
     assert_eq!((&versions[0]["current"], &versions[1]["by"]), (&json!(true), &json!("file")));
     let kept = ask(&gateway, &format!("/configuration/history/{}", versions[1]["id"].as_str().unwrap())).await;
@@ -117,7 +126,8 @@ async fn an_endpoint_is_drained_by_whoever_may_and_nobody_else() {
     let endpoints = json!([one.address().to_string(), other.address().to_string()]);
     let token = "0123456789abcdef0123456789abcdef";
     let tokens = json!([{ "name": "ops", "role": "operate", "token": token }]);
-    let setup = Setup::new().patch(&json!({ "upstreams": { "origin": { "endpoints": endpoints } }, "admin": { "tokens": tokens } }));
+    let setup = Setup::new()
+        .patch(&json!({ "upstreams": { "origin": { "endpoints": endpoints } }, "admin": { "tokens": tokens } }));
     let gateway = setup.file("version.wasm", artefacts::version(1)).entry("version", json!({})).start().await;
     let operate = async |method: &str, path: &str, body: Value| {
         let request = Request::new(method, &format!("/api/v1{path}")).field("Content-Type", "application/json");
@@ -138,7 +148,8 @@ async fn an_endpoint_is_drained_by_whoever_may_and_nobody_else() {
 #[tokio::test]
 async fn a_disk_that_takes_no_more_leaves_everything_as_it_was() {
     // What is larger than this cannot be written, as on a disk that is full.
-    let setup = Setup::new().route(answering("one")).file("version.wasm", artefacts::version(1)).entry("version", json!({}));
+    let setup =
+        Setup::new().route(answering("one")).file("version.wasm", artefacts::version(1)).entry("version", json!({}));
     let gateway = setup.shell("trap '' XFSZ; ulimit -f 60").start().await;
     let (before, entries) = (fs::read(gateway.config_path()).unwrap(), count(&gateway));
     let mut document = ask(&gateway, "/configuration").await["document"].clone();

@@ -22,9 +22,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .gives(shown_schema())
             .tagged()
             .by(show),
-        changing(Endpoint::put(PATH, Role::Admin, "Replace the configuration; a value shown as redacted stays what it was"))
-            .takes(document_schema())
-            .by(apply),
+        changing(Endpoint::put(
+            PATH,
+            Role::Admin,
+            "Replace the configuration; a value shown as redacted stays what it was",
+        ))
+        .takes(document_schema())
+        .by(apply),
         Endpoint::post("/api/v1/configuration/validate", Role::Read, "Say what is wrong with a configuration")
             .takes(document_schema())
             .gives(validity_schema())
@@ -39,10 +43,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("/api/v1/configuration/history/{id}", Role::Read, "A configuration that is kept")
             .gives(entry_schema())
             .by(history_entry),
-        changing(Endpoint::post("/api/v1/configuration/rollback", Role::Admin, "Go back to a configuration that is kept"))
-            .takes(id)
-            .refuses(StatusCode::NOT_FOUND)
-            .by(rollback),
+        changing(Endpoint::post(
+            "/api/v1/configuration/rollback",
+            Role::Admin,
+            "Go back to a configuration that is kept",
+        ))
+        .takes(id)
+        .refuses(StatusCode::NOT_FOUND)
+        .by(rollback),
     ]
 }
 
@@ -152,7 +160,8 @@ async fn validate(mut context: Context) -> Result<Answer, Trouble> {
         }],
         Err(other) => return Err(other.into()),
     };
-    let told: Vec<Value> = problems.iter().map(|p| json!({ "path": p.path, "what": p.what, "remedy": p.remedy })).collect();
+    let told: Vec<Value> =
+        problems.iter().map(|p| json!({ "path": p.path, "what": p.what, "remedy": p.remedy })).collect();
     Ok(Answer::json(&json!({ "valid": told.is_empty(), "problems": told })))
 }
 
@@ -204,7 +213,8 @@ fn entry(entry: &Entry) -> Value {
 }
 
 fn document_schema() -> Value {
-    let description = format!("The main configuration file's document. {REDACTED:?} stands for the secret that was shown so.");
+    let description =
+        format!("The main configuration file's document. {REDACTED:?} stands for the secret that was shown so.");
     json!({
         "type": "object",
         "required": ["document"],

@@ -29,23 +29,47 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .takes(order)
             .by(reorder),
         // Switching off and on needs the role operate; everything else is looked at by the handler.
-        changing(Endpoint::patch("/api/v1/plugins/{plugin}", Role::Operate, "Switch a plugin off or on, or change what the chain says of it; null takes away what is written"))
-            .takes(edit_schema())
-            .by(patch),
-        changing(Endpoint::put("/api/v1/plugins/{plugin}/file", Role::Admin, "Put a plugin's file in place; what does not load or does not fit is refused, and the old one stays"))
-            .takes_bytes("application/wasm")
-            .by(upload),
-        Endpoint::get("/api/v1/plugins/{plugin}/versions", Role::Read, "The files of a plugin that are kept, and the one in place")
-            .gives(versions_schema())
-            .by(versions),
-        changing(Endpoint::post("/api/v1/plugins/{plugin}/rollback", Role::Admin, "Put a file that is kept in place again"))
-            .takes(hash)
-            .by(rollback),
-        changing(Endpoint::delete("/api/v1/plugins/{plugin}", Role::Admin, "Take a plugin's file and entry away; the file is kept"))
-            .by(remove),
-        changing(Endpoint::patch("/api/v1/upstreams/{upstream}/endpoints/{endpoint}", Role::Operate, "Change the weight of an endpoint, or let it drain"))
-            .takes(endpoint_schema())
-            .by(endpoint),
+        changing(Endpoint::patch(
+            "/api/v1/plugins/{plugin}",
+            Role::Operate,
+            "Switch a plugin off or on, or change what the chain says of it; null takes away what is written",
+        ))
+        .takes(edit_schema())
+        .by(patch),
+        changing(Endpoint::put(
+            "/api/v1/plugins/{plugin}/file",
+            Role::Admin,
+            "Put a plugin's file in place; what does not load or does not fit is refused, and the old one stays",
+        ))
+        .takes_bytes("application/wasm")
+        .by(upload),
+        Endpoint::get(
+            "/api/v1/plugins/{plugin}/versions",
+            Role::Read,
+            "The files of a plugin that are kept, and the one in place",
+        )
+        .gives(versions_schema())
+        .by(versions),
+        changing(Endpoint::post(
+            "/api/v1/plugins/{plugin}/rollback",
+            Role::Admin,
+            "Put a file that is kept in place again",
+        ))
+        .takes(hash)
+        .by(rollback),
+        changing(Endpoint::delete(
+            "/api/v1/plugins/{plugin}",
+            Role::Admin,
+            "Take a plugin's file and entry away; the file is kept",
+        ))
+        .by(remove),
+        changing(Endpoint::patch(
+            "/api/v1/upstreams/{upstream}/endpoints/{endpoint}",
+            Role::Operate,
+            "Change the weight of an endpoint, or let it drain",
+        ))
+        .takes(endpoint_schema())
+        .by(endpoint),
     ]
 }
 
@@ -200,8 +224,22 @@ fn one_schema(more: &[&str]) -> Value {
         "properties": { "calls": count, "failures": count, "nanoseconds": count, "fuel": count },
     });
     let names = [
-        "plugin", "version", "summary", "hash", "hooks", "state", "enabled", "listed", "position", "grants", "routes",
-        "on_failure", "memory_bytes", "traps", "problem", "variants",
+        "plugin",
+        "version",
+        "summary",
+        "hash",
+        "hooks",
+        "state",
+        "enabled",
+        "listed",
+        "position",
+        "grants",
+        "routes",
+        "on_failure",
+        "memory_bytes",
+        "traps",
+        "problem",
+        "variants",
     ];
     json!({
         "type": "object",

@@ -125,7 +125,9 @@ fn enabled(enabled: bool) -> PluginEdit {
 
 fn problems(refusal: &Refusal) -> String {
     match refusal {
-        Refusal::Invalid(problems) => problems.iter().map(|p| format!("{}: {}; {}\n", p.path, p.what, p.remedy)).collect(),
+        Refusal::Invalid(problems) => {
+            problems.iter().map(|p| format!("{}: {}; {}\n", p.path, p.what, p.remedy)).collect()
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -201,7 +203,8 @@ async fn of_two_who_saw_the_same_one_wins() {
 #[tokio::test]
 async fn what_is_wrong_is_told_with_its_place_and_changes_nothing() {
     let gateway = Running::start(&Setup::new().route(answering("good")).file("version.wasm", artefacts::version(1)));
-    let (document, before) = (gateway.operations.document().document, fs::read(gateway.file("portcullis.json")).unwrap());
+    let (document, before) =
+        (gateway.operations.document().document, fs::read(gateway.file("portcullis.json")).unwrap());
     let mut wrong = document.clone();
     wrong["rotues"] = json!([]);
     wrong["routes"][0]["respond"]["status"] = json!("soon");
@@ -212,7 +215,10 @@ async fn what_is_wrong_is_told_with_its_place_and_changes_nothing() {
     let mut misfit = document.clone();
     misfit["plugins"]["chain"] = json!([{ "plugin": "version", "config": { "word": 5 } }, { "plugin": "absent" }]);
     let told = problems(&gateway.operations.validate(misfit).await.unwrap_err());
-    assert!(told.contains("$.plugins.chain[0].config.word: ") && told.contains("plugin absent: there is no absent.wasm"), "{told}");
+    assert!(
+        told.contains("$.plugins.chain[0].config.word: ") && told.contains("plugin absent: there is no absent.wasm"),
+        "{told}"
+    );
     assert!(gateway.operations.validate(document).await.is_ok());
     assert_eq!(fs::read(gateway.file("portcullis.json")).unwrap(), before);
     assert_eq!((gateway.says().await.as_str(), gateway.generation()), ("good", 1));
@@ -221,10 +227,14 @@ async fn what_is_wrong_is_told_with_its_place_and_changes_nothing() {
 
 #[tokio::test]
 async fn secrets_are_not_shown_and_not_lost() {
-    let redis = json!({ "redis": { "url": "redis://127.0.0.1:1", "password": "hidden" }, "routes": [answering("${SECRET}")] });
+    let redis =
+        json!({ "redis": { "url": "redis://127.0.0.1:1", "password": "hidden" }, "routes": [answering("${SECRET}")] });
     let gateway = Running::start(&Setup::new().patch(&redis));
     let shown = gateway.operations.document().document;
-    assert_eq!((&shown["redis"]["password"], &shown["routes"][0]["respond"]["body"]), (&json!(REDACTED), &json!("${SECRET}")));
+    assert_eq!(
+        (&shown["redis"]["password"], &shown["routes"][0]["respond"]["body"]),
+        (&json!(REDACTED), &json!("${SECRET}"))
+    );
     let mut sent = shown.clone();
     sent["drain_timeout_ms"] = json!(1000);
     gateway.operations.apply(ticket("faster"), sent).await.unwrap();
@@ -232,7 +242,9 @@ async fn secrets_are_not_shown_and_not_lost() {
     assert_eq!(gateway.says().await, "from the environment");
     let mut moved = shown.clone();
     moved["redis"]["username"] = json!(REDACTED);
-    assert!(problems(&gateway.operations.apply(ticket("moved"), moved).await.unwrap_err()).contains("$.redis.username"));
+    assert!(
+        problems(&gateway.operations.apply(ticket("moved"), moved).await.unwrap_err()).contains("$.redis.username")
+    );
     let mut changed = shown;
     changed["redis"]["password"] = json!("other");
     let difference = gateway.operations.diff(changed).await.unwrap();
@@ -249,7 +261,8 @@ async fn secrets_are_not_shown_and_not_lost() {
 async fn what_an_overlay_says_is_not_changed_in_the_main_file() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("plugins")).unwrap();
-    fs::write(folder.path().join("portcullis.json"), Setup::new().route(answering("main")).config().to_string()).unwrap();
+    fs::write(folder.path().join("portcullis.json"), Setup::new().route(answering("main")).config().to_string())
+        .unwrap();
     fs::write(folder.path().join("site.json"), json!({ "routes": [answering("overlay")] }).to_string()).unwrap();
     let gateway = Running::on(folder, &["site.json"]);
     let document = gateway.operations.document().document;
@@ -313,7 +326,9 @@ async fn plugins_are_switched_off_and_on_and_reordered_under_load() {
     // The unlisted one gets an entry.
     let order = vec!["clock-probe".to_owned(), "version".to_owned()];
     gateway.operations.order_plugins(ticket("order"), order.clone()).await.unwrap();
-    let names = |plugins: Vec<Value>| plugins.iter().map(|plugin| plugin["plugin"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let names = |plugins: Vec<Value>| {
+        plugins.iter().map(|plugin| plugin["plugin"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
     assert_eq!(names(gateway.operations.plugins()), order);
     assert_eq!(gateway.operations.plugin(&probe).unwrap()["listed"], true);
     let edit = PluginEdit { config: Some(json!({ "word": "new" })), ..PluginEdit::default() };
@@ -339,7 +354,10 @@ async fn a_plugin_is_uploaded_rolled_back_and_removed_under_load() {
     gateway.watched().await;
     assert_eq!(gateway.generation(), uploaded.generation, "the watcher has nothing to add");
     let versions = gateway.operations.versions(&version).await.unwrap();
-    assert_eq!(versions.iter().map(|v| (v.hash.as_str(), v.current)).collect::<Vec<_>>(), [(hash.as_str(), true), (first.as_str(), false)]);
+    assert_eq!(
+        versions.iter().map(|v| (v.hash.as_str(), v.current)).collect::<Vec<_>>(),
+        [(hash.as_str(), true), (first.as_str(), false)]
+    );
 
     gateway.operations.rollback_plugin(ticket("back"), &version, &first).await.unwrap();
     assert_eq!(gateway.version().await.as_deref(), Some("00000001"));
@@ -365,7 +383,9 @@ impl Running {
 #[tokio::test]
 async fn what_does_not_work_is_not_put_in_place() {
     let origin = Origin::saying("hello").await;
-    let setup = Setup::to(&origin).file("version.wasm", artefacts::version(1)).entry("version", json!({ "config": { "word": "w" } }));
+    let setup = Setup::to(&origin)
+        .file("version.wasm", artefacts::version(1))
+        .entry("version", json!({ "config": { "word": "w" } }));
     let setup = setup.guest("bad-init", json!({ "how": "fine" }));
     let gateway = Running::start(&setup);
     let (version, bad_init) = (plugin("version"), plugin("bad-init"));
@@ -398,7 +418,8 @@ async fn what_does_not_work_is_not_put_in_place() {
 async fn an_endpoint_is_drained_and_weighed() {
     let (one, other) = (Origin::saying("one").await, Origin::saying("other").await);
     let endpoints = json!([one.address().to_string(), other.address().to_string()]);
-    let gateway = Running::start(&Setup::new().patch(&json!({ "upstreams": { "origin": { "endpoints": endpoints } } })));
+    let gateway =
+        Running::start(&Setup::new().patch(&json!({ "upstreams": { "origin": { "endpoints": endpoints } } })));
     let set = |weight: Option<Value>, drain: Option<Value>| {
         let endpoint = one.address().to_string();
         let operations = gateway.operations.clone();
