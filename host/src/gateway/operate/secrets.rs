@@ -30,13 +30,14 @@ const WORDS: &[&str] = &[
 ];
 /// Words before `key` that make it a secret one.
 const KEYS: &[&str] = &["api", "private", "secret", "signing", "encryption", "access", "shared", "master", "auth"];
-/// Last words of keys whose values only say something about a secret.
+/// Last words of keys whose values only say something about a secret, or of other things that are called so.
 const ABOUT: &[&str] = &[
     "url",
     "uri",
     "header",
     "headers",
     "name",
+    "names",
     "id",
     "file",
     "path",
@@ -56,9 +57,22 @@ const ABOUT: &[&str] = &[
     "source",
     "bytes",
     "claim",
+    "claims",
     "issuer",
     "audience",
+    "bucket",
+    "window",
+    "rate",
+    "limit",
+    "burst",
+    "mode",
+    "policy",
+    "format",
+    "location",
+    "from",
 ];
+/// What hashes of passwords begin with (crypt(5)): who has one can try passwords out.
+const HASHES: &[&str] = &["$2a$", "$2b$", "$2y$", "$5$", "$6$", "$y$", "$argon2", "$scrypt$"];
 /// Keys within a secret whose values only say whose it is.
 const WHOSE: &[&str] =
     &["name", "id", "kid", "user", "username", "subject", "role", "roles", "alg", "kty", "use", "crv", "description"];
@@ -243,9 +257,9 @@ fn is_path(text: &str) -> bool {
     plain && (text.starts_with("./") || text.starts_with("../") || ends)
 }
 
-/// Whether a text is a secret wherever it stands: a private key, or a URL with a password.
+/// Whether a text is a secret wherever it stands: a private key, the hash of a password, or a URL with a password.
 fn is_secret_itself(text: &str) -> bool {
-    if text.contains("-----BEGIN") && text.contains("PRIVATE KEY") {
+    if text.contains("-----BEGIN") && text.contains("PRIVATE KEY") || HASHES.iter().any(|hash| text.starts_with(hash)) {
         return true;
     }
     let Some((_, rest)) = text.split_once("://") else { return false };

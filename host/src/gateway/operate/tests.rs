@@ -77,6 +77,16 @@ fn secrets_are_hidden_and_references_are_shown() {
             json!({ "pin": REDACTED, "token_kind": REDACTED, "users": [{ "name": "a", "hash": REDACTED }], "key": "shown" }),
         ),
     );
+    check(
+        entry(
+            "any",
+            json!({ "users": { "ann": "$2b$12$abc" }, "token_bucket": { "key": "address" }, "apiToken": "t" }),
+        ),
+        entry(
+            "any",
+            json!({ "users": { "ann": REDACTED }, "token_bucket": { "key": REDACTED }, "apiToken": REDACTED }),
+        ),
+    );
     let pem = "-----BEGIN EC PRIVATE KEY-----\nx\n-----END EC PRIVATE KEY-----";
     check(
         json!({ "routes": [{ "name": "a", "respond": { "body": pem } }] }),
