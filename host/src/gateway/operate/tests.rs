@@ -84,7 +84,7 @@ fn secrets_are_hidden_and_references_are_shown() {
         ),
         entry(
             "any",
-            json!({ "users": { "ann": REDACTED }, "token_bucket": { "key": REDACTED }, "apiToken": REDACTED }),
+            json!({ "users": { "ann": REDACTED }, "token_bucket": { "key": "address" }, "apiToken": REDACTED }),
         ),
     );
     let pem = "-----BEGIN EC PRIVATE KEY-----\nx\n-----END EC PRIVATE KEY-----";
