@@ -122,7 +122,9 @@ struct Place<'a> {
 fn walk(value: &mut Value, path: &mut Vec<String>, place: &Place<'_>) {
     match value {
         Value::String(text) => {
-            if (place.secret && !is_reference(text) && !is_path(text) && !is_part_of_request(text)) || is_secret_itself(text) {
+            if (place.secret && !is_reference(text) && !is_path(text) && !is_part_of_request(text))
+                || is_secret_itself(text)
+            {
                 REDACTED.clone_into(text);
             }
         }
@@ -253,7 +255,8 @@ fn is_reference(text: &str) -> bool {
 /// Whether a text says what of a request something goes by, as in `"key": ["address", "header:x-user"]`.
 fn is_part_of_request(text: &str) -> bool {
     let (kind, name) = text.split_once(':').unwrap_or((text, "a"));
-    let kinds = ["address", "network", "header", "cookie", "query", "route", "path", "host", "method", "attribute", "jwt"];
+    let kinds =
+        ["address", "network", "header", "cookie", "query", "route", "path", "host", "method", "attribute", "jwt"];
     kinds.contains(&kind) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
 }
 
