@@ -31,6 +31,7 @@ mod kit;
 mod lifecycle;
 mod limits;
 mod metrics;
+mod operations;
 mod order;
 mod overload;
 mod plugins_cache;

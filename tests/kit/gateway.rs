@@ -224,7 +224,14 @@ fn write(setup: &Setup) -> TempDir {
 }
 
 fn spawn(setup: &Setup, config: &Path) -> (Child, Logs) {
-    let mut command = Command::new(artefacts::gateway());
+    let mut command = match setup.shell_line() {
+        Some(line) => {
+            let mut shell = Command::new("sh");
+            shell.arg("-c").arg(format!("{line}; exec \"$0\" \"$@\"")).arg(artefacts::gateway());
+            shell
+        }
+        None => Command::new(artefacts::gateway()),
+    };
     command.arg("run").arg("--config").arg(config).env("PORTCULLIS_CACHE_DIR", artefacts::compiled());
     command.args(setup.arguments());
     for (name, value) in setup.variables() {

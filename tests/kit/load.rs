@@ -33,8 +33,13 @@ pub struct Outcome {
 impl Load {
     /// Sends this request again and again on so many connections.
     pub fn start(gateway: &Gateway, connections: usize, request: &Request, judge: Judge) -> Self {
+        Self::at(gateway.address(), connections, request, judge)
+    }
+
+    /// The same to whoever listens there.
+    pub fn at(address: SocketAddr, connections: usize, request: &Request, judge: Judge) -> Self {
         let (stop, requests) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let start = |_| tokio::spawn(one(gateway.address(), request.clone(), judge, stop.clone(), requests.clone()));
+        let start = |_| tokio::spawn(one(address, request.clone(), judge, stop.clone(), requests.clone()));
         let connections = (0..connections).map(start).collect();
         Self { stop, requests, connections }
     }

@@ -15,6 +15,7 @@ pub struct Setup {
     files: Vec<(String, Vec<u8>)>,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
+    shell: Option<String>,
 }
 
 impl Default for Setup {
@@ -40,7 +41,7 @@ impl Setup {
 
     /// Exactly this configuration.
     pub fn of(config: Value) -> Self {
-        Self { config, files: Vec::new(), environment: Vec::new(), arguments: Vec::new() }
+        Self { config, files: Vec::new(), environment: Vec::new(), arguments: Vec::new(), shell: None }
     }
 
     /// With this origin as the upstream `origin`.
@@ -116,6 +117,18 @@ impl Setup {
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
+    }
+
+    /// Started by a shell that does this first, such as `ulimit -f 100`.
+    #[must_use]
+    pub fn shell(mut self, line: &str) -> Self {
+        self.shell = Some(line.to_owned());
+        self
+    }
+
+    /// What a shell does first, if one starts the gateway.
+    pub fn shell_line(&self) -> Option<&str> {
+        self.shell.as_deref()
     }
 
     /// The arguments behind `portcullis run`.

@@ -23,17 +23,19 @@ mod trouble;
 mod alerts;
 mod cache;
 mod certificates;
-mod chain;
 mod condition;
+mod configuration;
 mod dashboard;
 mod health;
 mod journal;
 mod metrics;
 mod pages;
+mod plugins;
 mod purge;
 mod routes;
 mod sampler;
 mod state;
+mod traps;
 mod upstreams;
 
 #[cfg(test)]
@@ -142,7 +144,9 @@ fn endpoints() -> Vec<Endpoint> {
         condition::endpoints(),
         alerts::endpoints(),
         state::endpoints(),
-        chain::endpoints(),
+        configuration::endpoints(),
+        plugins::endpoints(),
+        traps::endpoints(),
         upstreams::endpoints(),
         routes::endpoints(),
         certificates::endpoints(),

@@ -9,7 +9,7 @@ use super::endpoint::Endpoint;
 use super::settings::Role;
 use super::trouble::Trouble;
 use crate::time;
-use crate::upstream::{EndpointReport, UpstreamReport};
+use crate::upstream::{Duty, EndpointReport, Settings, UpstreamReport};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -20,7 +20,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn list(context: Context) -> Result<Answer, Trouble> {
-    let upstreams: Vec<Value> = report(&context.status()).iter().map(upstream).collect();
+    let generation = context.generation()?;
+    let settings = &generation.config.upstreams;
+    let upstreams: Vec<Value> = report(&context.status()).iter().map(|report| upstream(report, settings)).collect();
     Ok(Answer::json(&json!({ "upstreams": upstreams })))
 }
 
@@ -29,9 +31,16 @@ pub(super) fn report(status: &Status) -> Vec<UpstreamReport> {
     status.board.as_ref().map(|board| board.report(time::now())).unwrap_or_default()
 }
 
-fn upstream(report: &UpstreamReport) -> Value {
+fn upstream(report: &UpstreamReport, settings: &[Settings]) -> Value {
+    let settings = settings.iter().find(|settings| settings.name == report.name);
     let endpoint = |endpoint: &EndpointReport| {
+        // A name that has several addresses is shown with each of them; weight and duty are the name's.
+        let name = endpoint.endpoint.split(" at ").next().unwrap_or_default();
+        let shares = settings.into_iter().flat_map(|settings| &settings.endpoints);
+        let share = shares.into_iter().find(|share| share.endpoint.to_string() == name);
         json!({
+            "weight": share.map(|share| share.weight),
+            "draining": share.is_some_and(|share| share.duty == Duty::Drains),
             "endpoint": endpoint.endpoint,
             "healthy": endpoint.healthy,
             "ejected_by_workers": endpoint.ejected,
@@ -64,10 +73,11 @@ fn schema() -> Value {
                 "endpoints": { "type": "array", "items": {
                     "type": "object",
                     "required": [
-                        "endpoint", "healthy", "ejected_by_workers", "in_flight", "open_connections", "idle_connections",
+                        "endpoint", "weight", "draining", "healthy", "ejected_by_workers", "in_flight", "open_connections", "idle_connections",
                         "requests", "failures",
                     ],
                     "properties": {
+                        "weight": { "type": ["integer", "null"] }, "draining": { "type": "boolean" },
                         "endpoint": text, "healthy": { "type": "boolean" }, "ejected_by_workers": count, "in_flight": count,
                         "open_connections": count, "idle_connections": count, "requests": count, "failures": count,
                     },

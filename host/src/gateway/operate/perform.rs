@@ -58,7 +58,9 @@ impl Gateway {
                 let settings = self.generation.config.upstreams.iter().find(|known| known.name.as_str() == upstream);
                 let shares = settings.iter().flat_map(|settings| &settings.endpoints);
                 let called: Vec<String> = shares.map(|share| share.endpoint.to_string()).collect();
-                let (upstream, endpoint) = (upstream.as_str(), endpoint.as_str());
+                // A name that has several addresses is shown with each of them; weight and duty are the name's.
+                let endpoint = endpoint.split(" at ").next().unwrap_or_default();
+                let upstream = upstream.as_str();
                 edit::endpoint(&mut document, EndpointEdit { upstream, endpoint, called: &called, weight, drain })?;
             }
         }
@@ -127,8 +129,7 @@ impl Gateway {
             etag: etag(document),
             generation: next.map_or(self.generation.number, |next| next.number),
             changes: differences.iter().map(|difference| difference.change(&before, &after)).collect(),
-            restart_needed: next
-                .map_or_else(Vec::new, |next| restart_needed(&self.generation.config, &next.config)),
+            restart_needed: next.map_or_else(Vec::new, |next| restart_needed(&self.generation.config, &next.config)),
             ..self.unchanged()
         }
     }
@@ -284,8 +285,6 @@ pub(super) fn unfit(unfit: Unfit) -> Refusal {
             let problems = problems.into_iter().flat_map(|problem| Problem::of_plugin(&problem.plugin, &problem.what));
             Refusal::Invalid(problems.collect())
         }
-        Unfit::Folder(what) | Unfit::Plan(what) => {
-            Refusal::Invalid(vec![Problem::of_text("$", &what)])
-        }
+        Unfit::Folder(what) | Unfit::Plan(what) => Refusal::Invalid(vec![Problem::of_text("$", &what)]),
     }
 }

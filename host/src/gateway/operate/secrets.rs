@@ -13,16 +13,66 @@ pub const REDACTED: &str = "(redacted)";
 const OWN: &[&[&str]] = &[&["cache", "encryption", "keys", "*"], &["acme", "external_account", "hmac"]];
 /// Words of keys whose values are secrets, wherever they stand.
 const WORDS: &[&str] = &[
-    "secret", "secrets", "password", "passwords", "passwd", "passphrase", "token", "tokens", "credential", "credentials",
-    "authorization", "hmac", "apikey", "webhook",
+    "secret",
+    "secrets",
+    "password",
+    "passwords",
+    "passwd",
+    "passphrase",
+    "token",
+    "tokens",
+    "credential",
+    "credentials",
+    "authorization",
+    "hmac",
+    "apikey",
+    "webhook",
 ];
 /// Words before `key` that make it a secret one.
 const KEYS: &[&str] = &["api", "private", "secret", "signing", "encryption", "access", "shared", "master", "auth"];
-/// Last words of keys whose values only say something about a secret.
+/// Last words of keys whose values only say something about a secret, or of other things that are called so.
 const ABOUT: &[&str] = &[
-    "url", "uri", "header", "headers", "name", "id", "file", "path", "ttl", "seconds", "ms", "max", "min", "prefix", "type",
-    "endpoint", "algorithm", "algorithms", "cookie", "parameter", "field", "source", "bytes", "claim", "issuer", "audience",
+    "url",
+    "uri",
+    "header",
+    "headers",
+    "name",
+    "names",
+    "id",
+    "file",
+    "path",
+    "ttl",
+    "seconds",
+    "ms",
+    "max",
+    "min",
+    "prefix",
+    "type",
+    "endpoint",
+    "algorithm",
+    "algorithms",
+    "cookie",
+    "parameter",
+    "field",
+    "source",
+    "bytes",
+    "claim",
+    "claims",
+    "issuer",
+    "audience",
+    "bucket",
+    "window",
+    "rate",
+    "limit",
+    "burst",
+    "mode",
+    "policy",
+    "format",
+    "location",
+    "from",
 ];
+/// What hashes of passwords begin with (crypt(5)): who has one can try passwords out.
+const HASHES: &[&str] = &["$2a$", "$2b$", "$2y$", "$5$", "$6$", "$y$", "$argon2", "$scrypt$"];
 /// Keys within a secret whose values only say whose it is.
 const WHOSE: &[&str] =
     &["name", "id", "kid", "user", "username", "subject", "role", "roles", "alg", "kty", "use", "crv", "description"];
@@ -72,7 +122,9 @@ struct Place<'a> {
 fn walk(value: &mut Value, path: &mut Vec<String>, place: &Place<'_>) {
     match value {
         Value::String(text) => {
-            if (place.secret && !is_reference(text) && !is_path(text)) || is_secret_itself(text) {
+            if (place.secret && !is_reference(text) && !is_path(text) && !is_part_of_request(text))
+                || is_secret_itself(text)
+            {
                 REDACTED.clone_into(text);
             }
         }
@@ -200,6 +252,14 @@ fn is_reference(text: &str) -> bool {
     any && rest.is_empty()
 }
 
+/// Whether a text says what of a request something goes by, as in `"key": ["address", "header:x-user"]`.
+fn is_part_of_request(text: &str) -> bool {
+    let (kind, name) = text.split_once(':').unwrap_or((text, "a"));
+    let kinds =
+        ["address", "network", "header", "cookie", "query", "route", "path", "host", "method", "attribute", "jwt"];
+    kinds.contains(&kind) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
+}
+
 /// Whether a text can only be meant as a path.
 fn is_path(text: &str) -> bool {
     let ends = [".pem", ".key", ".crt", ".json", ".txt", ".jwk"].iter().any(|end| text.ends_with(end));
@@ -207,9 +267,9 @@ fn is_path(text: &str) -> bool {
     plain && (text.starts_with("./") || text.starts_with("../") || ends)
 }
 
-/// Whether a text is a secret wherever it stands: a private key, or a URL with a password.
+/// Whether a text is a secret wherever it stands: a private key, the hash of a password, or a URL with a password.
 fn is_secret_itself(text: &str) -> bool {
-    if text.contains("-----BEGIN") && text.contains("PRIVATE KEY") {
+    if text.contains("-----BEGIN") && text.contains("PRIVATE KEY") || HASHES.iter().any(|hash| text.starts_with(hash)) {
         return true;
     }
     let Some((_, rest)) = text.split_once("://") else { return false };

@@ -13,13 +13,13 @@ use crate::plugin::{Code, File, Loaded};
 
 /// All plugins: those that run in chain order, then those that the chain switches off, then other files.
 pub(super) fn plugins(generation: &Generation, facts: &Facts) -> Vec<Value> {
-    let all = names(generation, facts);
-    all.iter().filter_map(|name| Some(Value::Object(one(generation, facts, name)?))).collect()
+    let names = names(generation, facts);
+    names.iter().filter_map(|name| Some(Value::Object(one(generation, facts, &names, name)?))).collect()
 }
 
 /// One plugin with all that is known of it.
 pub(super) fn plugin(generation: &Generation, facts: &Facts, plugin: &Name) -> Option<Value> {
-    let mut shown = one(generation, facts, plugin)?;
+    let mut shown = one(generation, facts, &names(generation, facts), plugin)?;
     let document = facts.redacted(&generation.config.merged);
     let entry = entry(&document, plugin).cloned().unwrap_or_default();
     let code = facts.code(plugin);
@@ -44,20 +44,17 @@ fn names(generation: &Generation, facts: &Facts) -> Vec<Name> {
     names
 }
 
-fn one(generation: &Generation, facts: &Facts, plugin: &Name) -> Option<Map<String, Value>> {
+fn one(generation: &Generation, facts: &Facts, names: &[Name], plugin: &Name) -> Option<Map<String, Value>> {
     let config = &generation.config;
-    let running = generation.roster.plugins().enumerate().find(|(_, (name, _, _))| *name == plugin);
-    let (position, variants) = match &running {
-        Some((position, (_, _, variants))) => (Some(*position), *variants),
-        None => (None, &[][..]),
-    };
+    let running = generation.roster.plugins().find(|(name, _, _)| *name == plugin);
+    let variants = running.map_or(&[][..], |(_, _, variants)| variants);
     let file = facts.file(plugin);
     let written = entry(&config.merged, plugin);
     if running.is_none() && file.is_none() && written.is_none() {
         return None;
     }
     let code: Option<Arc<Code>> = match (&running, &file) {
-        (Some((_, (_, code, _))), _) => Some(Arc::clone(code)),
+        (Some((_, code, _)), _) => Some(Arc::clone(code)),
         (None, Some(File::Good(code))) => Some(Arc::clone(code)),
         (None, _) => None,
     };
@@ -75,6 +72,7 @@ fn one(generation: &Generation, facts: &Facts, plugin: &Name) -> Option<Map<Stri
         (None, _) => "disabled",
     };
     let of_entry = |key: &str| written.and_then(|entry| entry.get(key)).cloned();
+    let on_failure = of_entry("on_failure").filter(|policy| policy == "skip").unwrap_or_else(|| json!("deny"));
     let grants = of_entry("grants").unwrap_or_else(|| json!(Grant::DEFAULT.map(Grant::as_str)));
     let costs: Vec<_> = variants.iter().map(|loaded| loaded.cost()).collect();
     let shown = json!({
@@ -86,10 +84,10 @@ fn one(generation: &Generation, facts: &Facts, plugin: &Name) -> Option<Map<Stri
         "state": state,
         "enabled": running.is_some() || (!switched_off && written.is_some()),
         "listed": written.is_some(),
-        "position": position,
+        "position": names.iter().position(|name| name == plugin),
         "grants": grants,
         "routes": of_entry("routes"),
-        "on_failure": of_entry("on_failure").unwrap_or_else(|| json!("deny")),
+        "on_failure": on_failure,
         "memory_bytes": costs.iter().map(|cost| cost.memory_bytes).sum::<u64>(),
         "traps": costs.iter().flat_map(|cost| &cost.hooks).map(|(_, cost)| cost.failures).sum::<u64>(),
         "problem": problem,
@@ -119,6 +117,7 @@ fn variant(loaded: &Loaded) -> Value {
     });
     json!({
         "origin": loaded.entry.origin.to_string(),
+        "grants": loaded.entry.grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>(),
         "quarantined_ms": loaded.quarantined().map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
         "memory_bytes": cost.memory_bytes,
         "recycled": cost.recycled,

@@ -1,0 +1,452 @@
+//! Orders to a gateway that runs, with real sockets, files and plugins.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use portcullis_tests::artefacts::{self, broken};
+use portcullis_tests::{Client, Load, Origin, Request, Response, Setup, eventually, json};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::*;
+use crate::gateway::{Gateway, Inherited, Source};
+
+/// A gateway in this process.
+struct Running {
+    folder: TempDir,
+    operations: Operations,
+    address: SocketAddr,
+    control: Control,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start(setup: &Setup) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("plugins")).unwrap();
+        for (name, bytes) in setup.files() {
+            fs::write(folder.path().join("plugins").join(name), bytes).unwrap();
+        }
+        fs::write(folder.path().join("portcullis.json"), setup.config().to_string()).unwrap();
+        Self::on(folder, &[])
+    }
+
+    fn on(folder: TempDir, overlays: &[&str]) -> Self {
+        let source = Source {
+            file: folder.path().join("portcullis.json"),
+            overlays: overlays.iter().map(|name| folder.path().join(name)).collect(),
+            environment: Box::new(|name| (name == "SECRET").then(|| "from the environment".to_owned())),
+            workers: None,
+        };
+        let config = source.load().unwrap();
+        let (control, orders) = Control::new();
+        let gateway = Gateway::start(source, config, (control.clone(), orders), Inherited::default()).unwrap();
+        let (address, operations) = (gateway.addresses()[0], gateway.operations().clone());
+        let thread = std::thread::spawn(move || gateway.run());
+        Self { folder, operations, address, control, thread: Some(thread) }
+    }
+
+    /// Ends it and starts another one on the same files.
+    fn restarted(mut self) -> Self {
+        self.control.drain();
+        self.thread.take().unwrap().join().unwrap();
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        Self::on(folder, &[])
+    }
+
+    async fn get(&self, target: &str) -> Response {
+        Client::connect(self.address).await.unwrap().send(&Request::get(target)).await
+    }
+
+    async fn says(&self) -> String {
+        self.get("/").await.text().to_owned()
+    }
+
+    async fn version(&self) -> Option<String> {
+        self.get("/").await.value("x-version").map(str::to_owned)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn written(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.file("portcullis.json")).unwrap()).unwrap()
+    }
+
+    fn generation(&self) -> u64 {
+        self.operations.generation().number
+    }
+
+    /// Waits until the watcher has told the gateway of everything so far: it is told of this, too.
+    async fn watched(&self) {
+        let path = self.file("plugins/not-a-plugin.wasm");
+        fs::write(&path, "nothing").unwrap();
+        let plugin: Name = "not-a-plugin".parse().unwrap();
+        eventually("the file is noticed", || async { self.operations.plugin(&plugin) }).await;
+        fs::remove_file(&path).unwrap();
+        let gone = || async { self.operations.plugin(&plugin).is_none().then_some(()) };
+        eventually("that it is gone is noticed", gone).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.control.drain();
+    }
+}
+
+fn ticket(action: &str) -> Ticket {
+    Ticket { actor: "alice".to_owned(), action: action.to_owned(), if_match: None }
+}
+
+fn answering(body: &str) -> Value {
+    json!({ "name": "all", "respond": { "body": body } })
+}
+
+fn with_routes(document: &Value, body: &str) -> Value {
+    let mut document = document.clone();
+    document["routes"] = json!([answering(body)]);
+    document
+}
+
+fn plugin(name: &str) -> Name {
+    name.parse().unwrap()
+}
+
+fn enabled(enabled: bool) -> PluginEdit {
+    PluginEdit { enabled: Some(json!(enabled)), ..PluginEdit::default() }
+}
+
+fn problems(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Invalid(problems) => {
+            problems.iter().map(|p| format!("{}: {}; {}\n", p.path, p.what, p.remedy)).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_document_is_applied_kept_and_rolled_back_and_a_restart_changes_nothing() {
+    let gateway = Running::start(&Setup::new().route(answering("one")));
+    let before = gateway.operations.document();
+    assert_eq!(before.survival, Survival::Survives);
+    let wanted = with_routes(&before.document, "two");
+    let difference = gateway.operations.diff(wanted.clone()).await.unwrap();
+    assert_eq!(difference.changes.len(), 1);
+    assert_eq!(difference.changes[0].path, "$.routes[0].respond.body");
+    assert_eq!(gateway.says().await, "one", "looking changes nothing");
+
+    let applied = gateway.operations.apply(ticket("say two"), wanted.clone()).await.unwrap();
+    assert_eq!(gateway.says().await, "two", "it serves when the answer comes");
+    assert_eq!((applied.generation, &applied.survival), (2, &Survival::Survives));
+    assert_eq!((applied.changes, applied.notes), (difference.changes, Vec::<String>::new()));
+    assert_eq!(gateway.written(), wanted);
+    assert_eq!(gateway.operations.etag(), applied.etag);
+    assert_ne!(before.etag, applied.etag);
+    let again = gateway.operations.apply(ticket("say two again"), wanted).await.unwrap();
+    assert_eq!((again.generation, again.changes.len()), (2, 0), "nothing to do");
+
+    let gateway = gateway.restarted();
+    assert_eq!(gateway.says().await, "two");
+    assert_eq!(gateway.operations.etag(), applied.etag);
+    let history = gateway.operations.history().await.unwrap();
+    let told: Vec<_> = history.iter().map(|e| (e.by.as_str(), e.action.as_str(), e.current)).collect();
+    assert_eq!(told, [("alice", "say two", true), ("file", "found in the main file", false)]);
+    let (entry, document) = gateway.operations.history_entry(&history[1].id).await.unwrap();
+    assert_eq!((entry.etag, document), (before.etag.clone(), before.document));
+
+    gateway.operations.rollback(ticket("back"), &history[1].id).await.unwrap();
+    assert_eq!((gateway.says().await, gateway.operations.etag()), ("one".to_owned(), before.etag));
+    assert!(matches!(gateway.operations.rollback(ticket(""), "../x").await, Err(Refusal::Unknown(_))));
+}
+
+#[tokio::test]
+async fn the_watcher_does_not_take_a_change_over_again_and_still_notices_those_of_others() {
+    let gateway = Running::start(&Setup::new().route(answering("one")));
+    let document = gateway.operations.document().document;
+    gateway.operations.apply(ticket("two"), with_routes(&document, "two")).await.unwrap();
+    gateway.watched().await;
+    assert_eq!(gateway.generation(), 2);
+    fs::write(gateway.file("portcullis.json"), with_routes(&document, "by hand").to_string()).unwrap();
+    eventually("the change by hand", || async { (gateway.says().await == "by hand").then_some(()) }).await;
+    assert_eq!(gateway.generation(), 3);
+    let history = gateway.operations.history().await.unwrap();
+    assert_eq!((history[0].by.as_str(), history[0].current), ("file", true));
+}
+
+#[tokio::test]
+async fn of_two_who_saw_the_same_one_wins() {
+    let gateway = Running::start(&Setup::new().route(answering("none")));
+    let Shown { document, etag, .. } = gateway.operations.document();
+    let change = |name: &'static str| {
+        let ticket = Ticket { if_match: Some(format!("\"{etag}\"")), ..ticket(name) };
+        gateway.operations.apply(ticket, with_routes(&document, name))
+    };
+    let (one, other) = tokio::join!(change("one"), change("other"));
+    let (winner, loser) = match (one, other) {
+        (Ok(_), Err(loser)) => ("one", loser),
+        (Err(loser), Ok(_)) => ("other", loser),
+        both => panic!("{both:?}"),
+    };
+    let Refusal::NotCurrent { etag: current } = loser else { panic!("{loser:?}") };
+    assert_eq!(current, gateway.operations.etag());
+    assert_eq!((gateway.says().await.as_str(), gateway.generation()), (winner, 2));
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_with_its_place_and_changes_nothing() {
+    let gateway = Running::start(&Setup::new().route(answering("good")).file("version.wasm", artefacts::version(1)));
+    let (document, before) =
+        (gateway.operations.document().document, fs::read(gateway.file("portcullis.json")).unwrap());
+    let mut wrong = document.clone();
+    wrong["rotues"] = json!([]);
+    wrong["routes"][0]["respond"]["status"] = json!("soon");
+    let refusal = gateway.operations.apply(ticket("wrong"), wrong.clone()).await.unwrap_err();
+    let told = problems(&refusal);
+    assert!(told.contains("$.rotues: ") && told.contains("$.routes[0].respond.status: "), "{told}");
+    assert_eq!(problems(&gateway.operations.validate(wrong).await.unwrap_err()), told);
+    let mut misfit = document.clone();
+    misfit["plugins"]["chain"] = json!([{ "plugin": "version", "config": { "word": 5 } }, { "plugin": "absent" }]);
+    let told = problems(&gateway.operations.validate(misfit).await.unwrap_err());
+    assert!(
+        told.contains("$.plugins.chain[0].config.word: ") && told.contains("plugin absent: there is no absent.wasm"),
+        "{told}"
+    );
+    assert!(gateway.operations.validate(document).await.is_ok());
+    assert_eq!(fs::read(gateway.file("portcullis.json")).unwrap(), before);
+    assert_eq!((gateway.says().await.as_str(), gateway.generation()), ("good", 1));
+    assert_eq!(gateway.operations.history().await.unwrap().len(), 1, "only what was found at the start");
+}
+
+#[tokio::test]
+async fn secrets_are_not_shown_and_not_lost() {
+    let redis =
+        json!({ "redis": { "url": "redis://127.0.0.1:1", "password": "hidden" }, "routes": [answering("${SECRET}")] });
+    let gateway = Running::start(&Setup::new().patch(&redis));
+    let shown = gateway.operations.document().document;
+    assert_eq!(
+        (&shown["redis"]["password"], &shown["routes"][0]["respond"]["body"]),
+        (&json!(REDACTED), &json!("${SECRET}"))
+    );
+    let mut sent = shown.clone();
+    sent["drain_timeout_ms"] = json!(1000);
+    gateway.operations.apply(ticket("faster"), sent).await.unwrap();
+    assert_eq!(gateway.written()["redis"]["password"], "hidden");
+    assert_eq!(gateway.says().await, "from the environment");
+    let mut moved = shown.clone();
+    moved["redis"]["username"] = json!(REDACTED);
+    assert!(
+        problems(&gateway.operations.apply(ticket("moved"), moved).await.unwrap_err()).contains("$.redis.username")
+    );
+    let mut changed = shown;
+    changed["redis"]["password"] = json!("other");
+    let difference = gateway.operations.diff(changed).await.unwrap();
+    let of_password = difference.changes.iter().find(|change| change.path == "$.redis.password").unwrap();
+    assert_eq!(of_password.after, Some(json!(REDACTED)));
+    assert_eq!(difference.restart_needed, ["$.redis"]);
+    for entry in gateway.operations.history().await.unwrap() {
+        let (_, document) = gateway.operations.history_entry(&entry.id).await.unwrap();
+        assert!(!document.to_string().contains("hidden"));
+    }
+}
+
+#[tokio::test]
+async fn what_an_overlay_says_is_not_changed_in_the_main_file() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("plugins")).unwrap();
+    fs::write(folder.path().join("portcullis.json"), Setup::new().route(answering("main")).config().to_string())
+        .unwrap();
+    fs::write(folder.path().join("site.json"), json!({ "routes": [answering("overlay")] }).to_string()).unwrap();
+    let gateway = Running::on(folder, &["site.json"]);
+    let document = gateway.operations.document().document;
+    let refusal = gateway.operations.apply(ticket("x"), with_routes(&document, "two")).await.unwrap_err();
+    let Refusal::Overridden { path, overlay } = refusal else { panic!("{refusal:?}") };
+    assert_eq!((path.as_str(), overlay), ("$.routes[0].respond.body", gateway.file("site.json")));
+    let mut other = document;
+    other["drain_timeout_ms"] = json!(1000);
+    gateway.operations.apply(ticket("x"), other).await.unwrap();
+    assert_eq!(gateway.says().await, "overlay");
+}
+
+#[tokio::test]
+async fn a_file_that_must_not_be_replaced_is_not_and_the_answer_says_so() {
+    let gateway = Running::start(&Setup::new().route(answering("one")));
+    let file = gateway.file("portcullis.json");
+    let before = fs::read(&file).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+    let document = gateway.operations.document();
+    let Survival::Lost(why) = document.survival else { panic!("{:?}", document.survival) };
+    assert!(why.contains("read-only"), "{why}");
+    let applied = gateway.operations.apply(ticket("two"), with_routes(&document.document, "two")).await.unwrap();
+    assert_eq!(applied.survival, Survival::Lost(why));
+    assert_eq!((gateway.says().await.as_str(), fs::read(&file).unwrap()), ("two", before));
+    gateway.control.reload();
+    gateway.watched().await;
+    assert_eq!(gateway.says().await, "two", "reading the same file again is no change");
+    let gateway = gateway.restarted();
+    assert_eq!(gateway.says().await, "one");
+}
+
+#[tokio::test]
+async fn without_a_state_folder_changes_are_made_and_the_answer_says_that_no_history_is_kept() {
+    let gateway = Running::start(&Setup::new().route(answering("one")).patch(&json!({ "admin": null })));
+    fs::write(gateway.file("state"), "a file").unwrap();
+    let document = gateway.operations.document().document;
+    let applied = gateway.operations.apply(ticket("two"), with_routes(&document, "two")).await.unwrap();
+    assert_eq!((gateway.says().await.as_str(), &applied.survival), ("two", &Survival::Survives));
+    assert!(applied.notes[0].contains("no history is kept"), "{:?}", applied.notes);
+}
+
+fn is_served(response: &Response) -> Result<(), String> {
+    if (response.status, response.text()) == (200, "hello") { Ok(()) } else { Err(format!("{response:?}")) }
+}
+
+#[tokio::test]
+async fn plugins_are_switched_off_and_on_and_reordered_under_load() {
+    let origin = Origin::saying("hello").await;
+    let setup = Setup::to(&origin).patch(&json!({ "workers": 2 })).guest("version", json!({ "word": "kept" }));
+    let gateway = Running::start(&setup.file("clock-probe.wasm", artefacts::guest("clock-probe")));
+    let load = Load::at(gateway.address, 4, &Request::get("/"), is_served);
+    let (version, probe) = (plugin("version"), plugin("clock-probe"));
+    let state = |name: &Name| gateway.operations.plugin(name).unwrap()["state"].clone();
+    for _ in 0..3 {
+        let off = gateway.operations.set_plugin(ticket("off"), &version, enabled(false)).await.unwrap();
+        assert_eq!(off.survival, Survival::Survives);
+        assert_eq!((gateway.version().await, state(&version)), (None, json!("disabled")));
+        gateway.operations.set_plugin(ticket("on"), &version, enabled(true)).await.unwrap();
+        assert_eq!((gateway.version().await.is_some(), state(&version)), (true, json!("active")));
+    }
+    // The unlisted one gets an entry.
+    let order = vec!["clock-probe".to_owned(), "version".to_owned()];
+    gateway.operations.order_plugins(ticket("order"), order.clone()).await.unwrap();
+    let names = |plugins: Vec<Value>| {
+        plugins.iter().map(|plugin| plugin["plugin"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(gateway.operations.plugins()), order);
+    assert_eq!(gateway.operations.plugin(&probe).unwrap()["listed"], true);
+    let edit = PluginEdit { config: Some(json!({ "word": "new" })), ..PluginEdit::default() };
+    gateway.operations.set_plugin(ticket("config"), &version, edit).await.unwrap();
+    assert_eq!(gateway.get("/").await.value("x-version-config"), Some("new"));
+    let refusal = gateway.operations.set_plugin(ticket("who"), &plugin("nobody"), enabled(false)).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Unknown(_)), "{refusal:?}");
+    load.stop().await.expect_clean(50);
+}
+
+#[tokio::test]
+async fn a_plugin_is_uploaded_rolled_back_and_removed_under_load() {
+    let origin = Origin::saying("hello").await;
+    let setup = Setup::to(&origin).patch(&json!({ "workers": 2 }));
+    let gateway = Running::start(&setup.file("version.wasm", artefacts::version(1)).entry("version", json!({})));
+    let load = Load::at(gateway.address, 4, &Request::get("/"), is_served);
+    let version = plugin("version");
+    let first = gateway.operations.plugin(&version).unwrap()["hash"].as_str().unwrap().to_owned();
+    let uploaded = gateway.operations.upload(ticket("two"), &version, artefacts::version(2).into()).await.unwrap();
+    assert_eq!(gateway.version().await.as_deref(), Some("00000002"), "it serves when the answer comes");
+    let (hash, _) = uploaded.file.unwrap();
+    assert_eq!(fs::read(gateway.file("plugins/version.wasm")).unwrap(), artefacts::version(2));
+    gateway.watched().await;
+    assert_eq!(gateway.generation(), uploaded.generation, "the watcher has nothing to add");
+    let versions = gateway.operations.versions(&version).await.unwrap();
+    assert_eq!(
+        versions.iter().map(|v| (v.hash.as_str(), v.current)).collect::<Vec<_>>(),
+        [(hash.as_str(), true), (first.as_str(), false)]
+    );
+
+    gateway.operations.rollback_plugin(ticket("back"), &version, &first).await.unwrap();
+    assert_eq!(gateway.version().await.as_deref(), Some("00000001"));
+    let refusal = gateway.operations.rollback_plugin(ticket("back"), &version, "../x").await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Unknown(_)), "{refusal:?}");
+    gateway.operations.remove(ticket("away"), &version).await.unwrap();
+    assert_eq!((gateway.version().await, gateway.file("plugins/version.wasm").exists()), (None, false));
+    assert_eq!(gateway.written()["plugins"]["chain"], json!([]));
+    let gateway = gateway.restarted_under(load).await;
+    // What was removed can be had back.
+    gateway.operations.rollback_plugin(ticket("again"), &version, &hash).await.unwrap();
+    assert_eq!(gateway.version().await.as_deref(), Some("00000002"));
+}
+
+impl Running {
+    /// The same once a load has ended, which lost nothing.
+    async fn restarted_under(self, load: Load) -> Self {
+        load.stop().await.expect_clean(20);
+        tokio::task::spawn_blocking(|| self.restarted()).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_work_is_not_put_in_place() {
+    let origin = Origin::saying("hello").await;
+    let setup = Setup::to(&origin)
+        .file("version.wasm", artefacts::version(1))
+        .entry("version", json!({ "config": { "word": "w" } }));
+    let setup = setup.guest("bad-init", json!({ "how": "fine" }));
+    let gateway = Running::start(&setup);
+    let (version, bad_init) = (plugin("version"), plugin("bad-init"));
+    let load = Load::at(gateway.address, 2, &Request::get("/"), is_served);
+    let bad = [
+        (&version, broken::text(), "not WebAssembly"),
+        (&version, broken::empty(), "incomplete"),
+        (&version, broken::half(), "component"),
+        (&version, broken::precompiled(), "precompiled"),
+        (&version, broken::other_contract(), "this gateway speaks"),
+        (&version, broken::core_module(), "core WebAssembly module"),
+        // It wants another configuration.
+        (&version, artefacts::guest("bad-init"), "$.plugins.chain[0].config"),
+        (&bad_init, artefacts::version(2), "$.plugins.chain[1].config.how"),
+    ];
+    for (plugin, bytes, why) in bad {
+        let refusal = gateway.operations.upload(ticket("bad"), plugin, bytes.into()).await.unwrap_err();
+        assert!(problems(&refusal).contains(why), "{why}: {}", problems(&refusal));
+    }
+    let spin = PluginEdit { config: Some(json!({ "how": "spin" })), ..PluginEdit::default() };
+    let refusal = gateway.operations.set_plugin(ticket("spin"), &bad_init, spin).await.unwrap_err();
+    assert!(problems(&refusal).contains("`init`"), "{}", problems(&refusal));
+    assert_eq!(fs::read(gateway.file("plugins/version.wasm")).unwrap(), artefacts::version(1));
+    assert_eq!(fs::read_dir(gateway.file("plugins")).unwrap().count(), 2, "nothing is left beside");
+    assert_eq!((gateway.version().await.as_deref(), gateway.generation()), (Some("00000001"), 1));
+    load.stop().await.expect_clean(10);
+}
+
+#[tokio::test]
+async fn an_endpoint_is_drained_and_weighed() {
+    let (one, other) = (Origin::saying("one").await, Origin::saying("other").await);
+    let endpoints = json!([one.address().to_string(), other.address().to_string()]);
+    let gateway =
+        Running::start(&Setup::new().patch(&json!({ "upstreams": { "origin": { "endpoints": endpoints } } })));
+    let set = |weight: Option<Value>, drain: Option<Value>| {
+        let endpoint = one.address().to_string();
+        let operations = gateway.operations.clone();
+        async move { operations.endpoint(ticket("endpoint"), "origin", &endpoint, (weight, drain)).await }
+    };
+    let drained = set(None, Some(json!(true))).await.unwrap();
+    assert_eq!(drained.changes.len(), 1);
+    for _ in 0..6 {
+        assert_eq!(gateway.says().await, "other");
+    }
+    set(Some(json!(3)), Some(json!(false))).await.unwrap();
+    let mut ones = 0;
+    for _ in 0..8 {
+        ones += usize::from(gateway.says().await == "one");
+    }
+    assert_eq!(ones, 6, "three of four");
+    let refusal = set(Some(json!(0)), None).await.unwrap_err();
+    assert!(problems(&refusal).contains("$.upstreams.origin.endpoints[0].weight"), "{}", problems(&refusal));
+    set(Some(Value::Null), None).await.unwrap();
+    assert_eq!(gateway.written()["upstreams"]["origin"]["endpoints"], endpoints);
+}
+
+#[tokio::test]
+async fn a_gateway_that_drains_takes_no_orders() {
+    let gateway = Running::start(&Setup::new().route(answering("one")));
+    gateway.control.drain();
+    let document = gateway.operations.document().document;
+    let refusal = gateway.operations.apply(ticket("late"), with_routes(&document, "two")).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Draining), "{refusal:?}");
+}
