@@ -305,8 +305,8 @@ async fn a_full_disk_costs_lines_that_are_counted_and_nothing_else() {
     assert_eq!(parsed(whole).len(), written);
     // Somebody makes room by taking the file away.
     fs::remove_file(&file).unwrap();
-    eventually("lines to come again", async || {
-        assert_eq!(client.send(&Request::get("/again")).await.status, 200);
+    eventually("lines to come again", || async {
+        assert_eq!(gateway.get("/again").await.status, 200);
         fs::read_to_string(&file).unwrap_or_default().contains("/again").then_some(())
     })
     .await;

@@ -44,7 +44,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "alerts": { "type": "array", "items": alert }, "webhooks": { "type": "array", "items": webhook },
         },
     });
-    vec![Endpoint::get("/api/v1/alerts", Role::Read, "The alerts, and what became of what webhooks were to be told").gives(gives).by(alerts)]
+    vec![
+        Endpoint::get("/api/v1/alerts", Role::Read, "The alerts, and what became of what webhooks were to be told")
+            .gives(gives)
+            .by(alerts),
+    ]
 }
 
 async fn alerts(context: Context) -> Result<Answer, Trouble> {

@@ -12,9 +12,13 @@ use crate::plugin::FailedCall;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("/api/v1/plugins/{plugin}/traps", Role::Read, "The last calls of a plugin that failed, newest first")
-            .gives(traps_schema())
-            .by(traps),
+        Endpoint::get(
+            "/api/v1/plugins/{plugin}/traps",
+            Role::Read,
+            "The last calls of a plugin that failed, newest first",
+        )
+        .gives(traps_schema())
+        .by(traps),
     ]
 }
 

@@ -17,7 +17,8 @@ use super::output::Output;
 use super::stamp::Stamp;
 use super::*;
 use crate::exchange::{
-    Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Reason, Request, Response, Timings, Tls,
+    Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Presence, Reason, Received, Request, Response,
+    Timings, Tls,
 };
 use crate::http::Body;
 use crate::names::Name;
@@ -56,6 +57,8 @@ fn exchange() -> Exchange {
         failure: None,
         delivery: Delivery::default(),
         trace: None,
+        received: Received::Nothing,
+        presence: Presence::default(),
     }
 }
 

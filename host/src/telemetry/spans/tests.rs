@@ -11,7 +11,8 @@ use super::outbox::{BATCH_SPANS, Shared};
 use super::protobuf::{Reader, Value};
 use super::*;
 use crate::exchange::{
-    Attributes, CacheStatus, Call, Client, Credentials, Delivery, Exchange, Part, Reason, Request, Sampled, Timings,
+    Attributes, CacheStatus, Call, Client, Credentials, Delivery, Exchange, Part, Presence, Reason, Received, Request,
+    Sampled, Timings,
 };
 use crate::names::{Hook, Name};
 use crate::telemetry::End;
@@ -85,6 +86,8 @@ fn exchange(tracer: &Tracer, lines: &[(&'static str, &str)]) -> Exchange {
         failure: None,
         delivery: Delivery::default(),
         trace,
+        received: Received::Nothing,
+        presence: Presence::default(),
     }
 }
 
