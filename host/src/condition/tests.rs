@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::modes::{By, Mode, Standing, Word};
 use crate::time;
+use crate::telemetry::times::Spread;
 use crate::upstream::{EndpointReport, UpstreamReport};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -41,6 +42,7 @@ fn upstream(endpoints: impl Into<Vec<EndpointReport>>) -> UpstreamReport {
         pending: [0; 2],
         breakers_open: 0,
         breaker: [0; 2],
+        times: Spread::default(),
     }
 }
 
