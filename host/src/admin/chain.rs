@@ -18,9 +18,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("/api/v1/plugins", Role::Read, "The plugins in chain order, what they are and what they cost")
             .gives(schema())
             .by(list),
-        Endpoint::get("/api/v1/plugins/{plugin}/traps", Role::Read, "The last calls of a plugin that failed, newest first")
-            .gives(traps_schema())
-            .by(traps),
+        Endpoint::get(
+            "/api/v1/plugins/{plugin}/traps",
+            Role::Read,
+            "The last calls of a plugin that failed, newest first",
+        )
+        .gives(traps_schema())
+        .by(traps),
     ]
 }
 

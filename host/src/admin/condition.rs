@@ -28,7 +28,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     });
     vec![
         Endpoint::get("/api/v1/health", Role::Read, "How the gateway is, part by part, and why").gives(tree()).by(tell),
-        Endpoint::get("/api/v1/mode", Role::Read, "What the gateway does without at the moment").gives(told.clone()).by(mode),
+        Endpoint::get("/api/v1/mode", Role::Read, "What the gateway does without at the moment")
+            .gives(told.clone())
+            .by(mode),
         Endpoint::put("/api/v1/mode", Role::Operate, "Enter a mode, until another is chosen or the gateway ends")
             .takes(chosen)
             .gives(told)

@@ -22,7 +22,9 @@ pub(super) fn answer(method: &Method, path: &str, query: Option<&str>, status: &
     let unavailable = |text: &'static str| Answer::text(text).status(StatusCode::SERVICE_UNAVAILABLE);
     match path {
         // 200 while this process answers and no worker is stuck.
-        "/livez" if status.monitor.as_ref().is_none_or(|monitor| monitor.is_alive(time::now())) => Answer::text("alive\n"),
+        "/livez" if status.monitor.as_ref().is_none_or(|monitor| monitor.is_alive(time::now())) => {
+            Answer::text("alive\n")
+        }
         "/livez" => unavailable("stuck: a worker does nothing\n"),
         // 200 once a generation has served.
         "/startupz" if status.adopted > 0 => Answer::text("started\n"),

@@ -118,7 +118,11 @@ impl Request {
             _ => None,
         };
         if scheme.is_none() {
-            problems.push(Problem::new("url", "is no URL with scheme and host", "write one such as \"http://localhost/path\""));
+            problems.push(Problem::new(
+                "url",
+                "is no URL with scheme and host",
+                "write one such as \"http://localhost/path\"",
+            ));
         }
         let client = text("client").map_or(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), |text| text.parse().ok());
         if client.is_none() {
@@ -126,7 +130,8 @@ impl Request {
         }
         let mut headers = HeaderMap::new();
         for (name, value) in value.get("headers").and_then(Value::as_object).into_iter().flatten() {
-            let field = HeaderName::try_from(name).ok().zip(value.as_str().and_then(|text| HeaderValue::try_from(text).ok()));
+            let field =
+                HeaderName::try_from(name).ok().zip(value.as_str().and_then(|text| HeaderValue::try_from(text).ok()));
             match field {
                 Some((name, value)) => {
                     headers.try_append(name, value).ok();
@@ -145,8 +150,8 @@ impl Request {
 
 async fn explain(context: Context) -> Result<Answer, Trouble> {
     let generation = context.generation()?;
-    let request = Request::read(&context.json)
-        .map_err(|problems| Trouble::bad_request("this is no request").with(problems))?;
+    let request =
+        Request::read(&context.json).map_err(|problems| Trouble::bad_request("this is no request").with(problems))?;
     let target = request.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let (host, path) = (request.uri.authority().map_or("", |host| host.as_str()), merged_slashes(target.path()));
     let asked = Asked {
@@ -167,7 +172,9 @@ async fn explain(context: Context) -> Result<Answer, Trouble> {
     let won = winner.and_then(|index| routes.get(index));
     let subject = Subject { target: &target, authority: host, parameters: &parameters };
     let upstream_target = won.and_then(|route| match &route.handler {
-        Handler::Proxy(Proxy { rewrite: Some(rewrite), .. }) => rewritten(rewrite, &subject).ok().map(|to| to.to_string()),
+        Handler::Proxy(Proxy { rewrite: Some(rewrite), .. }) => {
+            rewritten(rewrite, &subject).ok().map(|to| to.to_string())
+        }
         Handler::Proxy(_) => Some(target.to_string()),
         _ => None,
     });

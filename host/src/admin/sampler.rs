@@ -16,9 +16,7 @@ use super::settings::Role;
 use super::trouble::Trouble;
 use super::{Status, upstreams};
 use crate::names::{Hook, Name};
-use crate::telemetry::figures::{
-    ConnectionFigures, HookCounts, Snapshot, UpstreamCounts, UpstreamGauges, WINDOW_MAX,
-};
+use crate::telemetry::figures::{ConnectionFigures, HookCounts, Snapshot, UpstreamCounts, UpstreamGauges, WINDOW_MAX};
 use crate::telemetry::process::{self, Process};
 use crate::telemetry::times::nanoseconds;
 use crate::time::{self, Instant};
@@ -106,11 +104,8 @@ fn counted(report: UpstreamReport) -> (Name, UpstreamCounts, UpstreamGauges) {
         retries: report.retries[0],
         ..UpstreamCounts::default()
     };
-    let mut gauges = UpstreamGauges {
-        pending: report.pending[0],
-        breakers_open: report.breakers_open,
-        ..UpstreamGauges::default()
-    };
+    let mut gauges =
+        UpstreamGauges { pending: report.pending[0], breakers_open: report.breakers_open, ..UpstreamGauges::default() };
     for endpoint in &report.endpoints {
         counts.requests += endpoint.requests;
         counts.failures += endpoint.failures;

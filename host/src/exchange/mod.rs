@@ -6,8 +6,8 @@ mod attributes;
 mod delivery;
 mod failure;
 mod held;
-mod trace;
 mod presence;
+mod trace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ pub use attributes::{AttributeError, Attributes};
 pub use delivery::Delivery;
 pub use failure::{Failure, Fault, Page, Reason};
 pub use held::Held;
-pub use trace::{Asked, Call, Connection, DecidedBy, Digits, Part, Sampled, SpanId, Step, Steps, Trace, TraceId};
 pub use presence::{Attendance, Entrance, Presence, Received};
+pub use trace::{Asked, Call, Connection, DecidedBy, Digits, Part, Sampled, SpanId, Step, Steps, Trace, TraceId};
 
 /// Facts of the client's connection that every exchange on it shares.
 #[derive(Debug)]

@@ -46,9 +46,9 @@ use inherited::notify;
 use operate::Desk;
 use upgrade::Sockets;
 
-pub use operate::Operations;
 pub use control::{Control, Orders};
 pub use inherited::Inherited;
+pub use operate::Operations;
 pub use source::{Environment, Source};
 
 /// A gateway that serves.

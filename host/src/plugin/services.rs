@@ -7,8 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use wasmtime::Engine;
 
-use super::ledger::{Cost, Ledgers};
 use super::failures::{FailedCall, Failures};
+use super::ledger::{Cost, Ledgers};
 use super::purges::{NoCache, Purges};
 use super::rates::{Limiter, Nobody};
 use super::{engine, kv, metrics};

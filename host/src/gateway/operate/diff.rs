@@ -31,7 +31,8 @@ impl Difference {
     /// What is shown of it, out of documents without secrets.
     pub(super) fn change(&self, before: &Value, after: &Value) -> Change {
         let place = self.after.as_ref().or(self.before.as_ref());
-        let of = |path: &Option<JsonPath>, document: &Value| path.as_ref().and_then(|path| path.find(document)).cloned();
+        let of =
+            |path: &Option<JsonPath>, document: &Value| path.as_ref().and_then(|path| path.find(document)).cloned();
         Change {
             path: place.map(shown).unwrap_or_default(),
             before: of(&self.before, before),
@@ -122,15 +123,27 @@ mod tests {
             assert_eq!(changes, wanted.collect::<Vec<_>>(), "{before} {after}");
         };
         check(json!({"a": 1}), json!({"a": 1}), &[]);
-        check(json!({"a": {"b": 1, "c": 2}}), json!({"a": {"b": 3, "d": 4}}), &[
-            ("$.a.b", Some(json!(1)), Some(json!(3))),
-            ("$.a.d", None, Some(json!(4))),
-            ("$.a.c", Some(json!(2)), None),
-        ]);
+        check(
+            json!({"a": {"b": 1, "c": 2}}),
+            json!({"a": {"b": 3, "d": 4}}),
+            &[
+                ("$.a.b", Some(json!(1)), Some(json!(3))),
+                ("$.a.d", None, Some(json!(4))),
+                ("$.a.c", Some(json!(2)), None),
+            ],
+        );
         check(json!([1, 2, 3]), json!([1, 3]), &[("$[1]", Some(json!(2)), None)]);
         check(json!([1, 3]), json!([1, 2, 3]), &[("$[1]", None, Some(json!(2)))]);
         let named = |name: &str, on: bool| json!({"plugin": name, "enabled": on});
-        check(json!([named("a", true)]), json!([named("a", false)]), &[("$[0].enabled", Some(json!(true)), Some(json!(false)))]);
-        check(json!([named("a", true)]), json!([named("b", true)]), &[("$[0]", Some(named("a", true)), Some(named("b", true)))]);
+        check(
+            json!([named("a", true)]),
+            json!([named("a", false)]),
+            &[("$[0].enabled", Some(json!(true)), Some(json!(false)))],
+        );
+        check(
+            json!([named("a", true)]),
+            json!([named("b", true)]),
+            &[("$[0]", Some(named("a", true)), Some(named("b", true)))],
+        );
     }
 }

@@ -40,13 +40,8 @@ pub(super) fn plugin(document: &mut Value, plugin: &Name, edit: PluginEdit) -> R
         }
     };
     let Some(Value::Object(entry)) = chain.get_mut(index) else { return Ok(()) };
-    let wanted = [
-        ("enabled", enabled),
-        ("routes", routes),
-        ("on_failure", on_failure),
-        ("limits", limits),
-        ("config", config),
-    ];
+    let wanted =
+        [("enabled", enabled), ("routes", routes), ("on_failure", on_failure), ("limits", limits), ("config", config)];
     for (key, value) in wanted {
         match value {
             None => {}
@@ -62,7 +57,8 @@ pub(super) fn plugin(document: &mut Value, plugin: &Name, edit: PluginEdit) -> R
 /// Puts the chain into this order. `running` are the plugins that run without an entry; they get one.
 pub(super) fn chain(document: &mut Value, order: &[String], running: &[Name]) -> Result<(), Refusal> {
     let chain = chain_mut(document)?;
-    let listed: Vec<String> = chain.iter().filter_map(|entry| Some(entry.get("plugin")?.as_str()?.to_owned())).collect();
+    let listed: Vec<String> =
+        chain.iter().filter_map(|entry| Some(entry.get("plugin")?.as_str()?.to_owned())).collect();
     let known: BTreeSet<&str> = listed.iter().map(String::as_str).chain(running.iter().map(Name::as_str)).collect();
     let at = JsonPath::root().key("order");
     let mut seen = BTreeSet::new();

@@ -67,7 +67,9 @@ impl Gateway {
         let mut applied = self.about_to(&document, Some(&prepared));
         if document != *before {
             disk::writable(&self.source.file).map_err(|why| {
-                Refusal::ReadOnly(format!("{why}: it would name a plugin without a file, and the gateway could not start again"))
+                Refusal::ReadOnly(format!(
+                    "{why}: it would name a plugin without a file, and the gateway could not start again"
+                ))
             })?;
         }
         let kept = self.keep_file(plugin)?;
@@ -110,9 +112,10 @@ impl Gateway {
         };
         match kept {
             Ok(()) => Ok(None),
-            Err(error) if disk::is_forbidden(&error) => {
-                Ok(Some(format!("the former file is not kept, since {} cannot be written to: {error}", state.display())))
-            }
+            Err(error) if disk::is_forbidden(&error) => Ok(Some(format!(
+                "the former file is not kept, since {} cannot be written to: {error}",
+                state.display()
+            ))),
             Err(error) => Err(Refusal::Storage(format!("the former file cannot be kept: {error}"))),
         }
     }

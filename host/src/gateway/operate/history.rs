@@ -100,7 +100,8 @@ pub(super) fn read(state: &Path, id: &str, current: &str) -> Result<(Entry, Valu
 
 /// The ids, the oldest first.
 fn ids(folder: &Path) -> Vec<String> {
-    let names = fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|file| file.file_name().into_string().ok());
+    let names =
+        fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|file| file.file_name().into_string().ok());
     let mut ids: Vec<String> = names
         .filter_map(|name| Some(name.strip_suffix(".json")?.to_owned()))
         .filter(|id| id.bytes().next().is_some_and(|byte| byte.is_ascii_digit()))

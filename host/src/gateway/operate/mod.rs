@@ -125,12 +125,7 @@ impl Operations {
             Some(why) => Survival::Lost(why),
             None => disk::writable(&self.facts.file).map_or_else(Survival::Lost, |()| Survival::Survives),
         };
-        Shown {
-            document: self.facts.redacted(written),
-            etag: etag(written),
-            file: self.facts.file.clone(),
-            survival,
-        }
+        Shown { document: self.facts.redacted(written), etag: etag(written), file: self.facts.file.clone(), survival }
     }
 
     /// The entity tag of the document that serves, without quotes.

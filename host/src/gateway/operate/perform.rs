@@ -127,8 +127,7 @@ impl Gateway {
             etag: etag(document),
             generation: next.map_or(self.generation.number, |next| next.number),
             changes: differences.iter().map(|difference| difference.change(&before, &after)).collect(),
-            restart_needed: next
-                .map_or_else(Vec::new, |next| restart_needed(&self.generation.config, &next.config)),
+            restart_needed: next.map_or_else(Vec::new, |next| restart_needed(&self.generation.config, &next.config)),
             ..self.unchanged()
         }
     }
@@ -284,8 +283,6 @@ pub(super) fn unfit(unfit: Unfit) -> Refusal {
             let problems = problems.into_iter().flat_map(|problem| Problem::of_plugin(&problem.plugin, &problem.what));
             Refusal::Invalid(problems.collect())
         }
-        Unfit::Folder(what) | Unfit::Plan(what) => {
-            Refusal::Invalid(vec![Problem::of_text("$", &what)])
-        }
+        Unfit::Folder(what) | Unfit::Plan(what) => Refusal::Invalid(vec![Problem::of_text("$", &what)]),
     }
 }

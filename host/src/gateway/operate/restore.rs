@@ -46,7 +46,8 @@ fn fill(sent: &mut Value, known: Option<(&Value, &Value)>, at: &JsonPath, lost: 
             for (index, item) in items.iter_mut().enumerate() {
                 let found = partner(item, (index, length), shown);
                 // One secret for two is one too many.
-                let found = found.filter(|found| taken.get_mut(*found).is_some_and(|taken| !std::mem::replace(taken, true)));
+                let found =
+                    found.filter(|found| taken.get_mut(*found).is_some_and(|taken| !std::mem::replace(taken, true)));
                 let known = found.and_then(|found| Some((shown.get(found)?, stored.get(found)?)));
                 fill(item, known, &at.index(index), lost);
             }
@@ -130,7 +131,8 @@ mod tests {
             sent["plugins"]["chain"].as_array_mut().unwrap().push(copy);
         });
         assert_eq!(copied.unwrap_err(), ["$.plugins.chain[2].config.secret"]);
-        let ambiguous = sent(|sent| drop(sent["plugins"]["chain"][0]["config"]["keys"].as_array_mut().unwrap().remove(0)));
+        let ambiguous =
+            sent(|sent| drop(sent["plugins"]["chain"][0]["config"]["keys"].as_array_mut().unwrap().remove(0)));
         assert_eq!(ambiguous.unwrap_err(), ["$.plugins.chain[0].config.keys[0]"]);
     }
 }

@@ -13,15 +13,51 @@ pub const REDACTED: &str = "(redacted)";
 const OWN: &[&[&str]] = &[&["cache", "encryption", "keys", "*"], &["acme", "external_account", "hmac"]];
 /// Words of keys whose values are secrets, wherever they stand.
 const WORDS: &[&str] = &[
-    "secret", "secrets", "password", "passwords", "passwd", "passphrase", "token", "tokens", "credential", "credentials",
-    "authorization", "hmac", "apikey", "webhook",
+    "secret",
+    "secrets",
+    "password",
+    "passwords",
+    "passwd",
+    "passphrase",
+    "token",
+    "tokens",
+    "credential",
+    "credentials",
+    "authorization",
+    "hmac",
+    "apikey",
+    "webhook",
 ];
 /// Words before `key` that make it a secret one.
 const KEYS: &[&str] = &["api", "private", "secret", "signing", "encryption", "access", "shared", "master", "auth"];
 /// Last words of keys whose values only say something about a secret.
 const ABOUT: &[&str] = &[
-    "url", "uri", "header", "headers", "name", "id", "file", "path", "ttl", "seconds", "ms", "max", "min", "prefix", "type",
-    "endpoint", "algorithm", "algorithms", "cookie", "parameter", "field", "source", "bytes", "claim", "issuer", "audience",
+    "url",
+    "uri",
+    "header",
+    "headers",
+    "name",
+    "id",
+    "file",
+    "path",
+    "ttl",
+    "seconds",
+    "ms",
+    "max",
+    "min",
+    "prefix",
+    "type",
+    "endpoint",
+    "algorithm",
+    "algorithms",
+    "cookie",
+    "parameter",
+    "field",
+    "source",
+    "bytes",
+    "claim",
+    "issuer",
+    "audience",
 ];
 /// Keys within a secret whose values only say whose it is.
 const WHOSE: &[&str] =

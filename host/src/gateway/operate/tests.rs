@@ -45,21 +45,43 @@ fn secrets_are_hidden_and_references_are_shown() {
         json!({ "admin": { "tokens": [{ "name": "ci", "role": "read", "token": "t" }] }, "redis": { "url": "redis://u:p@h" } }),
         json!({ "admin": { "tokens": [{ "name": "ci", "role": "read", "token": REDACTED }] }, "redis": { "url": REDACTED } }),
     );
-    let entry = |plugin: &str, config: Value| json!({ "plugins": { "chain": [{ "plugin": plugin, "config": config }] } });
+    let entry =
+        |plugin: &str, config: Value| json!({ "plugins": { "chain": [{ "plugin": plugin, "config": config }] } });
     check(
-        entry("any", json!({ "secret": "s", "api-key": "k", "jwks": { "$file": "k.json" }, "keys": [{ "kid": "a", "k": "x" }] })),
-        entry("any", json!({ "secret": REDACTED, "api-key": REDACTED, "jwks": { "$file": "k.json" }, "keys": [{ "kid": "a", "k": REDACTED }] })),
+        entry(
+            "any",
+            json!({ "secret": "s", "api-key": "k", "jwks": { "$file": "k.json" }, "keys": [{ "kid": "a", "k": "x" }] }),
+        ),
+        entry(
+            "any",
+            json!({ "secret": REDACTED, "api-key": REDACTED, "jwks": { "$file": "k.json" }, "keys": [{ "kid": "a", "k": REDACTED }] }),
+        ),
     );
     check(
-        entry("any", json!({ "token_header": "X-T", "public_key": "p", "max_tokens": 5, "jwks_url": "u", "authorization": "Bearer ${T}" })),
-        entry("any", json!({ "token_header": "X-T", "public_key": "p", "max_tokens": 5, "jwks_url": "u", "authorization": "Bearer ${T}" })),
+        entry(
+            "any",
+            json!({ "token_header": "X-T", "public_key": "p", "max_tokens": 5, "jwks_url": "u", "authorization": "Bearer ${T}" }),
+        ),
+        entry(
+            "any",
+            json!({ "token_header": "X-T", "public_key": "p", "max_tokens": 5, "jwks_url": "u", "authorization": "Bearer ${T}" }),
+        ),
     );
     check(
-        entry("marked", json!({ "pin": "1", "token_kind": "t", "users": [{ "name": "a", "hash": "h" }], "key": "shown" })),
-        entry("marked", json!({ "pin": REDACTED, "token_kind": REDACTED, "users": [{ "name": "a", "hash": REDACTED }], "key": "shown" })),
+        entry(
+            "marked",
+            json!({ "pin": "1", "token_kind": "t", "users": [{ "name": "a", "hash": "h" }], "key": "shown" }),
+        ),
+        entry(
+            "marked",
+            json!({ "pin": REDACTED, "token_kind": REDACTED, "users": [{ "name": "a", "hash": REDACTED }], "key": "shown" }),
+        ),
     );
     let pem = "-----BEGIN EC PRIVATE KEY-----\nx\n-----END EC PRIVATE KEY-----";
-    check(json!({ "routes": [{ "name": "a", "respond": { "body": pem } }] }), json!({ "routes": [{ "name": "a", "respond": { "body": REDACTED } }] }));
+    check(
+        json!({ "routes": [{ "name": "a", "respond": { "body": pem } }] }),
+        json!({ "routes": [{ "name": "a", "respond": { "body": REDACTED } }] }),
+    );
     check(
         json!({ "routes": [{ "plugins": { "any": { "config": { "password": "p" } }, "b": false } }] }),
         json!({ "routes": [{ "plugins": { "any": { "config": { "password": REDACTED } }, "b": false } }] }),
@@ -75,7 +97,10 @@ fn a_schema_that_refers_to_itself_ends() {
 
 #[test]
 fn an_entity_tag_is_of_the_document_and_not_of_how_it_is_written() {
-    assert_eq!(etag(&json!({ "a": 1, "b": [{ "c": 1, "d": 2 }] })), etag(&json!({ "b": [{ "d": 2, "c": 1 }], "a": 1 })));
+    assert_eq!(
+        etag(&json!({ "a": 1, "b": [{ "c": 1, "d": 2 }] })),
+        etag(&json!({ "b": [{ "d": 2, "c": 1 }], "a": 1 }))
+    );
     assert_ne!(etag(&json!([1, 2])), etag(&json!([2, 1])));
 }
 
@@ -118,7 +143,8 @@ fn a_plugin_is_changed_in_place_or_gets_an_entry() {
 
 #[test]
 fn a_chain_is_ordered_by_naming_all_of_it() {
-    let document = json!({ "plugins": { "chain": [{ "plugin": "a", "enabled": false }, { "plugin": "b", "config": {} }] } });
+    let document =
+        json!({ "plugins": { "chain": [{ "plugin": "a", "enabled": false }, { "plugin": "b", "config": {} }] } });
     let check = |order: &[&str], expected: Result<Value, &str>| {
         let mut document = document.clone();
         let order: Vec<String> = order.iter().map(|&name| name.to_owned()).collect();

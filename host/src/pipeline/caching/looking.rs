@@ -12,9 +12,9 @@ use crate::cache::{Boarding, Elsewhere, Found, Landing, Lead, Outcome, Stored};
 use crate::exchange::{CacheStatus, Failure, Part, Reason};
 use crate::http::Body;
 use crate::modes::Mode;
-use crate::pipeline::{Pipeline, posture};
 use crate::pipeline::plan::Route;
 use crate::pipeline::walk::Walk;
+use crate::pipeline::{Pipeline, posture};
 use crate::time::{self, Instant};
 
 /// What the cache says to a request.

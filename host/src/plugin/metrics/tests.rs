@@ -109,7 +109,8 @@ fn each_kind_takes_only_its_own_changes() {
     all[0].set(9.0);
     all[2].set(9.0);
     let text = exposed(&registry);
-    for line in ["p_c_total 2", "p_g 1", "p_h_bucket{le=\"1\"} 1", "p_h_bucket{le=\"+Inf\"} 1", "p_h_sum 0.5", "p_h_count 1"]
+    for line in
+        ["p_c_total 2", "p_g 1", "p_h_bucket{le=\"1\"} 1", "p_h_bucket{le=\"+Inf\"} 1", "p_h_sum 0.5", "p_h_count 1"]
     {
         assert!(text.contains(&format!("portcullis_plugin_{line}\n")), "{line} in {text}");
     }
@@ -143,7 +144,9 @@ fn a_name_has_one_kind_and_one_owner() {
 fn no_plugin_takes_the_names_of_ours() {
     let registry = Registry::default();
     let most = 10;
-    for (plugin, taken) in [("calls", "total"), ("call", "duration_seconds_sum"), ("memory", "bytes"), ("fuel", "total")] {
+    for (plugin, taken) in
+        [("calls", "total"), ("call", "duration_seconds_sum"), ("memory", "bytes"), ("fuel", "total")]
+    {
         assert_eq!(registry.counter(&name(plugin), taken, NONE, most).unwrap_err(), MetricsError::Invalid, "{taken}");
         assert_eq!(registry.gauge(&name(plugin), taken, NONE, most).unwrap_err(), MetricsError::Invalid, "{taken}");
     }

@@ -204,7 +204,10 @@ fn what_is_told_adds_up() {
     assert_eq!(value("portcullis_requests_total", &[("route", "r"), ("method", "GET"), ("status", "2xx")]), Some(4.0));
     assert_eq!(value("portcullis_errors_total", &[("fault", "downstream"), ("reason", "no_route")]), Some(1.0));
     let bucket = |bound| value("portcullis_request_duration_seconds_bucket", &[("route", "r"), ("le", bound)]);
-    assert_eq!([bucket("0.001"), bucket("0.025"), bucket("0.05"), bucket("10"), bucket("+Inf")], [1.0, 1.0, 3.0, 3.0, 4.0].map(Some));
+    assert_eq!(
+        [bucket("0.001"), bucket("0.025"), bucket("0.05"), bucket("10"), bucket("+Inf")],
+        [1.0, 1.0, 3.0, 3.0, 4.0].map(Some)
+    );
     assert_eq!(value("portcullis_request_duration_seconds_sum", &[("route", "r")]), Some(20.061));
     assert_eq!(value("portcullis_response_bytes_total", &[("route", "r")]), Some(40.0));
 }

@@ -67,12 +67,7 @@ fn traffic(growth: &RouteGrowth, window: Duration) -> Traffic {
 }
 
 fn latency(spread: &Spread) -> Latency {
-    Latency {
-        mean: spread.mean(),
-        p50: spread.quantile(0.5),
-        p95: spread.quantile(0.95),
-        p99: spread.quantile(0.99),
-    }
+    Latency { mean: spread.mean(), p50: spread.quantile(0.5), p95: spread.quantile(0.95), p99: spread.quantile(0.99) }
 }
 
 fn series(seconds: &[&Second]) -> Series {

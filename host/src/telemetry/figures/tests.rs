@@ -150,7 +150,8 @@ fn the_time_of_a_route_is_split_and_its_plugins_have_shares() {
 #[test]
 fn hooks_and_upstreams_are_told_with_what_they_cost() {
     let (figures, mut counters) = (Figures::default(), Counters::new());
-    let upstream = UpstreamCounts { requests: 100, answers: 100, nanoseconds: 1_000_000_000, ..UpstreamCounts::default() };
+    let upstream =
+        UpstreamCounts { requests: 100, answers: 100, nanoseconds: 1_000_000_000, ..UpstreamCounts::default() };
     let gauges = UpstreamGauges { in_flight: 4, breakers_open: 1, ..UpstreamGauges::default() };
     counters.snapshot.upstreams = vec![(name("origin"), upstream, gauges)];
     figures.note(counters.after(0));

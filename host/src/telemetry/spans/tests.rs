@@ -11,7 +11,8 @@ use super::outbox::{BATCH_SPANS, Shared};
 use super::protobuf::{Reader, Value};
 use super::*;
 use crate::exchange::{
-    Asked, Attributes, CacheStatus, Call, Client, Credentials, Delivery, Exchange, Part, Presence, Reason, Received, Request, Sampled, Timings,
+    Asked, Attributes, CacheStatus, Call, Client, Credentials, Delivery, Exchange, Part, Presence, Reason, Received,
+    Request, Sampled, Timings,
 };
 use crate::names::{Hook, Name};
 use crate::telemetry::End;
