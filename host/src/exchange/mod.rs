@@ -25,7 +25,7 @@ pub use delivery::Delivery;
 pub use failure::{Failure, Fault, Page, Reason};
 pub use held::Held;
 pub use presence::{Attendance, Entrance, Presence, Received};
-pub use trace::{Call, DecidedBy, Digits, Part, Sampled, SpanId, Step, Steps, Trace, TraceId};
+pub use trace::{Asked, Call, Connection, DecidedBy, Digits, Part, Sampled, SpanId, Step, Steps, Trace, TraceId};
 
 /// Facts of the client's connection that every exchange on it shares.
 #[derive(Debug)]

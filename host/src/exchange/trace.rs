@@ -96,8 +96,28 @@ pub enum Part {
     },
     /// The cache was looked at, which includes waiting for somebody who fetched the same.
     Cache,
-    /// The upstream was asked: what it answered, or why it did not.
-    Upstream(Result<StatusCode, Reason>),
+    /// The upstream was asked.
+    Upstream(Asked),
+}
+
+/// How it went to ask an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// What it answered, or why it did not.
+    pub outcome: Result<StatusCode, Reason>,
+    /// What the request was sent on that was answered.
+    pub connection: Option<Connection>,
+    /// How often the request had been sent before, as far as that is known.
+    pub retries: u32,
+}
+
+/// A connection to an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// Made for the request.
+    New,
+    /// Kept from one before.
+    Reused,
 }
 
 /// How the call of a hook ended.

@@ -8,11 +8,11 @@ use super::rewrite::{Subject, rewritten};
 use super::settings::{Handler, Proxy, RedirectPart, RedirectTarget};
 use super::split;
 use super::walk::Walk;
-use crate::exchange::{Exchange, Failure, Part, Reason, Response};
+use crate::exchange::{Asked, Connection, Exchange, Failure, Part, Reason, Response};
 use crate::http::{Body, Upgrade, UpgradeForm};
 use crate::time;
 use crate::traffic::concurrency::Outcome;
-use crate::upstream::{Sent, UpstreamError};
+use crate::upstream::{Connected, Sent, UpstreamError};
 
 /// What becomes of a client's wish for another protocol.
 enum Wish {
@@ -149,7 +149,17 @@ impl Pipeline {
 
 /// What a trace tells of it.
 fn asked(sent: &Result<Sent, UpstreamError>) -> Part {
-    Part::Upstream(sent.as_ref().map(|sent| sent.response.status).map_err(UpstreamError::reason))
+    Part::Upstream(match sent {
+        Ok(sent) => Asked {
+            outcome: Ok(sent.response.status),
+            connection: Some(match sent.connection {
+                Connected::New => Connection::New,
+                Connected::Reused => Connection::Reused,
+            }),
+            retries: sent.retries,
+        },
+        Err(error) => Asked { outcome: Err(error.reason()), connection: None, retries: 0 },
+    })
 }
 
 /// What the client is told of an upstream's failure, and when it may try again.

@@ -134,9 +134,12 @@ impl Upstream {
         if self.settings.guards.total_timeout.is_some() {
             parcel.asking = Some((Rc::clone(fleet), index, now));
         }
-        let asked = self.ask(&member.standing.pool, parcel, now).await;
-        match &asked {
+        let mut asked = self.ask(&member.standing.pool, parcel, now).await;
+        let before = parcel.tries;
+        parcel.tries += 1;
+        match &mut asked {
             Ok(sent) => {
+                sent.retries = before;
                 self.reckoning.times.record(sent.took);
                 fleet.answered(index, sent.response.status, sent.took, now + sent.took);
             }

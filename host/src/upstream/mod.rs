@@ -130,6 +130,8 @@ pub struct Sent {
     pub took: Duration,
     /// What it was sent on.
     pub connection: Connected,
+    /// How often the request had been sent before, to this endpoint or to others.
+    pub retries: u32,
 }
 
 /// What a request was sent on.

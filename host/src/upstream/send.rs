@@ -44,6 +44,8 @@ pub(super) struct Parcel<'a> {
     repeatable: bool,
     /// Who is asked just now, since when; only where somebody must know who was too slow.
     pub(super) asking: Option<(Rc<Fleet>, usize, Instant)>,
+    /// How often an endpoint was asked to take it.
+    pub(super) tries: u32,
 }
 
 /// What is kept of a body to send it once more.
@@ -87,7 +89,7 @@ impl<'a> Parcel<'a> {
             body => (Kept::Nothing, body),
         };
         let (upload, body) = Upload::watch(body);
-        Self { client, request, body, upload, kept, repeatable, asking: None }
+        Self { client, request, body, upload, kept, repeatable, asking: None, tries: 0 }
     }
 
     /// The body, to be sent.
@@ -212,7 +214,7 @@ impl Upstream {
             download::body(incoming, lease, now, self.idle_timeout)
         };
         let response = Response { status: head.status, headers, body };
-        Ok(Sent { response, endpoint, took: now.saturating_duration_since(started), connection: connected })
+        Ok(Sent { response, endpoint, took: now.saturating_duration_since(started), connection: connected, retries: 0 })
     }
 
     /// Whose fault it was.

@@ -90,7 +90,7 @@ impl Upstreams {
                         response.headers.append(header::SET_COOKIE, cookie.clone());
                     }
                     let endpoint = Rc::clone(&pool.endpoint);
-                    return Ok(Sent { response, endpoint, took, connection: Connected::New });
+                    return Ok(Sent { response, endpoint, took, connection: Connected::New, retries: 0 });
                 }
                 Err(error) => {
                     let now = time::now();

@@ -115,6 +115,7 @@ async fn a_trace_goes_on(receiver: &Receiver, tracing: Value) {
     assert_eq!(client.text("portcullis.endpoint"), text(&origin.address().to_string()));
     assert_eq!(client.text("server.port"), text(&origin.address().port().to_string()));
     assert_eq!(client.text("http.response.status_code"), text("200"));
+    assert_eq!((client.text("portcullis.connection"), client.text("http.request.resend_count")), (text("new"), None));
     assert_eq!(all.len(), 3 + hooks.len());
 
     // One after the other, and all within the exchange but what comes after it.

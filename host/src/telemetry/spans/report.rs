@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::{Method, StatusCode, Version, header};
 
 use super::context::TRACESTATE;
-use crate::exchange::{CacheStatus, Call, Exchange, Part, Reason, Sampled, SpanId, Trace, TraceId};
+use crate::exchange::{Asked, CacheStatus, Call, Exchange, Part, Reason, Sampled, SpanId, Trace, TraceId};
 use crate::names::{Hook, Name};
 use crate::telemetry::End;
 use crate::time::{self, Instant};
@@ -53,7 +53,7 @@ pub(super) struct Told {
 pub(super) enum What {
     Plugin { plugin: Option<Name>, hook: Hook, fuel: u64, call: Call },
     Cache,
-    Upstream(Result<StatusCode, Reason>),
+    Upstream(Asked),
 }
 
 /// What the span of an exchange tells.
@@ -92,7 +92,7 @@ impl Report {
                     What::Plugin { plugin: known.plugin(number), hook, fuel, call }
                 }
                 Part::Cache => What::Cache,
-                Part::Upstream(outcome) => What::Upstream(outcome),
+                Part::Upstream(asked) => What::Upstream(asked),
             },
             from: since(step.from),
             to: since(step.to),

@@ -11,8 +11,8 @@ use super::outbox::{BATCH_SPANS, Shared};
 use super::protobuf::{Reader, Value};
 use super::*;
 use crate::exchange::{
-    Attributes, CacheStatus, Call, Client, Credentials, Delivery, Exchange, Part, Presence, Reason, Received, Request,
-    Sampled, Timings,
+    Asked, Attributes, CacheStatus, Call, Client, Credentials, Delivery, Exchange, Part, Presence, Reason, Received,
+    Request, Sampled, Timings,
 };
 use crate::names::{Hook, Name};
 use crate::telemetry::End;
@@ -229,7 +229,8 @@ fn spans_say_what_happened() {
     let mut exchange = exchange(&tracer, &[("traceparent", PARENT)]);
     let plugin = Part::Plugin { number: 7, hook: Hook::PreHandler, fuel: 3, call: Call::Well };
     exchange.lap_of(plugin, time::now());
-    exchange.lap_of(Part::Upstream(Err(Reason::UpstreamTimeout)), time::now());
+    let asked = Asked { outcome: Err(Reason::UpstreamTimeout), connection: None, retries: 0 };
+    exchange.lap_of(Part::Upstream(asked), time::now());
     exchange.failure = Some(Reason::UpstreamTimeout);
     exchange.delivery.upstream = Some("app".parse().unwrap());
     tracer.ended(&exchange, &end(504));

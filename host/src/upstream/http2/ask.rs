@@ -87,7 +87,7 @@ impl Upstream {
         let body = download::body_shared(incoming, slot, self.idle_timeout);
         let response = Response { status: head.status, headers, body };
         let took = time::now().saturating_duration_since(started);
-        Ok(Sent { response, endpoint, took, connection: connected })
+        Ok(Sent { response, endpoint, took, connection: connected, retries: 0 })
     }
 }
 

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode, Version};
+use http::{Method, Version};
 
 use super::ids::Ids;
 use super::protobuf::Writer;
 use super::report::{Facts, Report, Told, What};
 use super::sampling::Fate;
 use super::settings::Attribute;
-use crate::exchange::{CacheStatus, Call, Sampled, SpanId};
+use crate::exchange::{Asked, CacheStatus, Call, Connection, Sampled, SpanId};
 
 /// Most spans in one request.
 const SPANS_MAX: usize = 2048;
@@ -245,7 +245,7 @@ fn child(span: &mut Span<'_>, step: &Told, id: SpanId) {
                 span.text("portcullis.cache", cache);
             }
         }
-        What::Upstream(outcome) => {
+        What::Upstream(asked) => {
             let verb = method(&report.method).unwrap_or("HTTP");
             let name = report.upstream_name.as_ref();
             let name = name.map_or_else(|| verb.to_owned(), |upstream| format!("{verb} {upstream}"));
@@ -259,15 +259,23 @@ fn child(span: &mut Span<'_>, step: &Told, id: SpanId) {
                 span.text("portcullis.endpoint", endpoint);
                 address(span, endpoint);
             }
-            asked(span, outcome);
+            answered(span, asked);
         }
     }
     span.flags(false);
 }
 
 /// What an upstream answered, or why it did not.
-fn asked(span: &mut Span<'_>, outcome: &Result<StatusCode, crate::exchange::Reason>) {
-    match outcome {
+fn answered(span: &mut Span<'_>, asked: &Asked) {
+    if asked.retries > 0 {
+        span.number("http.request.resend_count", u64::from(asked.retries));
+    }
+    match asked.connection {
+        Some(Connection::New) => span.text("portcullis.connection", "new"),
+        Some(Connection::Reused) => span.text("portcullis.connection", "reused"),
+        None => {}
+    }
+    match asked.outcome {
         Ok(status) => {
             span.number("http.response.status_code", u64::from(status.as_u16()));
             if status.is_client_error() || status.is_server_error() {
