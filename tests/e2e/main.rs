@@ -6,6 +6,8 @@
 
 mod access_log;
 mod acme;
+mod admin_access;
+mod admin_api;
 mod broken;
 mod browser;
 mod budgets;

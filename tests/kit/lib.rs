@@ -18,6 +18,7 @@ pub mod origin;
 pub mod page;
 pub mod pebble;
 pub mod redis;
+pub mod sample;
 pub mod setup;
 pub mod token;
 pub mod wire;
