@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use portcullis_tests::page::{ALT, SHIFT};
-use portcullis_tests::{Gateway, Load, Origin, Page, Reply, Request, Response, Setup, Value, artefacts, json};
+use portcullis_tests::{Client, Gateway, Load, Origin, Page, Reply, Request, Response, Setup, Value, artefacts, json};
 
 /// What a row of the picture says of a route.
 const ROUTE: &str =
@@ -28,7 +28,7 @@ fn setup(origin: &Origin) -> Setup {
 
 async fn token(gateway: &Gateway) -> String {
     gateway.admin_address().await;
-    std::fs::read_to_string(gateway.folder().join("state/admin-token")).unwrap().trim().to_owned()
+    gateway.admin_token().expect("a token")
 }
 
 /// The dashboard, signed in.
@@ -75,7 +75,8 @@ async fn only_a_token_opens_it() {
     let gateway = setup(&origin).start().await;
     let address = gateway.admin_address().await;
     for path in ["/", "/assets/app.js", "/assets/views.css"] {
-        assert_eq!(gateway.admin(path).await.status, 401, "{path}");
+        let mut stranger = Client::connect(address).await.unwrap();
+        assert_eq!(stranger.send(&Request::get(path)).await.status, 401, "{path}");
     }
     let mut page = Page::open(&format!("http://{address}/"), 1280).await;
     page.fill("#token", "not-the-token-of-this-gateway").await;

@@ -43,19 +43,25 @@ export function chart({ label, unit, kind }) {
     update(next, seconds) {
       values = next;
       step = seconds;
-      const most = Math.max(0, ...values);
+      const there = values.filter(value => typeof value === 'number');
+      const most = Math.max(0, ...there);
       const scale = ceiling(most);
-      const points = values.map((value, at) => {
-        const x = values.length > 1 ? (at / (values.length - 1)) * WIDTH : 0;
-        return `${x.toFixed(1)} ${(HEIGHT - 1 - (value / scale) * (HEIGHT - 4)).toFixed(1)}`;
+      const x = at => (values.length > 1 ? (at / (values.length - 1)) * WIDTH : 0).toFixed(1);
+      // A second without requests has no latency: the line has a gap there.
+      const stretches = [];
+      values.forEach((value, at) => {
+        if (typeof value !== 'number') return;
+        if (at === 0 || typeof values[at - 1] !== 'number') stretches.push([]);
+        stretches.at(-1).push([x(at), (HEIGHT - 1 - (value / scale) * (HEIGHT - 4)).toFixed(1)]);
       });
-      attribute(line, 'd', points.length > 1 ? `M${points.join('L')}` : '');
-      attribute(area, 'd', points.length > 1 ? `M0 ${HEIGHT}L${points.join('L')}L${WIDTH} ${HEIGHT}Z` : '');
+      const path = stretch => stretch.map(point => point.join(' ')).join('L');
+      attribute(line, 'd', stretches.map(stretch => `M${path(stretch)}${stretch.length === 1 ? 'h1' : ''}`).join(''));
+      attribute(area, 'd', stretches.map(stretch => `M${stretch[0][0]} ${HEIGHT}L${path(stretch)}L${stretch.at(-1)[0]} ${HEIGHT}Z`).join(''));
       text(top, unit(scale));
       const now = values.at(-1);
-      attribute(image, 'aria-label', values.length === 0
+      attribute(image, 'aria-label', there.length === 0
         ? `${label}: nothing yet`
-        : `${label}, last ${values.length * step} seconds: now ${unit(now)}, at least ${unit(Math.min(...values))}, at most ${unit(most)}`);
+        : `${label}, last ${values.length * step} seconds: now ${unit(now)}, at least ${unit(Math.min(...there))}, at most ${unit(most)}`);
     },
   };
 }

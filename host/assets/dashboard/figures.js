@@ -30,18 +30,14 @@ export function culprit(route, figures) {
   return { ...most, share: Math.min(1, most.share), total, slow: most.kind === 'plugin' && most.share >= SHARE && most.ms >= SLOW_MS };
 }
 
-/** The plugins in the order in which the configuration has them, also those that are off. */
+/** The plugins in chain order, also those that are off; behind them what only lies in the folder. */
 export function catalogue() {
-  const plugins = data('/plugins')?.plugins ?? [];
-  const written = data('/configuration')?.document?.plugins?.chain;
-  if (!Array.isArray(written)) return plugins;
-  const place = name => {
-    const at = written.findIndex(entry => entry?.plugin === name);
-    return at < 0 ? written.length : at;
-  };
-  return plugins
-    .map(plugin => (plugin.enabled ? plugin : { ...plugin, routes: plugin.routes ?? written[place(plugin.plugin)]?.routes ?? null }))
-    .sort((a, b) => place(a.plugin) - place(b.plugin));
+  return data('/plugins')?.plugins ?? [];
+}
+
+/** Whether a plugin is part of the chain: written there, or running without being written anywhere. */
+export function inChain(plugin) {
+  return plugin.listed !== false || plugin.state === 'active' || plugin.state === 'quarantined';
 }
 
 /** Whether a plugin runs on a route, if it is on. */
@@ -55,9 +51,9 @@ export function chainOf(route, plugins) {
   const known = new Map(plugins.map(plugin => [plugin.plugin, plugin]));
   const steps = running.map(name => ({ name, enabled: known.get(name)?.enabled ?? true, plugin: known.get(name) }));
   // One that is off stands where it would run: behind the nearest plugin before it in the chain.
-  const order = plugins.filter(plugin => plugin.listed !== false).map(plugin => plugin.plugin);
+  const order = plugins.filter(inChain).map(plugin => plugin.plugin);
   for (const plugin of plugins) {
-    if (plugin.enabled || plugin.listed === false || running.includes(plugin.plugin) || !meets(plugin, route.route)) continue;
+    if (plugin.enabled || !inChain(plugin) || running.includes(plugin.plugin) || !meets(plugin, route.route)) continue;
     const before = order.slice(0, order.indexOf(plugin.plugin));
     let at = steps.length;
     while (at > 0 && !before.includes(steps[at - 1].name)) at -= 1;

@@ -78,8 +78,9 @@ function conditions(route) {
   const match = route.match ?? {};
   const path = typeof match === 'string' ? match : match.path;
   const methods = Array.isArray(match.methods) ? match.methods.join(' ') : '';
-  const hosts = [match.host, match.hosts].flat().filter(Boolean).join(' ');
-  return [methods, hosts, path ?? 'every path'].filter(Boolean).join(' ');
+  const hosts = [match.host, match.hosts].flat().filter(host => host && host !== '*').join(' ');
+  const more = Object.entries(match.conditions ?? {}).map(([name, value]) => `${name} ${value}`).join(', ');
+  return [methods, hosts, path ?? 'every path', more].filter(Boolean).join(' ');
 }
 
 function sentence(found, route) {

@@ -77,7 +77,7 @@ export function overview() {
   return {
     title: 'Overview',
     node,
-    needs: { [FIGURES]: 1000, [SERIES]: 2000, '/routes': 5000, '/plugins': 2000, '/configuration': 5000, '/upstreams': 3000, '/advice': 8000 },
+    needs: { [FIGURES]: 1000, [SERIES]: 2000, '/routes': 5000, '/plugins': 2000, '/upstreams': 3000, '/advice': 8000 },
     update,
   };
 }
@@ -116,6 +116,11 @@ function fillTiles(tiles, live) {
   ]);
 }
 
+function highest(values) {
+  const there = values.filter(value => typeof value === 'number');
+  return there.length > 0 ? Math.max(...there) : undefined;
+}
+
 /** The charts as a table, every five seconds. */
 function figures() {
   const body = h('tbody', {});
@@ -133,8 +138,8 @@ function figures() {
       const { requests_per_second: requests = [], p95_ms: p95 = [], errors_per_second: errors = [] } = series;
       const rows = [];
       for (let end = requests.length; end > 0; end -= size) {
-        const mean = values => values.slice(Math.max(0, end - size), end).reduce((sum, one, _, all) => sum + one / all.length, 0);
-        rows.push([count((requests.length - end) * step), rate(mean(requests)), ms(Math.max(0, ...p95.slice(Math.max(0, end - size), end))), rate(mean(errors))]);
+        const mean = values => values.slice(Math.max(0, end - size), end).reduce((sum, one, _, all) => sum + (one ?? 0) / all.length, 0);
+        rows.push([count((requests.length - end) * step), rate(mean(requests)), ms(highest(p95.slice(Math.max(0, end - size), end))), rate(mean(errors))]);
       }
       keyed(body, rows, row => row[0], row => {
         const cells = row.slice(1).map(() => h('td', {}));

@@ -8,7 +8,7 @@ import { changed, revert, toggle } from './changes.js';
 import { editor } from './editor.js';
 import { pretty } from './diff.js';
 import { state, uploading } from './plugins.js';
-import { FIGURES } from './figures.js';
+import { FIGURES, inChain } from './figures.js';
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
@@ -56,7 +56,7 @@ export function plugin(name) {
     state(status, now);
     text(summary, now.summary ?? '');
     text(press, now.enabled ? 'Switch off' : 'Switch on');
-    attribute(press, 'hidden', now.listed === false);
+    attribute(press, 'hidden', !inChain(now));
     text(values.Version, now.version ?? '–');
     text(values.Hash, short(now.hash));
     attribute(values.Hash, 'title', now.hash);

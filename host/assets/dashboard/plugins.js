@@ -7,7 +7,7 @@ import { badge, button, confirm, forbidden, lasting, notice, rebadge } from './t
 import { bytes, count, list, ms, rate, short } from './format.js';
 import { changed, toggle, upload } from './changes.js';
 import { reordering } from './order.js';
-import { FIGURES, catalogue } from './figures.js';
+import { FIGURES, catalogue, inChain } from './figures.js';
 
 const KIND = { active: 'ok', disabled: 'off', quarantined: 'bad', failed: 'bad' };
 
@@ -85,7 +85,7 @@ export function plugins() {
       return;
     }
     const all = catalogue();
-    const listed = all.filter(plugin => plugin.listed !== false);
+    const listed = all.filter(inChain);
     order.set(listed.map(plugin => plugin.plugin));
     if (!order.wanted() || !tag) tag = answer.tag;
     const names = order.order();
@@ -93,7 +93,7 @@ export function plugins() {
     keyed(chain, rows, item => item.plugin.plugin, row);
     nothing.hidden = listed.length > 0;
     text(nothing, 'The chain is empty. Upload a component below.');
-    const others = all.filter(plugin => plugin.listed === false);
+    const others = all.filter(plugin => !inChain(plugin));
     asideSection.hidden = others.length === 0;
     keyed(aside, others.map(plugin => ({ plugin })), item => item.plugin.plugin, row);
     pending.hidden = !order.wanted();
@@ -110,7 +110,7 @@ export function plugins() {
         pending, nothing, chain),
       asideSection,
       h('section', { 'aria-labelledby': 'upload-title' }, h('h2', { id: 'upload-title' }, 'Upload a component'), uploading())),
-    needs: { '/plugins': 2000, '/configuration': 5000, '/routes': 5000 },
+    needs: { '/plugins': 2000, '/routes': 5000 },
     update,
   };
 }
@@ -157,8 +157,8 @@ function row({ plugin: first, order }) {
       attribute(values.traps, 'class', plugin.traps > 0 ? 'alarm' : null);
       text(press, plugin.enabled ? 'Switch off' : 'Switch on');
       attribute(press, 'aria-label', `Switch ${plugin.enabled ? 'off' : 'on'} ${name}`);
-      attribute(press, 'hidden', plugin.listed === false);
-      attribute(node, 'class', `plugin${order ? '' : ' aside'}${plugin.enabled || plugin.listed === false ? '' : ' off'}`);
+      attribute(press, 'hidden', !inChain(plugin));
+      attribute(node, 'class', `plugin${order ? '' : ' aside'}${plugin.enabled || !inChain(plugin) ? '' : ' off'}`);
     },
   };
 }

@@ -170,6 +170,6 @@ export function rebadge(node, kind, words) {
 
 /** What the note of a change adds to its message. */
 export function lasting(answer) {
-  if (answer?.survives_restart !== false) return '';
-  return ` It does not survive a restart${answer.note ? `: ${answer.note}` : ''}.`;
+  const note = answer?.note ? ` ${answer.note[0].toUpperCase()}${answer.note.slice(1)}.` : '';
+  return answer?.survives_restart === false && !/restart/.test(note) ? ` It does not survive a restart.${note}` : note;
 }

@@ -2,6 +2,8 @@
 //!
 //! A page loads nothing from elsewhere and has no inline script or style, since the answers' `Content-Security-Policy` forbids both.
 
+use sha2::{Digest as _, Sha256};
+
 /// Who may have a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Audience {
@@ -17,6 +19,13 @@ pub(super) struct File {
     pub(super) media: &'static str,
     pub(super) content: &'static [u8],
     pub(super) audience: Audience,
+}
+
+impl File {
+    /// Its entity tag: what it contains.
+    pub(super) fn tag(&self) -> String {
+        Sha256::digest(self.content).iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -100,5 +109,34 @@ mod tests {
             let page = ["index.html", "login.html", "login-again.html"].contains(&name.as_str());
             assert!(page || file(&format!("/assets/{name}")).is_some(), "{name} is not in the list");
         }
+    }
+
+    #[test]
+    fn pages_ask_for_nothing_that_the_policy_forbids_and_for_no_file_that_is_missing() {
+        for page in [LOGIN, LOGIN_AGAIN, INDEX] {
+            let text = std::str::from_utf8(page.content).unwrap();
+            assert!(!text.contains("<style") && !text.contains(" style=") && !text.contains("://"), "{text}");
+            assert!(!text.contains("<script>"), "{text}");
+            for reference in text.split(['"', '\'']).filter(|part| part.starts_with("/assets/")) {
+                let found = file(reference).unwrap();
+                assert!(found.audience == Audience::Anybody || page.audience == Audience::Operators, "{reference}");
+            }
+        }
+    }
+
+    #[test]
+    fn scripts_make_no_markup_of_what_they_are_told() {
+        for (path, file) in FILES.iter().filter(|(_, file)| file.media == SCRIPT) {
+            let text = std::str::from_utf8(file.content).unwrap();
+            for word in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"] {
+                assert!(!text.contains(word), "{path}: {word}");
+            }
+        }
+    }
+
+    #[test]
+    fn tags_differ_where_contents_do() {
+        assert_eq!(LOGIN.tag(), LOGIN.tag());
+        assert_ne!(LOGIN.tag(), LOGIN_AGAIN.tag());
     }
 }

@@ -34,6 +34,7 @@ mod plugins;
 mod purge;
 mod routes;
 mod sampler;
+mod session;
 mod state;
 mod traps;
 mod upstreams;
@@ -153,6 +154,7 @@ fn endpoints() -> Vec<Endpoint> {
         cache::endpoints(),
         journal::endpoints(),
         sampler::endpoints(),
+        session::endpoints(),
     ];
     all.into_iter().flatten().collect()
 }

@@ -52,16 +52,28 @@ pub(super) async fn answer(
         path => {
             let file = dashboard::file(path);
             if let Some(file) = file.filter(|file| file.audience == Audience::Anybody) {
-                return Ok(shown(file));
+                return Ok(kept(file, head));
             }
             match admin.who(client, &head.headers).await {
-                Ok(_) => file.map(shown).ok_or_else(|| Trouble::not_found("there is no such page")),
+                Ok(_) => file.map(|file| kept(file, head)).ok_or_else(|| Trouble::not_found("there is no such page")),
                 // The page itself says how to go on; for everything else the API's words do.
                 Err(_) if path == "/" => Ok(shown(dashboard::LOGIN).status(StatusCode::UNAUTHORIZED)),
                 Err(trouble) => Err(trouble),
             }
         }
     }
+}
+
+/// A file that a browser keeps, and asks whether there is another: pages then cost one short answer per script.
+fn kept(file: File, head: &Parts) -> Answer {
+    let tag = file.tag();
+    let field = head.headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let same = |known: &str| known.trim().trim_start_matches("W/").trim_matches('"') == tag;
+    let answer = match field.flat_map(|value| value.split(',')).any(same) {
+        true => Answer::bytes(file.media, "").status(StatusCode::NOT_MODIFIED),
+        false => shown(file),
+    };
+    answer.etag(&tag).field(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))
 }
 
 fn shown(file: File) -> Answer {

@@ -64,7 +64,8 @@ fn secured(answer: Answer) -> http::Response<Body> {
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     for (name, value) in fields {
-        headers.insert(name, HeaderValue::from_static(value));
+        // What may be kept says so itself.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
