@@ -6,7 +6,6 @@ use super::*;
 use crate::modes::{By, Mode, Standing, Word};
 use crate::telemetry::times::Spread;
 use crate::time;
-use crate::telemetry::times::Spread;
 use crate::upstream::{EndpointReport, UpstreamReport};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
