@@ -1,7 +1,8 @@
 //! Counts and measures (WIT `metrics`). Grant: `metrics`.
 //!
 //! A series is registered once and then used by number. Its full name is `portcullis_plugin_<plugin>_<name>`. The same
-//! name and labels give the same series in every instance and after a swap.
+//! name and labels give the same series in every instance and after a swap. A counter's full name ends in `_total`, whether
+//! `name` does or not.
 
 use crate::Result;
 use crate::raw::metrics;

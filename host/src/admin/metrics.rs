@@ -124,7 +124,6 @@ pub(crate) fn written(status: &Status, format: Format) -> String {
 }
 
 /// All metrics by name, for conditions about any of them.
-#[allow(dead_code, reason = "alerts are to ask here")]
 pub(crate) fn samples(status: &Status) -> Samples {
     Samples::parse(&written(status, Format::Prometheus), time::now())
 }

@@ -92,7 +92,7 @@ impl Series {
 /// Sorted by name, so that the order in which a plugin writes them does not matter.
 type Labels = Vec<(Box<str>, Box<str>)>;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Family {
     owner: Name,
     kind: Kind,
@@ -102,9 +102,12 @@ struct Family {
 /// The series of all plugins.
 #[derive(Debug, Default)]
 pub struct Registry {
-    /// By full name: plugin names that differ only in what is mangled could otherwise meet unnoticed.
-    families: Mutex<BTreeMap<String, Family>>,
+    /// By full name: plugin names that differ only in what is mangled could otherwise meet unnoticed. Replaced where somebody reads while
+    /// something is registered, so that neither waits for the other.
+    families: Mutex<Arc<Families>>,
 }
+
+type Families = BTreeMap<String, Family>;
 
 impl Registry {
     /// The counter of this name and these labels; the same ones give the same series for ever. `series_max` counts all
@@ -149,7 +152,8 @@ impl Registry {
 
     /// Writes every series.
     pub fn expose(&self, out: &mut Exposition) {
-        for (name, family) in &*self.lock() {
+        let families = Arc::clone(&*self.lock());
+        for (name, family) in &*families {
             out.family(name, &format!("Registered by the plugin {}.", family.owner), family.kind);
             for (labels, series) in &family.series {
                 match series {
@@ -179,14 +183,17 @@ impl Registry {
         if !families.contains_key(&name) && is_taken(&families, &name, kind) {
             return Err(MetricsError::Invalid);
         }
-        match families.get_mut(&name) {
+        match families.get(&name) {
             Some(family) if family.kind != kind || family.owner != *plugin => return Err(MetricsError::Invalid),
             Some(family) => {
-                if let Some(known) = family.series.get_mut(&labels) {
-                    if bounds(known) != bounds(&fresh) {
-                        *known = fresh;
-                    }
+                let known = family.series.get(&labels);
+                if let Some(known) = known.filter(|known| bounds(known) == bounds(&fresh)) {
                     return Ok(known.clone());
+                }
+                if known.is_some() {
+                    let family = Arc::make_mut(&mut families).get_mut(&name);
+                    family.and_then(|family| family.series.insert(labels, fresh.clone()));
+                    return Ok(fresh);
                 }
             }
             None => {}
@@ -196,11 +203,11 @@ impl Registry {
             return Err(MetricsError::TooMany);
         }
         let empty = || Family { owner: plugin.clone(), kind, series: BTreeMap::new() };
-        families.entry(name).or_insert_with(empty).series.insert(labels, fresh.clone());
+        Arc::make_mut(&mut families).entry(name).or_insert_with(empty).series.insert(labels, fresh.clone());
         Ok(fresh)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Family>> {
+    fn lock(&self) -> MutexGuard<'_, Arc<Families>> {
         // Whoever panicked left whole entries behind: every change is one insertion.
         self.families.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -214,7 +221,7 @@ fn bounds(series: &Series) -> &[f64] {
 }
 
 /// Whether a new family would write or meet a sample of another's name: a histogram `x` also writes `x_count`.
-fn is_taken(families: &BTreeMap<String, Family>, name: &str, kind: Kind) -> bool {
+fn is_taken(families: &Families, name: &str, kind: Kind) -> bool {
     let is_part_of_histogram = || {
         let bases = HISTOGRAM_SUFFIXES.iter().filter_map(|suffix| name.strip_suffix(suffix));
         bases.filter_map(|base| families.get(base)).any(|family| family.kind == Kind::Histogram)
