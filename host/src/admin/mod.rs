@@ -28,6 +28,7 @@ mod configuration;
 mod dashboard;
 mod health;
 mod journal;
+mod log;
 mod metrics;
 mod pages;
 mod plugins;
@@ -152,6 +153,7 @@ fn endpoints() -> Vec<Endpoint> {
         certificates::endpoints(),
         cache::endpoints(),
         journal::endpoints(),
+        log::endpoints(),
         sampler::endpoints(),
     ];
     all.into_iter().flatten().collect()
