@@ -357,7 +357,12 @@ async fn levels_of_the_log_change_with_the_configuration() {
     };
     assert_eq!(gateway.admin("/api/v1/log").await.json()["filter"], "info");
     let refused = gateway.ask_admin(&put("inof")).await;
-    assert_eq!((refused.status, &refused.json()["problems"][0]["remedy"]), (422, &json!("did you mean \"info\"?")), "{}", refused.text());
+    assert_eq!(
+        (refused.status, &refused.json()["problems"][0]["remedy"]),
+        (422, &json!("did you mean \"info\"?")),
+        "{}",
+        refused.text()
+    );
     let before = quiet(&gateway);
     assert_eq!(gateway.get("/none").await.status, 404);
     let taken = gateway.ask_admin(&put("portcullis=debug")).await;

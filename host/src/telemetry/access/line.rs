@@ -10,11 +10,11 @@ use http::{HeaderValue, Version};
 
 use super::escape::{self, Style};
 use super::form::{Form, Shown, Step};
+use super::memory::Memory;
 use super::number;
 use super::redact::{self, REDACTED};
 use super::settings::Field;
-use super::memory::Memory;
-use crate::exchange::{CacheStatus, Exchange, Fault};
+use crate::exchange::{CacheStatus, Exchange, Fault, Request};
 use crate::telemetry::End;
 
 impl Form {
@@ -61,9 +61,6 @@ impl Form {
     ) -> Option<()> {
         let style = self.style;
         let request = &exchange.request;
-        // What could not be read as a request stands in for one that has no fields; one that was admitted has its id at least.
-        let read = || (!request.headers.is_empty()).then_some(request);
-        let target = || read().map(|request| &request.target);
         match field {
             Field::Time => quoted(style, out, |out| memory.stamp.rfc3339(exchange.started, out)),
             Field::TimeCommon => quoted(style, out, |out| memory.stamp.common(exchange.started, out)),
@@ -78,29 +75,10 @@ impl Form {
             Field::TlsServerName => {
                 text(exchange.client.tls.as_ref()?.server_name.as_ref()?.as_bytes(), style, out);
             }
-            // A token (RFC 9110 section 5.6.2) has neither quotes nor backslashes.
-            Field::Method => ours(read()?.method.as_str().as_bytes(), style, out),
             Field::Scheme => ours(exchange.client.scheme.as_str().as_bytes(), style, out),
-            Field::Authority => {
-                let authority = &read()?.authority;
-                (!authority.is_empty()).then(|| text(authority.as_bytes(), style, out))?;
+            Field::Method | Field::Authority | Field::Path | Field::Query | Field::Target | Field::Protocol => {
+                self.asked(field, request, out)?;
             }
-            Field::Path => text(target()?.path().as_bytes(), style, out),
-            Field::Query => {
-                let query = target()?.query()?.as_bytes();
-                quoted(style, out, |out| redact::query(query, &self.redact_query, style, out));
-            }
-            Field::Target => {
-                let target = target()?;
-                quoted(style, out, |out| {
-                    escape::text(target.path().as_bytes(), style, out);
-                    if let Some(query) = target.query() {
-                        out.push(b'?');
-                        redact::query(query.as_bytes(), &self.redact_query, style, out);
-                    }
-                });
-            }
-            Field::Protocol => ours(protocol(read()?.version), style, out),
             Field::Route => ours(exchange.route.as_ref()?.as_str().as_bytes(), style, out),
             Field::Status => number::whole(end.status.as_u16().into(), out),
             Field::Bytes => number::whole(end.body_bytes, out),
@@ -125,6 +103,35 @@ impl Form {
                 self.header(exchange.response.as_ref()?.headers.get_all(name), *shown, out)?;
             }
             Field::Attribute(name) => text(exchange.attributes.find(name)?.as_bytes(), style, out),
+        }
+        Some(())
+    }
+
+    /// What the client asked for. What could not be read as a request stands in for one that has no header fields, and nothing of it is made
+    /// up; one that was admitted has its id at least.
+    fn asked(&self, field: &Field, request: &Request, out: &mut Vec<u8>) -> Option<()> {
+        if request.headers.is_empty() {
+            return None;
+        }
+        let (style, target) = (self.style, &request.target);
+        match field {
+            // A token (RFC 9110 section 5.6.2) has neither quotes nor backslashes.
+            Field::Method => ours(request.method.as_str().as_bytes(), style, out),
+            Field::Authority if !request.authority.is_empty() => text(request.authority.as_bytes(), style, out),
+            Field::Path => text(target.path().as_bytes(), style, out),
+            Field::Query => {
+                let query = target.query()?.as_bytes();
+                quoted(style, out, |out| redact::query(query, &self.redact_query, style, out));
+            }
+            Field::Target => quoted(style, out, |out| {
+                escape::text(target.path().as_bytes(), style, out);
+                if let Some(query) = target.query() {
+                    out.push(b'?');
+                    redact::query(query.as_bytes(), &self.redact_query, style, out);
+                }
+            }),
+            Field::Protocol => ours(protocol(request.version), style, out),
+            _ => return None,
         }
         Some(())
     }

@@ -61,7 +61,8 @@ mod tests {
 
     #[test]
     fn each_endpoint_has_its_text_however_many_there_are() {
-        let all: Vec<Rc<dyn Display>> = (0..20).map(|number| Rc::new(format!("e{number}")) as Rc<dyn Display>).collect();
+        let all: Vec<Rc<dyn Display>> =
+            (0..20).map(|number| Rc::new(format!("e{number}")) as Rc<dyn Display>).collect();
         let mut endpoints = Endpoints::default();
         for number in [0, 1, 0, 7, 8, 0, 19, 3, 3, 12, 0].into_iter().chain(0..20) {
             let expected = format!("e{number}");

@@ -80,7 +80,10 @@ impl Stamp {
         let ([m1, m2], [d1, d2]) = (two(month), two(day));
         let clock = second % 86_400;
         let ([h1, h2], [n1, n2], [s1, s2]) = (two(clock / 3600), two(clock / 60 % 60), two(clock % 60));
-        self.date = [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'.', b'0', b'0', b'0', b'Z'];
+        self.date = [
+            y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'.', b'0', b'0',
+            b'0', b'Z',
+        ];
         let name = usize::try_from(month).ok().and_then(|month| MONTHS.get(month.checked_sub(1)?));
         let [a, b, c] = **name.unwrap_or(&b"Jan");
         self.common = [

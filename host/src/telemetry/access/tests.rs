@@ -13,8 +13,8 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use serde_json::Value;
 
-use super::output::Output;
 use super::memory::Memory;
+use super::output::Output;
 use super::*;
 use crate::exchange::{
     Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Presence, Reason, Received, Request, Response,
