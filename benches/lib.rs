@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use portcullis::exchange::{
-    Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Held, Request, Response, Timings,
+    Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Held, Presence, Received, Request, Response, Timings,
 };
 use portcullis::http::Body;
 use portcullis::names::Grant;
@@ -85,5 +85,7 @@ pub fn exchange(headers: &[(&'static str, String)]) -> Held {
         failure: None,
         delivery: Delivery::default(),
         trace: None,
+        received: Received::Nothing,
+        presence: Presence::default(),
     })
 }

@@ -350,6 +350,27 @@ async fn levels_of_the_log_change_with_the_configuration() {
     let mark = gateway.logs().mark();
     gateway.patch_config(&json!({ "log": { "filter": "info" } }));
     gateway.logs().wait_for_words(mark, &["log filter takes over"]).await;
+    // By hand.
+    let put = |filter: &str| {
+        let body = json!({ "filter": filter }).to_string();
+        Request::new("PUT", "/api/v1/log").field("Content-Type", "application/json").body(body)
+    };
+    assert_eq!(gateway.admin("/api/v1/log").await.json()["filter"], "info");
+    let refused = gateway.ask_admin(&put("inof")).await;
+    assert_eq!(
+        (refused.status, &refused.json()["problems"][0]["remedy"]),
+        (422, &json!("did you mean \"info\"?")),
+        "{}",
+        refused.text()
+    );
+    let before = quiet(&gateway);
+    assert_eq!(gateway.get("/none").await.status, 404);
+    let taken = gateway.ask_admin(&put("portcullis=debug")).await;
+    assert_eq!((taken.status, &taken.json()["survives_restart"]), (200, &json!(false)), "{}", taken.text());
+    assert_eq!(gateway.admin("/api/v1/log").await.json()["filter"], "portcullis=debug");
+    assert_eq!(gateway.get("/none").await.status, 404);
+    eventually("one line more", async || (quiet(&gateway) == before + 1).then_some(())).await;
+    assert_eq!(gateway.ask_admin(&put("info")).await.status, 200);
     let before = quiet(&gateway);
     assert_eq!(gateway.get("/none").await.status, 404);
     let logs = gateway.stop().await;

@@ -28,6 +28,7 @@ mod configuration;
 mod dashboard;
 mod health;
 mod journal;
+mod log;
 mod metrics;
 mod pages;
 mod plugins;
@@ -153,6 +154,7 @@ fn endpoints() -> Vec<Endpoint> {
         certificates::endpoints(),
         cache::endpoints(),
         journal::endpoints(),
+        log::endpoints(),
         sampler::endpoints(),
         session::endpoints(),
     ];

@@ -17,25 +17,17 @@ pub(super) enum Style {
 /// Longest text in a line. Longer ones are cut off, so that one client cannot fill the log alone.
 pub(super) const TEXT_BYTES_MAX: usize = 8 * 1024;
 
-/// Bytes that stand for themselves in both styles: printable ASCII without `"` and `\`.
-const SOUND: [bool; 256] = {
-    let mut sound = [false; 256];
-    let mut byte = 0x20;
-    while byte < 0x7f {
-        sound[byte] = byte != b'"' as usize && byte != b'\\' as usize;
-        byte += 1;
-    }
-    sound
-};
-
-fn is_sound(byte: u8) -> bool {
-    SOUND.get(usize::from(byte)).is_some_and(|sound| *sound)
+/// Whether all of these bytes stand for themselves in both styles: printable ASCII without `"` and `\`. Looks at all of them, so that it can be
+/// done for many at once.
+fn are_sound(bytes: &[u8]) -> bool {
+    let is_sound = |byte: u8| (byte.wrapping_sub(0x20) < 0x5f) & (byte != b'"') & (byte != b'\\');
+    bytes.iter().fold(true, |sound, byte| sound & is_sound(*byte))
 }
 
 /// Appends a text from outside.
 pub(super) fn text(bytes: &[u8], style: Style, out: &mut Vec<u8>) {
     let kept = bytes.get(..TEXT_BYTES_MAX).unwrap_or(bytes);
-    match kept.iter().all(|byte| is_sound(*byte)) {
+    match are_sound(kept) {
         true => out.extend_from_slice(kept),
         false => odd(kept, style, out),
     }

@@ -79,7 +79,7 @@ impl Form {
             Format::Json(fields) => {
                 let step = |field: &Field| {
                     // The names of fields need no escaping: they are made of what header names may be made of.
-                    let before = format!("\"{field}\":").into_bytes().into();
+                    let before = format!(",\"{field}\":").into_bytes().into();
                     Step { before, field: field.clone(), shown: shown(field) }
                 };
                 (Style::Json, fields.iter().map(step).collect(), b"}\n"[..].into())

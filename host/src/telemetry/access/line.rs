@@ -5,41 +5,42 @@
 
 use std::time::Duration;
 
-use http::header::{self, GetAll};
+use http::header::GetAll;
 use http::{HeaderValue, Version};
 
 use super::escape::{self, Style};
 use super::form::{Form, Shown, Step};
+use super::memory::Memory;
 use super::number;
 use super::redact::{self, REDACTED};
 use super::settings::Field;
-use super::stamp::Stamp;
-use crate::exchange::{CacheStatus, Exchange, Fault};
+use crate::exchange::{CacheStatus, Exchange, Fault, Request};
 use crate::telemetry::End;
 
 impl Form {
     /// Appends the line of an exchange.
-    pub(super) fn line(&self, told: (&Exchange, &End), stamp: &mut Stamp, out: &mut Vec<u8>) {
+    pub(super) fn line(&self, told: (&Exchange, &End), memory: &mut Memory, out: &mut Vec<u8>) {
         match self.style {
             Style::Json => {
-                let begin = out.len() + 1;
-                out.push(b'{');
+                let begin = out.len();
                 for step in &self.steps {
                     let at = out.len();
-                    if at > begin {
-                        out.push(b',');
-                    }
                     out.extend_from_slice(&step.before);
-                    if self.value(step, told, stamp, out).is_none() {
+                    if self.value(step, told, memory, out).is_none() {
                         out.truncate(at);
                     }
+                }
+                // The first key needs no comma; where there is none, there is no room for the brace.
+                match out.get_mut(begin) {
+                    Some(comma) => *comma = b'{',
+                    None => out.push(b'{'),
                 }
             }
             Style::Plain => {
                 for step in &self.steps {
                     out.extend_from_slice(&step.before);
                     let at = out.len();
-                    let value = self.value(step, told, stamp, out);
+                    let value = self.value(step, told, memory, out);
                     if value.is_none() || out.len() == at {
                         out.truncate(at);
                         out.push(b'-');
@@ -55,18 +56,16 @@ impl Form {
         &self,
         Step { field, shown, .. }: &Step,
         (exchange, end): (&Exchange, &End),
-        stamp: &mut Stamp,
+        memory: &mut Memory,
         out: &mut Vec<u8>,
     ) -> Option<()> {
         let style = self.style;
         let request = &exchange.request;
-        // What could not be read as a request stands in for one that has no fields; one that was admitted has its id at least.
-        let read = || (!request.headers.is_empty()).then_some(request);
-        let target = || read().map(|request| &request.target);
         match field {
-            Field::Time => quoted(style, out, |out| stamp.rfc3339(exchange.started, out)),
-            Field::TimeCommon => quoted(style, out, |out| stamp.common(exchange.started, out)),
-            Field::RequestId => text(exchange.id.as_bytes(), style, out),
+            Field::Time => quoted(style, out, |out| memory.stamp.rfc3339(exchange.started, out)),
+            Field::TimeCommon => quoted(style, out, |out| memory.stamp.common(exchange.started, out)),
+            // Made by us, or checked when it came.
+            Field::RequestId => ours(exchange.id.as_bytes(), style, out),
             Field::TraceId => ours(exchange.trace.as_ref()?.trace_id().as_str().as_bytes(), style, out),
             Field::ClientAddress => ours(exchange.client.address_value.as_bytes(), style, out),
             Field::ClientPort => number::whole(exchange.client.address.port().into(), out),
@@ -76,36 +75,14 @@ impl Form {
             Field::TlsServerName => {
                 text(exchange.client.tls.as_ref()?.server_name.as_ref()?.as_bytes(), style, out);
             }
-            Field::Method => text(read()?.method.as_str().as_bytes(), style, out),
             Field::Scheme => ours(exchange.client.scheme.as_str().as_bytes(), style, out),
-            Field::Authority => {
-                let authority = &read()?.authority;
-                (!authority.is_empty()).then(|| text(authority.as_bytes(), style, out))?;
+            Field::Method | Field::Authority | Field::Path | Field::Query | Field::Target | Field::Protocol => {
+                self.asked(field, request, out)?;
             }
-            Field::Path => text(target()?.path().as_bytes(), style, out),
-            Field::Query => {
-                let query = target()?.query()?.as_bytes();
-                quoted(style, out, |out| redact::query(query, &self.redact_query, style, out));
-            }
-            Field::Target => {
-                let target = target()?;
-                quoted(style, out, |out| {
-                    escape::text(target.path().as_bytes(), style, out);
-                    if let Some(query) = target.query() {
-                        out.push(b'?');
-                        redact::query(query.as_bytes(), &self.redact_query, style, out);
-                    }
-                });
-            }
-            Field::Protocol => ours(protocol(read()?.version), style, out),
             Field::Route => ours(exchange.route.as_ref()?.as_str().as_bytes(), style, out),
             Field::Status => number::whole(end.status.as_u16().into(), out),
             Field::Bytes => number::whole(end.body_bytes, out),
-            Field::RequestBytes => {
-                let length = request.headers.get(header::CONTENT_LENGTH)?.as_bytes();
-                // Anything else has been refused by whoever read it; a plugin may have written something since.
-                (!length.is_empty() && length.iter().all(u8::is_ascii_digit)).then(|| out.extend_from_slice(length))?;
-            }
+            Field::RequestBytes => number::whole(exchange.received.bytes(), out),
             Field::Duration
             | Field::Head
             | Field::UpstreamTime
@@ -116,7 +93,7 @@ impl Form {
             Field::Upstream => ours(exchange.delivery.upstream.as_ref()?.as_str().as_bytes(), style, out),
             Field::Endpoint => {
                 let endpoint = exchange.delivery.endpoint.as_ref()?;
-                quoted(style, out, |out| escape::display(&**endpoint, style, out));
+                ours(memory.endpoints.text(endpoint, style), style, out);
             }
             Field::Failure => ours(exchange.failure?.as_str().as_bytes(), style, out),
             Field::Fault => ours(fault(exchange.failure?.fault()), style, out),
@@ -126,6 +103,35 @@ impl Form {
                 self.header(exchange.response.as_ref()?.headers.get_all(name), *shown, out)?;
             }
             Field::Attribute(name) => text(exchange.attributes.find(name)?.as_bytes(), style, out),
+        }
+        Some(())
+    }
+
+    /// What the client asked for. What could not be read as a request stands in for one that has no header fields, and nothing of it is made
+    /// up; one that was admitted has its id at least.
+    fn asked(&self, field: &Field, request: &Request, out: &mut Vec<u8>) -> Option<()> {
+        if request.headers.is_empty() {
+            return None;
+        }
+        let (style, target) = (self.style, &request.target);
+        match field {
+            // A token (RFC 9110 section 5.6.2) has neither quotes nor backslashes.
+            Field::Method => ours(request.method.as_str().as_bytes(), style, out),
+            Field::Authority if !request.authority.is_empty() => text(request.authority.as_bytes(), style, out),
+            Field::Path => text(target.path().as_bytes(), style, out),
+            Field::Query => {
+                let query = target.query()?.as_bytes();
+                quoted(style, out, |out| redact::query(query, &self.redact_query, style, out));
+            }
+            Field::Target => quoted(style, out, |out| {
+                escape::text(target.path().as_bytes(), style, out);
+                if let Some(query) = target.query() {
+                    out.push(b'?');
+                    redact::query(query.as_bytes(), &self.redact_query, style, out);
+                }
+            }),
+            Field::Protocol => ours(protocol(request.version), style, out),
+            _ => return None,
         }
         Some(())
     }

@@ -6,6 +6,7 @@
 mod settings;
 
 mod escape;
+mod memory;
 mod number;
 mod redact;
 mod stamp;

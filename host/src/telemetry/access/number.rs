@@ -21,15 +21,22 @@ pub(super) fn whole(mut number: u64, out: &mut Vec<u8>) {
 /// Appends a time in milliseconds, to the microsecond.
 pub(super) fn millis(time: Duration, out: &mut Vec<u8>) {
     let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    whole(micros / 1000, out);
-    out.push(b'.');
-    padded((micros % 1000) as u16, out);
-}
-
-/// Appends three digits.
-pub(super) fn padded(number: u16, out: &mut Vec<u8>) {
-    let digit = |number: u16| b'0' + (number % 10) as u8;
-    out.extend_from_slice(&[digit(number / 100), digit(number / 10), digit(number)]);
+    let mut number = micros / 1000;
+    // In one piece, since every line has several: at most 17 digits, a point and three more.
+    let mut text = [b'0'; 21];
+    let [whole @ .., point, high, middle, low] = &mut text;
+    let digit = |number: u64| b'0' + (number % 10) as u8;
+    (*point, *high, *middle, *low) = (b'.', digit(micros / 100), digit(micros / 10), digit(micros));
+    let mut count = 4;
+    for place in whole.iter_mut().rev() {
+        *place = digit(number);
+        number /= 10;
+        count += 1;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(text.get(text.len() - count..).unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -52,5 +59,6 @@ mod tests {
         check(7, "0.007");
         check(12_345, "12.345");
         check(3_600_000_000, "3600000.000");
+        check(u64::MAX, "18446744073709551.615");
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::form::Form;
 use super::log::{AccessLog, Block, Shared};
-use super::stamp::Stamp;
+use super::memory::{Endpoints, Memory};
 use crate::exchange::Exchange;
 use crate::telemetry::End;
 use crate::time;
@@ -44,7 +44,7 @@ struct Desk {
     form: Option<Arc<Form>>,
     buffer: Vec<u8>,
     lines: u64,
-    stamp: Stamp,
+    memory: Memory,
     dice: Dice,
 }
 
@@ -65,7 +65,7 @@ impl Scribe {
     pub(in crate::telemetry) fn ended(&self, exchange: &Exchange, end: &End) {
         let mut desk = self.desk.borrow_mut();
         self.follow(&mut desk);
-        let Desk { form: Some(form), buffer, lines, stamp, dice, .. } = &mut *desk else { return };
+        let Desk { form: Some(form), buffer, lines, memory, dice, .. } = &mut *desk else { return };
         if !form.wants(exchange, end, || dice.throw()) {
             return;
         }
@@ -73,8 +73,8 @@ impl Scribe {
             buffer.reserve(BLOCK_BYTES + SPARE_BYTES);
             self.begun.notify_one();
         }
-        stamp.follow(exchange.started + end.duration, time::unix);
-        form.line((exchange, end), stamp, buffer);
+        memory.stamp.follow(exchange.started + end.duration, time::unix);
+        form.line((exchange, end), memory, buffer);
         *lines += 1;
         if buffer.len() >= BLOCK_BYTES || self.shared.hasty.load(Ordering::Relaxed) {
             self.hand_over(&mut desk);
@@ -102,6 +102,8 @@ impl Scribe {
             // What was written by the old ones goes where the old ones say.
             self.hand_over(desk);
             (desk.epoch, desk.form) = self.shared.form();
+            // Texts in another style.
+            desk.memory.endpoints = Endpoints::default();
         }
     }
 

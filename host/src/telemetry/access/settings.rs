@@ -206,7 +206,7 @@ pub enum Field {
     Status,
     /// Bytes of the response body that were handed on.
     Bytes,
-    /// Bytes of the request body, where its length was told.
+    /// Bytes of the request body that came.
     RequestBytes,
     /// From the request head being complete to the last byte, in milliseconds.
     Duration,

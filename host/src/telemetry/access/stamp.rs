@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use super::number;
 use crate::time::Instant;
 
 const MONTHS: [&[u8; 3]; 12] =
@@ -21,15 +20,15 @@ pub(super) struct Stamp {
     looked: Option<(Instant, Duration)>,
     /// The second since the Unix epoch that the texts are of.
     second: u64,
-    /// `2026-11-21T09:05:00`
-    date: [u8; 19],
+    /// `2026-11-21T09:05:00.123Z`, in which the milliseconds are written anew each time.
+    date: [u8; 24],
     /// `21/Nov/2026:09:05:00 +0000`
     common: [u8; 26],
 }
 
 impl Default for Stamp {
     fn default() -> Self {
-        let mut stamp = Self { looked: None, second: 0, date: [0; 19], common: [0; 26] };
+        let mut stamp = Self { looked: None, second: 0, date: [0; 24], common: [0; 26] };
         stamp.write(0);
         stamp
     }
@@ -57,10 +56,10 @@ impl Stamp {
     pub(super) fn rfc3339(&mut self, at: Instant, out: &mut Vec<u8>) {
         let unix = self.unix(at);
         self.write(unix.as_secs());
+        let [.., high, middle, low, _] = &mut self.date;
+        let (millis, digit) = (unix.subsec_millis(), |number: u32| b'0' + (number % 10) as u8);
+        (*high, *middle, *low) = (digit(millis / 100), digit(millis / 10), digit(millis));
         out.extend_from_slice(&self.date);
-        out.push(b'.');
-        number::padded(unix.subsec_millis() as u16, out);
-        out.push(b'Z');
     }
 
     /// Appends `21/Nov/2026:09:05:00 +0000`.
@@ -81,7 +80,10 @@ impl Stamp {
         let ([m1, m2], [d1, d2]) = (two(month), two(day));
         let clock = second % 86_400;
         let ([h1, h2], [n1, n2], [s1, s2]) = (two(clock / 3600), two(clock / 60 % 60), two(clock % 60));
-        self.date = [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2];
+        self.date = [
+            y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'.', b'0', b'0',
+            b'0', b'Z',
+        ];
         let name = usize::try_from(month).ok().and_then(|month| MONTHS.get(month.checked_sub(1)?));
         let [a, b, c] = **name.unwrap_or(&b"Jan");
         self.common = [

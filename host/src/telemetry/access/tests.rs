@@ -13,8 +13,8 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use serde_json::Value;
 
+use super::memory::Memory;
 use super::output::Output;
-use super::stamp::Stamp;
 use super::*;
 use crate::exchange::{
     Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Presence, Reason, Received, Request, Response,
@@ -57,7 +57,7 @@ fn exchange() -> Exchange {
         failure: None,
         delivery: Delivery::default(),
         trace: None,
-        received: Received::Nothing,
+        received: Received::Whole(17),
         presence: Presence::default(),
     }
 }
@@ -95,11 +95,11 @@ fn template(parts: &[&str]) -> Format {
 
 /// The line of an exchange that began on 21 November 2026.
 fn line(format: Format, exchange: &Exchange, end: &End) -> String {
-    let mut stamp = Stamp::default();
-    stamp.follow(exchange.started, || Duration::from_millis(1_795_252_500_007));
+    let mut memory = Memory::default();
+    memory.stamp.follow(exchange.started, || Duration::from_millis(1_795_252_500_007));
     let plugins = vec![(9, "timing".parse().unwrap()), (3, "jwt-auth".parse().unwrap())];
     let mut out = Vec::new();
-    Form::new(&settings(Target::Stdout, format), plugins).line((exchange, end), &mut stamp, &mut out);
+    Form::new(&settings(Target::Stdout, format), plugins).line((exchange, end), &mut memory, &mut out);
     String::from_utf8(out).unwrap()
 }
 
@@ -208,7 +208,6 @@ fn header_fields_are_shown_unless_they_are_secrets() {
     headers.append("cookie", HeaderValue::from_static("a=1"));
     headers.append("accept", HeaderValue::from_static("text/html"));
     headers.append("accept", HeaderValue::from_static("*/*"));
-    headers.insert("content-length", HeaderValue::from_static("17"));
     let mut head = HeaderMap::new();
     head.insert("set-cookie", HeaderValue::from_static("session=abc"));
     head.insert("location", HeaderValue::from_static("https://u:p@a.example/?token=1#access_token=2"));
