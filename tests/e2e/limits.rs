@@ -186,3 +186,200 @@ async fn what_was_used_outlives_a_changed_limit() {
         .await;
     assert_eq!(ask(&gateway, &Request::get("/"), 2).await, [200, 429], "three of five had been used");
 }
+
+/// A listener that is told for whom somebody connects.
+fn told_addresses() -> Value {
+    json!({ "listeners": [{ "address": "127.0.0.1:0", "proxy_protocol": { "from": ["127.0.0.0/8"] } }], "workers": 2 })
+}
+
+/// What a client at this address is answered to these request lines and fields; none where the connection is closed.
+async fn from(gateway: &Gateway, address: &str, request: &str) -> Option<Response> {
+    let mut client = gateway.connect().await;
+    let (family, local) = if address.contains(':') { ("TCP6", "::1") } else { ("TCP4", "127.0.0.1") };
+    client.write(format!("PROXY {family} {address} {local} 5000 80\r\n{request}\r\nHost: a\r\n\r\n")).await;
+    client.response_to("GET").await.ok()
+}
+
+async fn status_from(gateway: &Gateway, address: &str, target: &str) -> u16 {
+    from(gateway, address, &format!("GET {target} HTTP/1.1")).await.map_or(0, |response| response.status)
+}
+
+#[tokio::test]
+async fn networks_are_denied_and_the_list_is_reloaded_while_clients_come() {
+    let origin = Origin::saying("hello").await;
+    let proxy = json!({ "upstream": "origin" });
+    let gateway = Setup::to(&origin)
+        .patch(&told_addresses())
+        .patch(&json!({ "addresses": { "deny": ["198.51.100.0/24", "2001:db8::/32", { "file": "plugins/deny.txt" }], "allow": ["198.51.100.7"] } }))
+        .file("deny.txt", b"# those who do not behave\n203.0.113.0/25 # a network\n\n".to_vec())
+        .route(json!({ "name": "all", "proxy": proxy }))
+        .route(json!({ "name": "inner", "match": { "path": "/inner/*" }, "proxy": proxy, "addresses": { "allow": ["192.0.2.0/28"] } }))
+        .start()
+        .await;
+    for (address, target, expected) in [
+        ("192.0.2.1", "/", 200),
+        ("198.51.100.1", "/", 403),
+        ("198.51.100.7", "/", 200),
+        ("203.0.113.1", "/", 403),
+        ("203.0.113.128", "/", 200),
+        ("2001:db8::1", "/", 403),
+        ("2001:db9::1", "/", 200),
+        ("192.0.2.1", "/inner/x", 200),
+        ("192.0.2.99", "/inner/x", 403),
+    ] {
+        assert_eq!(status_from(&gateway, address, target).await, expected, "{address} {target}");
+    }
+    let refused = from(&gateway, "203.0.113.1", "GET / HTTP/1.1").await.unwrap();
+    assert_eq!(refused.json()["reason"], "forbidden");
+    let mark = gateway.logs().mark();
+    std::fs::write(gateway.folder().join("plugins/deny.txt"), "192.0.2.0/24\n").unwrap();
+    gateway.logs().wait_for_words(mark, &["generation takes over"]).await;
+    portcullis_tests::eventually("the new list", || async {
+        (status_from(&gateway, "192.0.2.1", "/").await == 403).then_some(())
+    })
+    .await;
+    assert_eq!(status_from(&gateway, "203.0.113.1", "/").await, 200);
+    // A list with a mistake is refused, and the one that holds goes on holding.
+    let mark = gateway.logs().mark();
+    std::fs::write(gateway.folder().join("plugins/deny.txt"), "192.0.2.0/24\n192.0.2\n").unwrap();
+    gateway.logs().wait_for_words(mark, &["refused", "deny.txt, line 2"]).await;
+    assert_eq!(status_from(&gateway, "192.0.2.1", "/").await, 403);
+}
+
+#[tokio::test]
+async fn who_may_not_come_can_be_left_without_a_word() {
+    let origin = Origin::saying("hello").await;
+    let gateway = Setup::to(&origin)
+        .patch(&told_addresses())
+        .patch(&json!({ "addresses": { "allow": ["192.0.2.0/24"], "refuse": "close" } }))
+        .start()
+        .await;
+    assert_eq!(status_from(&gateway, "192.0.2.1", "/").await, 200);
+    assert_eq!(status_from(&gateway, "198.51.100.1", "/").await, 0);
+    assert_eq!(origin.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn repeated_offences_are_a_ban_until_somebody_pardons() {
+    let origin = Origin::saying("hello").await;
+    let bans = json!({ "bans": { "after": 3, "within_seconds": 60, "for_seconds": 600, "statuses": [401], "never": ["192.0.2.8/32"] } });
+    let setup = Setup::to(&origin)
+        .patch(&told_addresses())
+        .patch(&bans)
+        .route(json!({ "name": "all", "proxy": { "upstream": "origin" } }))
+        .route(json!({ "name": "no", "match": { "path": "/no" }, "respond": { "status": 401 } }));
+    let gateway = setup.start().await;
+    for address in ["192.0.2.7", "192.0.2.8"] {
+        for _ in 0..3 {
+            assert_eq!(status_from(&gateway, address, "/no").await, 401);
+        }
+    }
+    let banned = from(&gateway, "192.0.2.7", "GET / HTTP/1.1").await.unwrap();
+    assert_eq!((banned.status, banned.json()["reason"].as_str()), (403, Some("banned")));
+    let after: u64 = banned.value("retry-after").unwrap().parse().unwrap();
+    assert!((590..=600).contains(&after), "{after}");
+    assert_eq!(status_from(&gateway, "192.0.2.8", "/").await, 200, "never banned");
+    assert_eq!(status_from(&gateway, "192.0.2.9", "/").await, 200);
+    let list = gateway.admin("/api/v1/bans").await.json();
+    assert_eq!(list["bans"][0]["address"], "192.0.2.7");
+    assert_eq!(list["bans"][0]["offences"], 3);
+    let change = |method: &str, target: &str, body: &str| {
+        Request::new(method, target).field("Content-Type", "application/json").body(body)
+    };
+    let pardoned = gateway.ask_admin(&Request::new("DELETE", "/api/v1/bans/192.0.2.7")).await;
+    assert_eq!((pardoned.status, pardoned.json()["bans"].as_array().unwrap().len()), (200, 0), "{}", pardoned.text());
+    assert_eq!(gateway.ask_admin(&Request::new("DELETE", "/api/v1/bans/192.0.2.7")).await.status, 404);
+    assert_eq!(status_from(&gateway, "192.0.2.7", "/").await, 200);
+    let by_hand = json!({ "address": "2001:db8::5", "seconds": 60, "reason": "because" }).to_string();
+    let made = gateway.ask_admin(&change("POST", "/api/v1/bans", &by_hand)).await;
+    assert_eq!((made.status, made.json()["bans"][0]["reason"].as_str()), (200, Some("because")), "{}", made.text());
+    assert_eq!(status_from(&gateway, "2001:db8::99", "/").await, 403, "neighbours are one customer");
+    let never = json!({ "address": "192.0.2.8", "seconds": 60 }).to_string();
+    assert_eq!(gateway.ask_admin(&change("POST", "/api/v1/bans", &never)).await.status, 409);
+    let closing = setup.patch(&json!({ "bans": { "refuse": "close" } })).start().await;
+    for _ in 0..3 {
+        assert_eq!(status_from(&closing, "192.0.2.7", "/no").await, 401);
+    }
+    assert_eq!(status_from(&closing, "192.0.2.7", "/").await, 0);
+}
+
+#[tokio::test]
+async fn a_route_takes_only_heads_of_its_size() {
+    let origin = Origin::saying("hello").await;
+    let proxy = json!({ "upstream": "origin" });
+    let gateway = Setup::to(&origin)
+        .route(json!({ "name": "all", "proxy": proxy }))
+        .route(json!({ "name": "few", "match": { "path": "/few" }, "proxy": proxy, "headers_max": 3 }))
+        .route(json!({ "name": "short", "match": { "path": "/short" }, "proxy": proxy, "header_bytes_max": 100 }))
+        .start()
+        .await;
+    let with = |target: &str, fields: usize, value: usize| {
+        (0..fields).fold(Request::get(target), |request, number| {
+            request.field(&format!("X-Field-{number}"), "v".repeat(value))
+        })
+    };
+    // Host is one of them.
+    for (target, fields, value, expected) in
+        [("/few", 2, 1, 200), ("/few", 3, 1, 431), ("/short", 1, 60, 200), ("/short", 1, 80, 431), ("/", 50, 100, 200)]
+    {
+        let response = gateway.send(with(target, fields, value)).await;
+        assert_eq!(response.status, expected, "{target} {fields} {value}: {}", response.text());
+    }
+}
+
+#[tokio::test]
+async fn a_slow_origin_is_not_asked_for_more_than_it_answers() {
+    let slow = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&slow);
+    let origin = Origin::start(move |_| {
+        let pause = if told.load(Ordering::Relaxed) { 400 } else { 5 };
+        portcullis_tests::Reply::ok("hello").after(Duration::from_millis(pause))
+    })
+    .await;
+    let limit = json!({ "algorithm": "aimd", "latency_ms": 100, "initial": 40, "min": 2, "max": 40 });
+    let gateway = Setup::to(&origin)
+        .route(json!({ "name": "all", "proxy": { "upstream": "origin" }, "concurrency": limit }))
+        .start()
+        .await;
+    let load = |time: u64| {
+        let address = gateway.address();
+        let one = move |_| {
+            tokio::spawn(async move {
+                let mut client = Client::connect(address).await.unwrap();
+                let (began, mut counts) = (Instant::now(), [0_u32; 2]);
+                while began.elapsed() < Duration::from_millis(time) {
+                    let response = client.send(&Request::get("/")).await;
+                    match response.status {
+                        200 => counts[0] += 1,
+                        503 => {
+                            assert_eq!(response.value("retry-after"), Some("1"));
+                            assert!(response.text().contains("concurrency_limited"), "{}", response.text());
+                            counts[1] += 1;
+                            tokio::time::sleep(Duration::from_millis(20)).await;
+                        }
+                        other => panic!("{other}"),
+                    }
+                }
+                counts
+            })
+        };
+        let tasks: Vec<_> = (0..20).map(one).collect();
+        async move {
+            let mut sum = [0; 2];
+            for task in tasks {
+                let counts = task.await.unwrap();
+                sum = [sum[0] + counts[0], sum[1] + counts[1]];
+            }
+            sum
+        }
+    };
+    let [answered, refused] = load(1_000).await;
+    assert!(answered > 100 && refused == 0, "{answered} {refused}");
+    slow.store(true, Ordering::Relaxed);
+    load(10_000).await;
+    let seen = origin.seen().len();
+    let [answered, refused] = load(1_000).await;
+    assert!(refused > answered, "{answered} {refused}");
+    // Of twenty clients that never wait, at most a few are let through at a time.
+    assert!(origin.seen().len() - seen <= 40, "{}", origin.seen().len() - seen);
+}

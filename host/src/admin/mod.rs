@@ -21,6 +21,7 @@ mod target;
 mod trouble;
 
 mod alerts;
+mod bans;
 mod cache;
 mod certificates;
 mod condition;
@@ -67,6 +68,7 @@ use crate::purger::Purger;
 use crate::redis::Redis;
 use crate::shutdown::Draining;
 use crate::time::{self, Instant};
+use crate::traffic::bans::Bans;
 use crate::upstream::Board;
 
 pub(crate) use adoptions::log_adoptions;
@@ -88,6 +90,8 @@ pub(crate) struct Status {
     pub(crate) monitor: Option<Arc<Monitor>>,
     /// What is known of endpoints.
     pub(crate) board: Option<Arc<Board>>,
+    /// Who is banned.
+    pub(crate) bans: Arc<Bans>,
     /// What forwards purges to CDNs.
     pub(crate) cdn: Forwarder,
     /// The link to Redis.
@@ -153,6 +157,7 @@ fn endpoints() -> Vec<Endpoint> {
         routes::endpoints(),
         certificates::endpoints(),
         cache::endpoints(),
+        bans::endpoints(),
         journal::endpoints(),
         log::endpoints(),
         sampler::endpoints(),

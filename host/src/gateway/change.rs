@@ -284,7 +284,7 @@ impl Gateway {
         modes::switch().keep_stale(self.generation.config.modes.stale_kept);
         self.status.lock().unwrap_or_else(PoisonError::into_inner).instruments.changes.taken();
         // Before anybody goes by the new generation.
-        self.bans.adopt(self.generation.config.overload.bans.as_ref());
+        self.bans().adopt(self.generation.config.overload.bans.as_ref());
         self.generations.send_replace(Arc::clone(&self.generation));
         self.tell_cdns();
         self.tell_traces();

@@ -1,27 +1,44 @@
-//! What plugins ask about rate limits and bans, answered by the traffic room: two rooms' words for the same things, side by side.
+//! What plugins ask about rate limits and bans, answered by the traffic room: two rooms' words for the same things, side by side; and what
+//! others may do with bans.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use super::Gateway;
+use crate::cdn::Forwarder;
+use crate::config::Config;
 use crate::names::Name;
-use crate::plugin::{self, RateAlgorithm, RateDecision, RateSettings};
+use crate::plugin::{self, RateAlgorithm, RateDecision, RateSettings, Services};
 use crate::time::Instant;
 use crate::traffic::bans::Bans;
 use crate::traffic::rate::{self, Algorithm, Limit, Limits};
 
-/// Counts for plugins.
-#[derive(Debug)]
-pub(super) struct Limiter {
-    limits: Limits,
-    bans: Arc<Bans>,
+/// Lets plugins count, and gives who is banned.
+pub(super) fn start(services: &Services, config: &Config) -> Arc<Bans> {
+    let bans = Arc::<Bans>::default();
+    bans.adopt(config.overload.bans.as_ref());
+    services.limit_through(Arc::new(Limiter { limits: Limits::default(), bans: Arc::clone(&bans) }));
+    bans
 }
 
-impl Limiter {
-    /// Nothing is counted yet; who is banned is banned here.
-    pub(super) fn new(bans: Arc<Bans>) -> Arc<Self> {
-        Arc::new(Self { limits: Limits::default(), bans })
+impl Gateway {
+    /// Who is banned: to list, to ban and to pardon.
+    pub fn bans(&self) -> Arc<Bans> {
+        Arc::clone(&self.status.lock().unwrap_or_else(PoisonError::into_inner).bans)
     }
+
+    /// What forwards purges to CDNs.
+    pub fn cdn(&self) -> &Forwarder {
+        &self.cdn
+    }
+}
+
+/// Counts for plugins.
+#[derive(Debug)]
+struct Limiter {
+    limits: Limits,
+    bans: Arc<Bans>,
 }
 
 impl plugin::Limiter for Limiter {

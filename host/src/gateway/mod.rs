@@ -37,7 +37,6 @@ use crate::redis::Redis;
 use crate::shutdown::Draining;
 use crate::telemetry::Records;
 use crate::traffic::Pressure;
-use crate::traffic::bans::Bans;
 use crate::upstream::Board;
 use crate::{acme, modes, time, tls, warm, worker};
 
@@ -87,8 +86,6 @@ pub struct Gateway {
     purger: Option<Arc<Purger>>,
     /// What was wrong with what was stored at the last end.
     cache_trouble: Vec<String>,
-    /// Who is banned.
-    bans: Arc<Bans>,
     /// What is recorded of exchanges.
     records: Arc<Records>,
     /// Obtains certificates, once a configuration wants that.
@@ -160,9 +157,7 @@ impl Gateway {
     ) -> Result<Self, StartError> {
         let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
         let services = Services::new(Arc::new(Registry::default())).map_err(|error| system(&error))?;
-        let bans = Arc::<Bans>::default();
-        bans.adopt(config.overload.bans.as_ref());
-        services.limit_through(limits::Limiter::new(Arc::clone(&bans)));
+        let bans = limits::start(&services, &config);
         let mut folder = Folder::new(config.plugins.directory.clone());
         let (roster, problems) = plugins(&services, &mut folder, &config)?;
         for problem in &problems {
@@ -175,7 +170,7 @@ impl Gateway {
         let records = telling::start(&generation).map_err(StartError::System)?;
         let (generations, _) = watch::channel(Arc::clone(&generation));
         let cdn = Forwarder::default();
-        let status = Status { cdn: cdn.clone(), redis: redis.clone(), ..Status::default() };
+        let status = Status { bans, cdn: cdn.clone(), redis: redis.clone(), ..Status::default() };
         let serving = status.serving.subscribe();
         let watched = (generations.subscribe(), serving, orders.draining.clone());
         let desk = Desk::new(&control, watched, &services, &source.file);
@@ -204,7 +199,6 @@ impl Gateway {
             cache: None,
             purger: None,
             cache_trouble: Vec::new(),
-            bans,
             records,
             acme: None,
             desk,
@@ -270,7 +264,7 @@ impl Gateway {
                 cache: Arc::clone(&cache),
                 board: Arc::clone(&self.board),
                 pressure: Arc::clone(&pressure),
-                bans: Arc::clone(&self.bans),
+                bans: self.bans(),
                 draining: self.draining.clone(),
                 records: Arc::clone(&self.records),
                 adopted: adopted.clone(),
@@ -321,16 +315,6 @@ impl Gateway {
         if let Err(error) = self.records.spans().adopt(config.tracing.as_ref(), config.workers) {
             tracing::error!(%error, "spans cannot be exported");
         }
-    }
-
-    /// Who is banned: to list, to ban and to pardon.
-    pub fn bans(&self) -> &Arc<Bans> {
-        &self.bans
-    }
-
-    /// What forwards purges to CDNs.
-    pub fn cdn(&self) -> &Forwarder {
-        &self.cdn
     }
 
     /// What operators can change while it runs.
