@@ -24,6 +24,7 @@ fn secrets_are_hidden_and_references_are_shown() {
             "token_kind": { "$ref": "#/$defs/kind" },
             "users": { "type": "array", "items": { "properties": { "hash": { "writeOnly": true } } } },
             "key": { "type": "string", "writeOnly": false },
+            "token": { "type": "string", "writeOnly": false },
         },
         "$defs": { "kind": { "type": "string", "writeOnly": true } },
     });
