@@ -253,7 +253,6 @@ impl Gateway {
 
     fn publish(&mut self, generation: Generation) {
         let before = std::mem::replace(&mut self.generation, Arc::new(generation));
-        self.keep_former(&before);
         let (old, new) = (&before.config, &self.generation.config);
         if old.log.filter != new.log.filter {
             telling::log_by(&new.log.filter);
@@ -294,6 +293,8 @@ impl Gateway {
         self.obtain_certificates();
         self.follow_files(false);
         self.report();
+        // Last, since nothing that serves waits for it.
+        self.keep_former(&before);
     }
 
     /// Lets `/api/v1/state` say that a change is not made, and logs it if it was `asked` for or is another one than the last.

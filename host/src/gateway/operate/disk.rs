@@ -60,10 +60,10 @@ pub(super) fn writable(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether an error says that writing is not allowed, rather than that it failed.
+/// Whether an error says that writing is not possible there (not allowed, or a file where a folder should be), rather than that it failed.
 pub(super) fn is_forbidden(error: &io::Error) -> bool {
-    use io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
-    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | ResourceBusy | NotADirectory)
+    use io::ErrorKind::{AlreadyExists, NotADirectory, PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | ResourceBusy | NotADirectory | AlreadyExists)
 }
 
 /// Makes a folder that only we may use, if there is none.

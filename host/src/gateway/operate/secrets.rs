@@ -139,6 +139,10 @@ fn walk(value: &mut Value, path: &mut Vec<String>, place: &Place<'_>) {
         Value::Object(map) if is_file(map) => {}
         Value::Object(map) => {
             for (key, value) in map {
+                // What a plugin's own schema says counts more than names.
+                if key == "config" && !place.plugin && is_plugin(path) {
+                    continue;
+                }
                 let within = place.key(key, path);
                 path.push(key.clone());
                 walk(value, path, &within);
@@ -192,6 +196,12 @@ fn variants<'a>(shape: &'a Value, root: Option<&'a Value>, depth: usize) -> Vec<
         all.extend(variants(other, root, depth + 1));
     }
     all
+}
+
+/// Whether an entry for a plugin stands at a place.
+fn is_plugin(path: &[String]) -> bool {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    matches!(path.as_slice(), ["plugins", "chain", "*"] | ["routes", "*", "plugins", _])
 }
 
 fn is_at(own: &[&str], path: &[String], key: &str) -> bool {

@@ -24,6 +24,7 @@ fn secrets_are_hidden_and_references_are_shown() {
             "token_kind": { "$ref": "#/$defs/kind" },
             "users": { "type": "array", "items": { "properties": { "hash": { "writeOnly": true } } } },
             "key": { "type": "string", "writeOnly": false },
+            "token": { "type": "string", "writeOnly": false },
         },
         "$defs": { "kind": { "type": "string", "writeOnly": true } },
     });
@@ -70,11 +71,11 @@ fn secrets_are_hidden_and_references_are_shown() {
     check(
         entry(
             "marked",
-            json!({ "pin": "1", "token_kind": "t", "users": [{ "name": "a", "hash": "h" }], "key": "shown" }),
+            json!({ "pin": "1", "token_kind": "t", "users": [{ "name": "a", "hash": "h" }], "key": "shown", "token": "shown" }),
         ),
         entry(
             "marked",
-            json!({ "pin": REDACTED, "token_kind": REDACTED, "users": [{ "name": "a", "hash": REDACTED }], "key": "shown" }),
+            json!({ "pin": REDACTED, "token_kind": REDACTED, "users": [{ "name": "a", "hash": REDACTED }], "key": "shown", "token": "shown" }),
         ),
     );
     check(
