@@ -27,6 +27,7 @@ mod condition;
 mod configuration;
 mod dashboard;
 mod health;
+mod hints;
 mod journal;
 mod metrics;
 mod pages;
@@ -144,6 +145,7 @@ fn endpoints() -> Vec<Endpoint> {
         metrics::endpoints(),
         condition::endpoints(),
         alerts::endpoints(),
+        hints::endpoints(),
         state::endpoints(),
         configuration::endpoints(),
         plugins::endpoints(),
