@@ -116,7 +116,7 @@ async fn operators_and_clients_hear_a_word() {
 #[tokio::test]
 async fn the_tree_says_what_is_wrong_until_it_is_well() {
     let patient = Patient::new().await;
-    let trap = json!({ "config": { "hook": "pre-handler", "only_with": "x-trap" }, "limits": { "quarantine_failures": 2, "quarantine_ms": 2000 } });
+    let trap = json!({ "config": { "hook": "pre-handler", "only_with": "x-trap" }, "limits": { "quarantine_failures": 2, "quarantine_ms": 4000 } });
     let gateway = patient.setup().guest_as("trap", "trap-in", trap).start().await;
     until_ready(&gateway).await;
     let tree: Value = gateway.admin("/api/v1/health").await.json();

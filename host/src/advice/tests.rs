@@ -13,7 +13,9 @@ fn name(text: &str) -> Name {
 }
 
 /// The kinds and subjects of the hints.
-fn told(change: impl FnOnce(&mut Live, &mut Known<'_>, &mut BTreeMap<Name, Seen>, &mut Vec<EndpointReport>)) -> Vec<String> {
+fn told(
+    change: impl FnOnce(&mut Live, &mut Known<'_>, &mut BTreeMap<Name, Seen>, &mut Vec<EndpointReport>),
+) -> Vec<String> {
     let mut live = Live { window: Duration::from_secs(60), ..Live::default() };
     let (mut repeats, mut endpoints) = (BTreeMap::new(), Vec::new());
     let (no_live, no_repeats) = (Live::default(), BTreeMap::new());
@@ -109,7 +111,13 @@ fn a_pool_in_which_requests_wait_is_too_small() {
         told(move |live, _, _, endpoints| {
             endpoints.push(endpoint("a", 0, 0));
             let upstream = "origin".to_owned();
-            live.upstreams.push(UpstreamFigures { upstream, pending, open_connections, idle_connections, ..UpstreamFigures::default() });
+            live.upstreams.push(UpstreamFigures {
+                upstream,
+                pending,
+                open_connections,
+                idle_connections,
+                ..UpstreamFigures::default()
+            });
         })
     };
     assert_eq!(with(1, 5, 0), ["small_pool origin"]);
