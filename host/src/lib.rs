@@ -5,15 +5,16 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 5 entry | [`cli`] |
-//! | 4 assembly | [`gateway`], [`generation`], `worker`, [`warm`], [`admin`], [`purger`], [`config`], [`acme`], [`condition`], [`alerts`] |
+//! | 4 assembly | [`gateway`], [`generation`], `worker`, [`warm`], [`admin`], [`purger`], [`config`], [`acme`], [`condition`], [`alerts`], [`advice`] |
 //! | 3 door and hall | [`listener`], [`pipeline`] |
 //! | 2 stations | [`router`], [`cache`], [`upstream`], [`plugin`], [`traffic`], [`files`], [`cdn`] |
-//! | 1 ground | [`redis`], [`telemetry`], [`tls`], [`modes`], [`exchange`], [`http`], [`names`], [`time`], [`shutdown`], [`certificates`], [`outbound`] |
+//! | 1 ground | [`redis`], [`telemetry`], [`tls`], [`modes`], [`repeats`], [`exchange`], [`http`], [`names`], [`time`], [`shutdown`], [`certificates`], [`outbound`] |
 
 pub mod cli;
 
 pub mod acme;
 pub mod admin;
+pub mod advice;
 pub mod alerts;
 pub mod condition;
 pub mod config;
@@ -41,6 +42,7 @@ pub mod modes;
 pub mod names;
 pub mod outbound;
 pub mod redis;
+pub mod repeats;
 pub mod shutdown;
 pub mod telemetry;
 pub mod time;

@@ -116,7 +116,7 @@ async fn operators_and_clients_hear_a_word() {
 #[tokio::test]
 async fn the_tree_says_what_is_wrong_until_it_is_well() {
     let patient = Patient::new().await;
-    let trap = json!({ "config": { "hook": "pre-handler", "only_with": "x-trap" }, "limits": { "quarantine_failures": 2, "quarantine_ms": 2000 } });
+    let trap = json!({ "config": { "hook": "pre-handler", "only_with": "x-trap" }, "limits": { "quarantine_failures": 2, "quarantine_ms": 4000 } });
     let gateway = patient.setup().guest_as("trap", "trap-in", trap).start().await;
     until_ready(&gateway).await;
     let tree: Value = gateway.admin("/api/v1/health").await.json();
@@ -352,4 +352,53 @@ async fn an_alert_is_told_to_whoever_listens_and_switches_the_mode() {
 async fn until_mode(gateway: &Gateway, mode: &str) {
     let series = format!("portcullis_mode{{mode=\"{mode}\"}}");
     eventually(mode, || async { (gateway.metric(&series).await == Some(1.0)).then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn advice_names_the_plugin_that_is_slow_and_the_route_that_should_cache() {
+    let patient = Patient::new().await;
+    let slow = json!({ "grants": ["clock"], "config": { "ms": 4 } });
+    let gateway = patient.setup().guest_as("slow", "slow-hook", slow).patch(&json!({ "routes": [
+        { "name": "own", "match": { "path": "/own" }, "respond": { "body": "own" } },
+        { "name": "all", "plugins": { "slow": false }, "proxy": { "upstream": "origin" } },
+    ] }));
+    let gateway = gateway.start().await;
+    let mut client = gateway.connect().await;
+    for _ in 0..30 {
+        assert_eq!(client.send(&Request::get("/own")).await.status, 200);
+    }
+    // One in sixteen is looked at, and 32 must have been compared with one before.
+    for _ in 0..640 {
+        assert_eq!(client.send(&Request::get("/same")).await.status, 200);
+    }
+    let hint = |told: &Value, kind: &str| {
+        let hints = told["advice"].as_array().cloned().unwrap_or_default();
+        hints.into_iter().find(|hint| hint["kind"] == kind)
+    };
+    let told = eventually("both hints", || async {
+        let told: Value = gateway.admin("/api/v1/advice").await.json();
+        (hint(&told, "slow_plugin").is_some() && hint(&told, "uncached_route").is_some()).then_some(told)
+    })
+    .await;
+    let slow = hint(&told, "slow_plugin").unwrap();
+    assert_eq!(
+        (&slow["plugin"], &slow["route"], &slow["severity"]),
+        (&json!("slow"), &json!("own"), &json!("warning"))
+    );
+    assert!(
+        slow["figures"]["mean_ms"].as_f64() >= Some(4.0) && slow["figures"]["share"].as_f64() > Some(0.5),
+        "{slow}"
+    );
+    let uncached = hint(&told, "uncached_route").unwrap();
+    assert_eq!((&uncached["route"], &uncached["figures"]["same_ratio"]), (&json!("all"), &json!(1.0)));
+    // With a cache there is nothing to advise.
+    gateway.patch_config(&json!({ "routes": [
+        { "name": "own", "match": { "path": "/own" }, "respond": { "body": "own" } },
+        { "name": "all", "plugins": { "slow": false }, "cache": true, "proxy": { "upstream": "origin" } },
+    ] }));
+    eventually("no hint about the route", || async {
+        let told: Value = gateway.admin("/api/v1/advice").await.json();
+        hint(&told, "uncached_route").is_none().then_some(())
+    })
+    .await;
 }

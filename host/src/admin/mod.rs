@@ -28,6 +28,7 @@ mod condition;
 mod configuration;
 mod dashboard;
 mod health;
+mod hints;
 mod journal;
 mod log;
 mod metrics;
@@ -149,6 +150,7 @@ fn endpoints() -> Vec<Endpoint> {
         metrics::endpoints(),
         condition::endpoints(),
         alerts::endpoints(),
+        hints::endpoints(),
         state::endpoints(),
         configuration::endpoints(),
         plugins::endpoints(),

@@ -10,6 +10,7 @@ use super::split;
 use super::walk::Walk;
 use crate::exchange::{Asked, Connection, Exchange, Failure, Part, Reason, Response};
 use crate::http::{Body, Upgrade, UpgradeForm};
+use crate::repeats;
 use crate::time;
 use crate::traffic::concurrency::Outcome;
 use crate::upstream::{Connected, Sent, UpstreamError};
@@ -28,7 +29,13 @@ impl Pipeline {
     /// Lets the route's handler answer.
     pub(super) async fn handle_with(&self, walk: &mut Walk<'_>, route: &Route, body: Body) -> Result<(), Failure> {
         let response = match &route.handler {
-            Handler::Proxy(proxy) => self.ask(walk, route, proxy, body).await?,
+            Handler::Proxy(proxy) => {
+                let response = self.ask(walk, route, proxy, body).await?;
+                if route.cache.is_none() {
+                    repeats::look(&route.name, &walk.exchange.request, &response);
+                }
+                response
+            }
             Handler::Respond { status, headers, body } => {
                 Response { status: *status, headers: headers.clone(), body: Body::from(body.clone()) }
             }

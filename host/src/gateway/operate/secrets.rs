@@ -10,7 +10,12 @@ use serde_json::{Map, Value};
 pub const REDACTED: &str = "(redacted)";
 
 /// Places of our own schema that hold secrets although their keys do not say so. A `*` is any one step.
-const OWN: &[&[&str]] = &[&["cache", "encryption", "keys", "*"], &["acme", "external_account", "hmac"]];
+const OWN: &[&[&str]] = &[
+    &["cache", "encryption", "keys", "*"],
+    &["acme", "external_account", "hmac"],
+    &["alert_webhooks", "*", "url"],
+    &["alert_webhooks", "*", "headers", "*"],
+];
 /// Words of keys whose values are secrets, wherever they stand.
 const WORDS: &[&str] = &[
     "secret",
