@@ -87,15 +87,22 @@ export async function rollBack(version, words) {
 
 /** Uploads a component. The name is that of the plugin; what the gateway says to a bad one is thrown. */
 export async function upload(name, file) {
-  const versions = await call('GET', `${path(name)}/versions`).catch(() => null);
+  const there = (data('/plugins')?.plugins ?? []).some(plugin => plugin.plugin === name);
+  const versions = there ? await call('GET', `${path(name)}/versions`).catch(() => null) : null;
   const before = versions?.versions?.find(version => version.current);
   const answer = await call('PUT', `${path(name)}/file`, { body: file, type: 'application/wasm', patience: 120_000 });
   changed(path(name), `${path(name)}/versions`);
-  notice(`${name} ${answer.version ?? ''} is taken over (generation ${answer.generation ?? '–'}).${lasting(answer)}`, before && before.hash !== answer.hash ? {
-    undoes: `take ${name} ${before.version ?? ''} again`,
-    undo: () => revert(name, before),
-  } : {});
+  const back = before && before.hash !== answer.hash
+    ? { undoes: `take ${name} ${before.version ?? ''} again`, undo: () => revert(name, before) }
+    : { undoes: `take ${name} out again`, undo: () => takeOut(name) };
+  notice(`${name} ${answer.version ?? ''} is taken over (generation ${answer.generation ?? '–'}).${lasting(answer)}`, there && before?.hash === answer.hash ? {} : back);
   return answer;
+}
+
+async function takeOut(name) {
+  await call('DELETE', path(name));
+  changed();
+  notice(`${name} is out of the chain again.`);
 }
 
 /** Takes an earlier version of a plugin. */

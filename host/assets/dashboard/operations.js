@@ -203,7 +203,17 @@ function audit() {
   return self;
 }
 
-const detail = value => (value === null || value === undefined ? '' : typeof value === 'string' ? value : JSON.stringify(value));
+/** What an entry says of a change, shortly: which parts changed, otherwise what was sent. */
+function detail(value) {
+  if (value === null || value === undefined) return '';
+  if (typeof value !== 'object') return String(value);
+  const parts = [];
+  if (value.why) parts.push(value.why);
+  if (value.generation) parts.push(`generation ${value.generation}`);
+  if (Array.isArray(value.changes)) parts.push(...value.changes.slice(0, 4).map(change => change.path ?? String(change)), ...(value.changes.length > 4 ? ['…'] : []));
+  const words = parts.length > 0 ? parts.join(', ') : JSON.stringify(value);
+  return words.length > 200 ? `${words.slice(0, 197)}…` : words;
+}
 
 function drain() {
   const words = h('p', { class: 'muted' }, 'The gateway takes no new connections, finishes what is under way, and ends. This cannot be undone: start it again afterwards.');
