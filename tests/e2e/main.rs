@@ -23,6 +23,7 @@ mod compression;
 mod condition;
 mod config_reload;
 mod dashboard;
+mod ctl;
 mod demo;
 mod drain;
 mod files;
