@@ -16,7 +16,7 @@ impl Live {
         let series = &self.series;
         json!({
             "at": at,
-            "window_seconds": self.window.as_secs(),
+            "window_seconds": self.window.as_secs_f64().round(),
             "total": total,
             "series": {
                 "step_seconds": 1,

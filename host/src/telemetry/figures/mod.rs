@@ -73,7 +73,8 @@ impl Figures {
         let ring = self.lock();
         let mut wanted = Duration::ZERO;
         let seconds = ring.seconds.iter().rev().take_while(|second| {
-            let fits = wanted < window;
+            // None is exactly a second; one that is for the most part within is.
+            let fits = wanted + second.took / 2 <= window;
             wanted += second.took;
             fits
         });
