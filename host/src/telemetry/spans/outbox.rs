@@ -61,9 +61,9 @@ impl Shared {
         outbox
     }
 
-    /// Sets how many spans may wait, in all boxes of so many workers together.
+    /// Sets how many spans may wait, in all boxes of so many workers together. Each has room for one request, and so for any exchange.
     pub(super) fn limit(&self, spans: usize, workers: usize) {
-        self.box_max.store((spans / workers.max(1)).max(1), Relaxed);
+        self.box_max.store((spans / workers.max(1)).max(BATCH_SPANS), Relaxed);
     }
 
     /// Spans in the boxes.

@@ -20,7 +20,7 @@ pub struct Settings {
     pub sampling: Sampling,
     /// What becomes of the context that clients send.
     pub incoming: IncomingTrace,
-    /// Most spans that wait, in the whole process. Further ones are lost.
+    /// Most spans that wait, in the whole process; each worker has its share, and room for a request. Further ones are lost.
     pub queue_max: usize,
 }
 
