@@ -98,7 +98,8 @@ async fn changes_and_refusals_are_written_down_and_nothing_is_changed_unseen() {
         .map(|entry| ["actor", "action", "outcome"].map(|key| entry[key].as_str().unwrap()).into())
         .collect();
     let action = "POST /api/v1/cache/purge";
-    let expected = [("(unknown)", action, "refused"), ("admin-token", action, "refused"), ("admin-token", action, "done")];
+    let expected =
+        [("(unknown)", action, "refused"), ("admin-token", action, "refused"), ("admin-token", action, "done")];
     assert_eq!(told, expected);
     assert_eq!((&entries[2]["detail"], &entries[2]["role"]), (&json!({ "all": true }), &json!("admin")));
     let text = fs::read_to_string(gateway.folder().join("state/audit.log")).unwrap();
@@ -147,7 +148,8 @@ async fn who_may_open_the_socket_may_do_everything() {
 
 #[tokio::test]
 async fn tokens_change_while_the_gateway_runs() {
-    let token = |name: &str, token: &str| json!({ "admin": { "tokens": [{ "name": name, "role": "read", "token": token }] } });
+    let token =
+        |name: &str, token: &str| json!({ "admin": { "tokens": [{ "name": name, "role": "read", "token": token }] } });
     let gateway = setup().patch(&token("one", "the-first-token-of-all")).start().await;
     let ask = async |token: &str| gateway.ask_admin(&Request::get("/api/v1/state").bearer(token)).await.status;
     assert_eq!(ask("the-first-token-of-all").await, 200);

@@ -29,15 +29,12 @@ impl World {
     async fn new() -> Self {
         let origin = Origin::start(|_| Reply::ok("hello").field("Cache-Control", "max-age=600")).await;
         let token = |name: &str, role: &str, token: &str| json!({ "name": name, "role": role, "token": token });
-        let tokens = [
-            token("reader", "read", READER),
-            token("operator", "operate", OPERATOR),
-            token("root", "admin", ADMIN),
-        ];
+        let tokens =
+            [token("reader", "read", READER), token("operator", "operate", OPERATOR), token("root", "admin", ADMIN)];
         let setup = Setup::to(&origin)
             .route(json!({ "name": "all", "cache": true, "proxy": { "upstream": "origin" } }))
             .guest("version", json!({}))
-            .guest("header-edits", json!({}))
+            .guest("counts-calls", json!({}))
             .patch(&json!({ "admin": { "tokens": tokens } }));
         let gateway = setup.start().await;
         gateway.get("/").await;
@@ -76,14 +73,19 @@ impl World {
     async fn target(&self, operation: &Operation) -> String {
         let mut path = operation.path.clone();
         let endpoint = self.origin.address().to_string().replace(':', "%3A");
-        for (name, value) in [("plugin", "version"), ("upstream", "origin"), ("endpoint", &endpoint), ("address", "192.0.2.7")] {
+        for (name, value) in
+            [("plugin", "version"), ("upstream", "origin"), ("endpoint", &endpoint), ("address", "192.0.2.7")]
+        {
             path = path.replace(&format!("{{{name}}}"), value);
         }
         if path.contains("{id}") {
             let history = self.look("/api/v1/configuration/history").await;
             path = path.replace("{id}", &text(&history["versions"][0]["id"]));
         }
-        let query: Vec<String> = operation.what["parameters"].as_array().unwrap().iter()
+        let query: Vec<String> = operation.what["parameters"]
+            .as_array()
+            .unwrap()
+            .iter()
             .filter(|parameter| parameter["in"] == "query" && parameter["required"] == true)
             .map(|parameter| match parameter["name"].as_str().unwrap() {
                 "url" => "url=http%3A%2F%2Fgateway.test%2F".to_owned(),
@@ -105,13 +107,21 @@ impl World {
             ("", "document", self.look("/api/v1/configuration").await["document"].clone()),
             ("/bans", "address", "192.0.2.7".into()),
             ("/cache/purge", "tag", "news".into()),
-            ("/configuration/rollback", "id", self.look("/api/v1/configuration/history").await["versions"][0]["id"].clone()),
+            (
+                "/configuration/rollback",
+                "id",
+                kept(&self.look("/api/v1/configuration/history").await)["id"].clone(),
+            ),
             ("/explain", "url", "http://gateway.test/a".into()),
             ("/log", "filter", "info".into()),
             ("/mode", "mode", "normal".into()),
-            ("/order", "order", json!(["version", "header-edits"])),
+            ("/order", "order", json!(["version", "counts-calls"])),
             ("/plugins/{plugin}", "enabled", true.into()),
-            ("/plugins/{plugin}/rollback", "hash", self.look("/api/v1/plugins/version/versions").await["versions"][0]["hash"].clone()),
+            (
+                "/plugins/{plugin}/rollback",
+                "hash",
+                kept(&self.look("/api/v1/plugins/version/versions").await)["hash"].clone(),
+            ),
             ("/endpoints/{endpoint}", "weight", 2.into()),
         ];
         for (path, key, with) in known {
@@ -148,9 +158,17 @@ impl World {
         whole["components"] = self.document["components"].clone();
         let validator = jsonschema::options().build(&whole).unwrap();
         let value = response.json();
-        let errors: Vec<String> = validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        let errors: Vec<String> =
+            validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
         (!errors.is_empty()).then(|| errors.join("; "))
     }
+}
+
+/// Of the versions that are kept, one that does not serve, if there is one.
+fn kept(versions: &Value) -> Value {
+    let versions = versions["versions"].as_array().cloned().unwrap_or_default();
+    let old = versions.iter().find(|version| version["current"] == false).or(versions.first());
+    old.cloned().unwrap_or_default()
 }
 
 fn text(value: &Value) -> String {
@@ -209,12 +227,16 @@ async fn nobody_learns_anything_without_credentials_and_nobody_does_more_than_th
 }
 
 /// A request that is wrong somewhere, mostly; and the operation that it is for, if it is for one.
-fn odd(world: &BTreeMap<usize, (Operation, String, Option<(String, Vec<u8>)>)>, dice: &mut Dice) -> (Request, Option<usize>, bool) {
+fn odd(
+    world: &BTreeMap<usize, (Operation, String, Option<(String, Vec<u8>)>)>,
+    dice: &mut Dice,
+) -> (Request, Option<usize>, bool) {
     let number = dice.below(world.len());
     let (operation, target, body) = &world[&number];
     let (mut target, mut method, mut meant) = (target.clone(), operation.method.clone(), Some(number));
     if dice.once_in(6) {
-        let odd = ["%", "%ff", "%00", "%2e%2e%2f", "a%2Fb", "x".repeat(300).as_str(), "%F0%9F%98%80", "-"].map(str::to_owned);
+        let odd =
+            ["%", "%ff", "%00", "%2e%2e%2f", "a%2Fb", "x".repeat(300).as_str(), "%F0%9F%98%80", "-"].map(str::to_owned);
         let parts: Vec<&str> = target.split('/').collect();
         let mut parts: Vec<String> = parts.into_iter().map(str::to_owned).collect();
         let last = parts.len() - 1;
@@ -222,17 +244,34 @@ fn odd(world: &BTreeMap<usize, (Operation, String, Option<(String, Vec<u8>)>)>, 
         (target, meant) = (parts.join("/"), None);
     }
     if dice.once_in(6) {
-        let odd = ["limit=0", "limit=-1", "limit=99999999999999999999", "url=%ff", "url", "x=1", "limit=1&limit=1", "&&&", "url=a%zz", "=", "seconds=0"];
+        let odd = [
+            "limit=0",
+            "limit=-1",
+            "limit=99999999999999999999",
+            "url=%ff",
+            "url",
+            "x=1",
+            "limit=1&limit=1",
+            "&&&",
+            "url=a%zz",
+            "=",
+            "seconds=0",
+        ];
         let sign = if target.contains('?') { '&' } else { '?' };
         target = format!("{target}{sign}{}", dice.one_of(&odd));
     }
     if dice.once_in(8) {
-        method = (*dice.one_of(&["GET", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW", "HEAD"])).to_owned();
+        method =
+            (*dice.one_of(&["GET", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW", "HEAD"])).to_owned();
         meant = None;
     }
     let mut request = Request::new(&method, &target);
     if let Some((media, bytes)) = body {
-        let media = if dice.once_in(8) { *dice.one_of(&["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1", ""]) } else { media };
+        let media = if dice.once_in(8) {
+            *dice.one_of(&["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1", ""])
+        } else {
+            media.as_str()
+        };
         request = request.field("Content-Type", media);
         let value = serde_json(bytes);
         request = match (dice.below(4), value) {
@@ -253,7 +292,9 @@ fn odd(world: &BTreeMap<usize, (Operation, String, Option<(String, Vec<u8>)>)>, 
     let request = match dice.below(10) {
         0 => request,
         1 => request.bearer("wrong"),
-        2 => request.field("Authorization", *dice.one_of(&["", "Bearer", "Basic YTpi", "Bearer \u{e9}", "Negotiate x"])),
+        2 => {
+            request.field("Authorization", *dice.one_of(&["", "Bearer", "Basic YTpi", "Bearer \u{e9}", "Negotiate x"]))
+        }
         3 | 4 => request.bearer(READER),
         5 | 6 => request.bearer(OPERATOR),
         _ => request.bearer(ADMIN),
@@ -272,7 +313,8 @@ async fn whatever_is_asked_is_answered_and_never_with_a_mistake_of_ours() {
     let mut operations = BTreeMap::new();
     for operation in world.operations() {
         // What ends the gateway, or what the others are about, is done by right requests only.
-        if operation.path != "/api/v1/drain" && !(operation.method == "DELETE" && operation.path.ends_with("/{plugin}")) {
+        if operation.path != "/api/v1/drain" && !(operation.method == "DELETE" && operation.path.ends_with("/{plugin}"))
+        {
             let (target, body) = (world.target(&operation).await, world.body(&operation).await);
             operations.insert(operations.len(), (operation, target, body));
         }

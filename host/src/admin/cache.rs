@@ -18,7 +18,7 @@ use crate::http::canonical_url;
 use crate::purger::{Purger, Receipt};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    let text = |example: &str| json!({ "type": "string", "minLength": 1, "maxLength": 8192, "example": example });
+    let text = |example: &str| json!({ "type": "string", "minLength": 1, "maxLength": 2048, "example": example });
     vec![
         Endpoint::get("/api/v1/cache", Role::Read, "How much is stored, and what requests found")
             .gives(overview_schema())

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::answer::Answer;
 use super::context::Context;
 use super::endpoint::{Endpoint, Need, Takes};
+use super::router::PART_LENGTH_MAX;
 use super::settings::Role;
 use super::trouble::{self, Trouble};
 
@@ -68,7 +69,7 @@ fn operation(endpoint: &Endpoint) -> Value {
 
 fn parameters(endpoint: &Endpoint) -> Vec<Value> {
     let in_path = endpoint.parameters().map(
-        |name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } }),
+        |name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1, "maxLength": PART_LENGTH_MAX } }),
     );
     let in_query = endpoint.query.iter().map(|parameter| {
         json!({
@@ -140,7 +141,10 @@ fn refusals(endpoint: &Endpoint) -> BTreeSet<StatusCode> {
         StatusCode::SERVICE_UNAVAILABLE,
     ]);
     if endpoint.parameters().next().is_some() {
-        statuses.insert(StatusCode::NOT_FOUND);
+        statuses.extend([StatusCode::NOT_FOUND, StatusCode::URI_TOO_LONG]);
+    }
+    if !endpoint.query.is_empty() {
+        statuses.insert(StatusCode::URI_TOO_LONG);
     }
     if !matches!(endpoint.takes, Takes::Nothing) {
         statuses.extend([

@@ -8,6 +8,9 @@ use super::endpoint::Endpoint;
 use super::target::{self, Plus};
 use super::trouble::Trouble;
 
+/// Longest part of a path, in characters: nothing has a longer name, the path of a Unix socket included.
+pub(super) const PART_LENGTH_MAX: usize = 256;
+
 /// All endpoints.
 #[derive(Debug)]
 pub(super) struct Router {
@@ -40,8 +43,13 @@ impl Router {
     pub(super) fn find(&self, method: &Method, path: &str) -> Result<Found, Trouble> {
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         let mut allowed: Vec<&str> = Vec::new();
+        let mut template = None;
         for endpoint in &self.endpoints {
             let Some(values) = target::matched(endpoint.path, path) else { continue };
+            // A path that is written out is nothing else, whatever names could stand there.
+            if *template.get_or_insert(endpoint.path) != endpoint.path {
+                continue;
+            }
             if endpoint.method == *method {
                 return Ok(Found::Endpoint(Rc::clone(endpoint), parts(values)?));
             }
@@ -60,10 +68,11 @@ impl Router {
 
 fn parts(values: Vec<(&'static str, &str)>) -> Result<Vec<(&'static str, String)>, Trouble> {
     let decoded = |(name, text): (&'static str, &str)| match target::decoded(text, Plus::Plus) {
-        Some(value) if !value.is_empty() && !value.chars().any(char::is_control) => Ok((name, value)),
-        _ => Err(Trouble::bad_request(format!(
-            "{{{name}}} in the path is not percent-encoded UTF-8 without control characters"
-        ))),
+        Some(value) if value.chars().count() > PART_LENGTH_MAX || value.chars().any(char::is_control) => {
+            Err(Trouble::not_found(format!("nothing has such a name as {{{name}}} in the path")))
+        }
+        Some(value) => Ok((name, value)),
+        None => Err(Trouble::bad_request(format!("{{{name}}} in the path is not percent-encoded UTF-8"))),
     };
     values.into_iter().map(decoded).collect()
 }
