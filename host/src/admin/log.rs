@@ -2,6 +2,7 @@
 //!
 //! A change lasts until the next one, or until `log.filter` changes in the configuration.
 
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -20,6 +21,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::put("/api/v1/log", Role::Operate, "Let the log take other lines from now on")
             .takes(taken())
             .gives(given())
+            .refuses(StatusCode::UNPROCESSABLE_ENTITY)
             .by(change),
     ]
 }
