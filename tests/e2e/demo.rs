@@ -11,7 +11,7 @@ async fn demo() -> Gateway {
     let here = json!({ "log": { "format": "json" } });
     portcullis_tests::setup::merge(&mut config, &here);
     // All that the folder holds, so that those which are switched off are seen to stay off.
-    let guards = ["access-control", "api-key", "basic-auth", "cors", "csrf"];
+    let guards = ["access-control", "api-key", "basic-auth", "cors", "csrf", "rate-limit"];
     let plugins = ["response-timing", "security-headers", "jwt-auth", "smart-cache"].into_iter().chain(guards);
     let setup =
         plugins.fold(Setup::of(config), |setup, name| setup.file(&format!("{name}.wasm"), artefacts::plugin(name)));

@@ -200,6 +200,13 @@ async fn from(gateway: &Gateway, address: &str, request: &str) -> Option<Respons
     client.response_to("GET").await.ok()
 }
 
+/// Replaces the file with networks in one step.
+fn replace(gateway: &Gateway, text: &str) {
+    let new = gateway.folder().join("deny.new");
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(new, gateway.folder().join("plugins/deny.txt")).unwrap();
+}
+
 async fn status_from(gateway: &Gateway, address: &str, target: &str) -> u16 {
     from(gateway, address, &format!("GET {target} HTTP/1.1")).await.map_or(0, |response| response.status)
 }
@@ -232,7 +239,7 @@ async fn networks_are_denied_and_the_list_is_reloaded_while_clients_come() {
     let refused = from(&gateway, "203.0.113.1", "GET / HTTP/1.1").await.unwrap();
     assert_eq!(refused.json()["reason"], "forbidden");
     let mark = gateway.logs().mark();
-    std::fs::write(gateway.folder().join("plugins/deny.txt"), "192.0.2.0/24\n").unwrap();
+    replace(&gateway, "192.0.2.0/24\n");
     gateway.logs().wait_for_words(mark, &["generation takes over"]).await;
     portcullis_tests::eventually("the new list", || async {
         (status_from(&gateway, "192.0.2.1", "/").await == 403).then_some(())
@@ -241,7 +248,7 @@ async fn networks_are_denied_and_the_list_is_reloaded_while_clients_come() {
     assert_eq!(status_from(&gateway, "203.0.113.1", "/").await, 200);
     // A list with a mistake is refused, and the one that holds goes on holding.
     let mark = gateway.logs().mark();
-    std::fs::write(gateway.folder().join("plugins/deny.txt"), "192.0.2.0/24\n192.0.2\n").unwrap();
+    replace(&gateway, "192.0.2.0/24\n192.0.2\n");
     gateway.logs().wait_for_words(mark, &["refused", "deny.txt, line 2"]).await;
     assert_eq!(status_from(&gateway, "192.0.2.1", "/").await, 403);
 }
@@ -336,7 +343,7 @@ async fn a_slow_origin_is_not_asked_for_more_than_it_answers() {
         portcullis_tests::Reply::ok("hello").after(Duration::from_millis(pause))
     })
     .await;
-    let limit = json!({ "algorithm": "aimd", "latency_ms": 100, "initial": 40, "min": 2, "max": 40 });
+    let limit = json!({ "algorithm": "aimd", "latency_ms": 150, "initial": 40, "min": 2, "max": 40 });
     let gateway = Setup::to(&origin)
         .route(json!({ "name": "all", "proxy": { "upstream": "origin" }, "concurrency": limit }))
         .start()
