@@ -125,10 +125,10 @@ async fn every_request_has_the_line_that_it_deserves() {
     .await;
     // A request, but not one that may pass.
     let mut client = gateway.connect().await;
-    client.write("GET /no-host HTTP/1.1\r\n\r\n").await;
+    client.write("GET /a/../b HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
     let refused = client.response_to("GET").await.unwrap();
     next(json!({
-        "method": "GET", "path": "/no-host", "protocol": "HTTP/1.1", "status": 400, "bytes": refused.body.len(), "failure": "bad_request",
+        "method": "GET", "path": "/a/../b", "protocol": "HTTP/1.1", "status": 400, "bytes": refused.body.len(), "failure": "bad_request",
         "fault": "downstream", "complete": true,
     }))
     .await;
