@@ -214,22 +214,6 @@ impl Page {
         self.write(text).await;
     }
 
-    /// Drags one element onto another.
-    pub async fn drag(&mut self, from: &str, to: &str) {
-        let (start, end) = (self.place(from).await, self.place(to).await);
-        // Looking at the second may have scrolled the first.
-        let start = match self.place(from).await {
-            moved if moved == start => start,
-            moved => moved,
-        };
-        self.mouse("mousePressed", start).await;
-        for part in 1..=10 {
-            let at = f64::from(part) / 10.0;
-            self.mouse("mouseMoved", (start.0 + (end.0 - start.0) * at, start.1 + (end.1 - start.1) * at)).await;
-        }
-        self.mouse("mouseReleased", end).await;
-    }
-
     /// Chooses a file in a field for files.
     pub async fn choose(&mut self, selector: &str, file: &Path) {
         self.place(selector).await;
