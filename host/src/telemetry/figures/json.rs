@@ -16,7 +16,7 @@ impl Live {
         let series = &self.series;
         json!({
             "at": at,
-            "window_seconds": self.window.as_secs_f64().round(),
+            "window_seconds": (self.window + Duration::from_millis(500)).as_secs(),
             "total": total,
             "series": {
                 "step_seconds": 1,

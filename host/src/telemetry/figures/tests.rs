@@ -218,7 +218,7 @@ fn the_json_has_what_was_promised() {
     let json = figures.live(Duration::from_secs(60)).json("now");
     let at = |pointer: &str| json.pointer(pointer).unwrap_or_else(|| panic!("no {pointer} in {json:#}")).clone();
     assert_eq!(at("/at"), "now");
-    assert_eq!(at("/window_seconds"), 1.0);
+    assert_eq!(at("/window_seconds"), 1);
     assert_eq!(at("/total/requests_per_second"), 10.0);
     assert_eq!(at("/total/errors/upstream"), 0);
     assert_eq!(at("/total/status/2xx"), 10);
