@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use portcullis::exchange::{
-    Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Held, Presence, Received, Request, Response, Timings,
+    Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Held, Presence, Received, Request, Response,
+    Timings,
 };
 use portcullis::http::Body;
 use portcullis::names::Grant;

@@ -107,11 +107,7 @@ impl World {
             ("", "document", self.look("/api/v1/configuration").await["document"].clone()),
             ("/bans", "address", "192.0.2.7".into()),
             ("/cache/purge", "tag", "news".into()),
-            (
-                "/configuration/rollback",
-                "id",
-                kept(&self.look("/api/v1/configuration/history").await)["id"].clone(),
-            ),
+            ("/configuration/rollback", "id", kept(&self.look("/api/v1/configuration/history").await)["id"].clone()),
             ("/explain", "url", "http://gateway.test/a".into()),
             ("/log", "filter", "info".into()),
             ("/mode", "mode", "normal".into()),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::HeaderMap;
 use serde_json::Value;
 
 use super::access::Caller;
@@ -62,20 +62,5 @@ impl Context {
         }
         let (has, wants) = (self.caller.role.as_str(), role.as_str());
         Err(Trouble::forbidden(format!("this needs the role {wants}; {:?} has {has}", self.caller.name)))
-    }
-
-    /// Refuses a change of something else than the caller has seen (RFC 9110 section 13.1.1). `current` is the tag without its quotes.
-    pub(super) fn check_match(&self, current: &str) -> Result<(), Trouble> {
-        let mut tags = self.headers.get_all(header::IF_MATCH).iter().peekable();
-        if tags.peek().is_none() {
-            return Ok(());
-        }
-        let same =
-            |tag: &str| tag == "*" || tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')) == Some(current);
-        if tags.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|tag| same(tag.trim())) {
-            return Ok(());
-        }
-        let detail = "it has been changed since you looked; look again and repeat the change";
-        Err(Trouble::new(StatusCode::PRECONDITION_FAILED, "changed_meanwhile", detail))
     }
 }

@@ -216,34 +216,13 @@ impl Gateway {
     fn open(&mut self, inherited: &mut Inherited) -> Result<(), StartError> {
         let config = Arc::clone(&self.generation.config);
         let system = |error: std::io::Error| StartError::System(error.to_string());
-        let mut sockets: Vec<Vec<Listener>> = (0..config.workers).map(|_| Vec::new()).collect();
-        let mut doors = Vec::new();
         let wanted: Vec<_> = config
             .listeners
             .iter()
             .map(|settings| settings.address)
             .chain(config.admin.iter().filter_map(|admin| admin.address()))
             .collect();
-        for settings in &config.listeners {
-            let address = settings.address;
-            let failed = |error| StartError::Listen { address, error };
-            self.tls.extend(settings.tls.as_ref().map(|tls| (address, tls.slot.clone())));
-            let handed = inherited.sockets(address, &wanted);
-            let bound = Listener::open_for(settings, config.workers, handed).map_err(failed)?;
-            for (index, listener) in bound.into_iter().enumerate() {
-                doors.push((listener.address(), listener.counts()));
-                if !self.addresses.contains(&listener.address()) {
-                    self.addresses.push(listener.address());
-                }
-                self.sockets.keep(listener.socket().map_err(failed)?);
-                // There may be more than workers; none of them may be left without somebody who accepts.
-                let worker = index.checked_rem(config.workers).unwrap_or_default();
-                if let Some(worker) = sockets.get_mut(worker) {
-                    worker.push(listener);
-                }
-            }
-        }
-        self.measure(doors);
+        let sockets = self.bind(&config, &wanted, inherited)?;
         // Before anybody can purge.
         self.tell_cdns();
         self.tell_traces();
@@ -289,6 +268,38 @@ impl Gateway {
         // Last, because a CA looks at what listens.
         self.obtain_certificates();
         Ok(())
+    }
+
+    /// Binds what clients connect to. Gives each worker its listeners.
+    fn bind(
+        &mut self,
+        config: &Config,
+        wanted: &[std::net::SocketAddr],
+        inherited: &mut Inherited,
+    ) -> Result<Vec<Vec<Listener>>, StartError> {
+        let mut sockets: Vec<Vec<Listener>> = (0..config.workers).map(|_| Vec::new()).collect();
+        let mut doors = Vec::new();
+        for settings in &config.listeners {
+            let address = settings.address;
+            let failed = |error| StartError::Listen { address, error };
+            self.tls.extend(settings.tls.as_ref().map(|tls| (address, tls.slot.clone())));
+            let handed = inherited.sockets(address, wanted);
+            let bound = Listener::open_for(settings, config.workers, handed).map_err(failed)?;
+            for (index, listener) in bound.into_iter().enumerate() {
+                doors.push((listener.address(), listener.counts()));
+                if !self.addresses.contains(&listener.address()) {
+                    self.addresses.push(listener.address());
+                }
+                self.sockets.keep(listener.socket().map_err(failed)?);
+                // There may be more than workers; none of them may be left without somebody who accepts.
+                let worker = index.checked_rem(config.workers).unwrap_or_default();
+                if let Some(worker) = sockets.get_mut(worker) {
+                    worker.push(listener);
+                }
+            }
+        }
+        self.measure(doors);
+        Ok(sockets)
     }
 
     /// Starts to obtain certificates where that is wanted and not done yet. A gateway that cannot still serves.

@@ -164,8 +164,9 @@ impl Pipeline {
 
     /// Answers what could not be read as a request. No plugin sees it: there is nothing it could rely on.
     pub fn refuse(&self, client: &Arc<Client>, failure: &Failure) -> http::Response<Body> {
-        self.gate.saw(client.address.ip(), failure.reason.status(), time::now());
-        self.answer_alone(Held::new(self.blank(client)), failure)
+        let response = self.answer_alone(Held::new(self.blank(client)), failure);
+        self.gate.saw(client.address.ip(), response.status(), time::now());
+        response
     }
 
     /// The steps from an admitted request to a response in the exchange.

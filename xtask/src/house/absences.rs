@@ -23,7 +23,7 @@ fn only_time_asks_for_the_time() {
 /// the `on-error` hooks what it would be.)
 #[test]
 fn only_rescue_answers_with_errors() {
-    only_in("reason.status()", &["pipeline/rescue.rs", "plugin/lane.rs"]);
+    only_in("reason.status()", &["pipeline/rescue.rs", "plugin/lane.rs", "admin/respond.rs"]);
     only("Reason::status", "pipeline/rescue.rs");
 }
 

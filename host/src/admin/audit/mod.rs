@@ -6,7 +6,7 @@
 mod file;
 mod redact;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
@@ -178,9 +178,4 @@ fn identifier() -> String {
     // Without random numbers entries are told apart by their times.
     let _ = aws_lc_rs::rand::fill(&mut random);
     random.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Where the log lies.
-pub(super) fn path(folder: &Path) -> PathBuf {
-    folder.join("audit.log")
 }

@@ -28,82 +28,61 @@ pub(super) enum Subject {
     Fields,
 }
 
-/// An answer as text.
-pub(super) fn shown(subject: Subject, answer: &Value) -> String {
-    let list = |name: &str, columns: &[(&'static str, &str)]| Table::of(of(answer, name), columns).to_string();
-    match subject {
-        Subject::State | Subject::Fields | Subject::Plugin => fields(answer),
-        Subject::Health => tree(answer, 0),
-        Subject::Plugins => plugins(answer),
-        Subject::Traps => list(
+/// Columns of a table: heads, and the JSON pointers of their values.
+type Columns = &'static [(&'static str, &'static str)];
+
+/// The list that an answer is, and its columns, where it is no more than that.
+const fn columns(subject: Subject) -> Option<(&'static str, Columns)> {
+    let list: (&str, Columns) = match subject {
+        Subject::Traps => (
             "traps",
             &[("AT", "/at"), ("HOOK", "/hook"), ("ROUTE", "/route"), ("REQUEST", "/request_id"), ("WHAT", "/what")],
         ),
-        Subject::PluginVersions => list(
+        Subject::PluginVersions => (
             "versions",
-            &[
-                ("HASH", "/hash"),
-                ("VERSION", "/version"),
-                ("BYTES", "/bytes"),
-                ("STORED", "/stored_at"),
-                ("CURRENT", "/current"),
-            ],
+            &[("HASH", "/hash"), ("VERSION", "/version"), ("BYTES", "/bytes"), ("STORED", "/stored_at"), ("CURRENT", "/current")],
         ),
-        Subject::Routes => list(
+        Subject::Routes => (
             "routes",
-            &[
-                ("ROUTE", "/route"),
-                ("HANDLER", "/handler/kind"),
-                ("UPSTREAMS", "/handler/upstreams"),
-                ("CACHE", "/cache"),
-                ("CHAIN", "/chain"),
-            ],
+            &[("ROUTE", "/route"), ("HANDLER", "/handler/kind"), ("UPSTREAMS", "/handler/upstreams"), ("CACHE", "/cache"), ("CHAIN", "/chain")],
         ),
+        Subject::History => {
+            ("versions", &[("ID", "/id"), ("AT", "/at"), ("BY", "/by"), ("ACTION", "/action"), ("CURRENT", "/current")])
+        }
+        Subject::Certificates => (
+            "certificates",
+            &[("LISTENER", "/listener"), ("NAMES", "/names"), ("DAYS LEFT", "/days_left"), ("NOT AFTER", "/not_after"), ("ISSUER", "/issuer")],
+        ),
+        Subject::Alerts => (
+            "alerts",
+            &[("ALERT", "/alert"), ("STATE", "/state"), ("SINCE", "/since"), ("VALUE", "/value"), ("THRESHOLD", "/threshold"), ("SUMMARY", "/summary")],
+        ),
+        Subject::Advice => ("advice", &[("SEVERITY", "/severity"), ("KIND", "/kind"), ("ADVICE", "/text")]),
+        Subject::Bans => {
+            ("bans", &[("ADDRESS", "/address"), ("UNTIL", "/until"), ("OFFENCES", "/offences"), ("REASON", "/reason")])
+        }
+        Subject::Audit => (
+            "entries",
+            &[("AT", "/at"), ("WHO", "/actor"), ("ROLE", "/role"), ("ACTION", "/action"), ("TARGET", "/target"), ("OUTCOME", "/outcome")],
+        ),
+        _ => return None,
+    };
+    Some(list)
+}
+
+/// An answer as text.
+pub(super) fn shown(subject: Subject, answer: &Value) -> String {
+    if let Some((name, columns)) = columns(subject) {
+        return Table::of(of(answer, name), columns).to_string();
+    }
+    match subject {
+        Subject::Health => tree(answer, 0),
+        Subject::Plugins => plugins(answer),
         Subject::Upstreams => upstreams(answer),
         Subject::Document => format!("{:#}\n", of(answer, "document")),
         Subject::Validity => validity(answer),
         Subject::Changes => changes(answer),
-        Subject::History => list(
-            "versions",
-            &[("ID", "/id"), ("AT", "/at"), ("BY", "/by"), ("ACTION", "/action"), ("CURRENT", "/current")],
-        ),
-        Subject::Certificates => list(
-            "certificates",
-            &[
-                ("LISTENER", "/listener"),
-                ("NAMES", "/names"),
-                ("DAYS LEFT", "/days_left"),
-                ("NOT AFTER", "/not_after"),
-                ("ISSUER", "/issuer"),
-            ],
-        ),
-        Subject::Alerts => list(
-            "alerts",
-            &[
-                ("ALERT", "/alert"),
-                ("STATE", "/state"),
-                ("SINCE", "/since"),
-                ("VALUE", "/value"),
-                ("THRESHOLD", "/threshold"),
-                ("SUMMARY", "/summary"),
-            ],
-        ),
-        Subject::Advice => list("advice", &[("SEVERITY", "/severity"), ("KIND", "/kind"), ("ADVICE", "/text")]),
-        Subject::Bans => list(
-            "bans",
-            &[("ADDRESS", "/address"), ("UNTIL", "/until"), ("OFFENCES", "/offences"), ("REASON", "/reason")],
-        ),
-        Subject::Audit => list(
-            "entries",
-            &[
-                ("AT", "/at"),
-                ("WHO", "/actor"),
-                ("ROLE", "/role"),
-                ("ACTION", "/action"),
-                ("TARGET", "/target"),
-                ("OUTCOME", "/outcome"),
-            ],
-        ),
+        _ => fields(answer),
     }
 }
 

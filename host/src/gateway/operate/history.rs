@@ -40,8 +40,8 @@ fn folder(state: &Path) -> PathBuf {
     state.join("history")
 }
 
-/// Stages a document that is about to serve.
-pub(super) fn stage(state: &Path, document: &Value, by: &Ticket) -> io::Result<Staged> {
+/// Prepares a document that is about to serve.
+pub(super) fn prepare(state: &Path, document: &Value, by: &Ticket) -> io::Result<Staged> {
     let folder = folder(state);
     disk::private_folder(state)?;
     disk::private_folder(&folder)?;

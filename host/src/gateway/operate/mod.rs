@@ -304,4 +304,6 @@ fn canonical(value: &Value) -> Value {
 #[cfg(test)]
 mod gateway_tests;
 #[cfg(test)]
+mod plugin_tests;
+#[cfg(test)]
 mod tests;

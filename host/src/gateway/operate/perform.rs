@@ -206,15 +206,15 @@ impl Gateway {
     fn keep_history(&self, ticket: &Ticket, document: &Value) -> io::Result<Staged> {
         let config = &self.generation.config;
         if !history::has(&config.state, &config.written) {
-            history::stage(&config.state, &config.written, &found("found in the main file"))?.commit()?;
+            history::prepare(&config.state, &config.written, &found("found in the main file"))?.commit()?;
         }
         // Somebody may have edited the file in a way that was refused; that is about to be replaced.
         let other = std::fs::read(&self.source.file).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
         if let Some(other) = other.filter(|other| self.desk.held.is_none() && etag(other) != etag(&config.written)) {
             let found = found("found in the main file, but refused");
-            history::stage(&config.state, &other, &found)?.commit()?;
+            history::prepare(&config.state, &other, &found)?.commit()?;
         }
-        history::stage(&config.state, document, ticket)
+        history::prepare(&config.state, document, ticket)
     }
 
     fn write_main(&self, document: &Value) -> Result<Survival, Refusal> {
@@ -261,7 +261,7 @@ impl Gateway {
         if !config.state.is_dir() || history::has(&config.state, &config.written) {
             return;
         }
-        let staged = history::stage(&config.state, &config.written, &found("found in the main file"));
+        let staged = history::prepare(&config.state, &config.written, &found("found in the main file"));
         match staged.and_then(Staged::commit) {
             Ok(_) => history::prune(&config.state),
             Err(error) => tracing::warn!(%error, "the history of configurations lacks the present one"),

@@ -208,7 +208,7 @@ fn the_history_is_bounded_private_and_in_order() {
     let state = folder.path().join("state");
     for number in 0..60 {
         let by = Ticket { actor: "me".to_owned(), action: format!("change {number}"), if_match: None };
-        history::stage(&state, &json!({ "number": number }), &by).unwrap().commit().unwrap();
+        history::prepare(&state, &json!({ "number": number }), &by).unwrap().commit().unwrap();
         history::prune(&state);
     }
     let current = etag(&json!({ "number": 59 }));

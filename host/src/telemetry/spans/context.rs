@@ -181,7 +181,3 @@ fn key_of(member: &[u8]) -> Option<&[u8]> {
         && value.last() != Some(&b' ');
     (good_key && good_value).then_some(key)
 }
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-mod tests;

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::context::*;
 use super::*;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
