@@ -40,22 +40,47 @@ const fn columns(subject: Subject) -> Option<(&'static str, Columns)> {
         ),
         Subject::PluginVersions => (
             "versions",
-            &[("HASH", "/hash"), ("VERSION", "/version"), ("BYTES", "/bytes"), ("STORED", "/stored_at"), ("CURRENT", "/current")],
+            &[
+                ("HASH", "/hash"),
+                ("VERSION", "/version"),
+                ("BYTES", "/bytes"),
+                ("STORED", "/stored_at"),
+                ("CURRENT", "/current"),
+            ],
         ),
         Subject::Routes => (
             "routes",
-            &[("ROUTE", "/route"), ("HANDLER", "/handler/kind"), ("UPSTREAMS", "/handler/upstreams"), ("CACHE", "/cache"), ("CHAIN", "/chain")],
+            &[
+                ("ROUTE", "/route"),
+                ("HANDLER", "/handler/kind"),
+                ("UPSTREAMS", "/handler/upstreams"),
+                ("CACHE", "/cache"),
+                ("CHAIN", "/chain"),
+            ],
         ),
         Subject::History => {
             ("versions", &[("ID", "/id"), ("AT", "/at"), ("BY", "/by"), ("ACTION", "/action"), ("CURRENT", "/current")])
         }
         Subject::Certificates => (
             "certificates",
-            &[("LISTENER", "/listener"), ("NAMES", "/names"), ("DAYS LEFT", "/days_left"), ("NOT AFTER", "/not_after"), ("ISSUER", "/issuer")],
+            &[
+                ("LISTENER", "/listener"),
+                ("NAMES", "/names"),
+                ("DAYS LEFT", "/days_left"),
+                ("NOT AFTER", "/not_after"),
+                ("ISSUER", "/issuer"),
+            ],
         ),
         Subject::Alerts => (
             "alerts",
-            &[("ALERT", "/alert"), ("STATE", "/state"), ("SINCE", "/since"), ("VALUE", "/value"), ("THRESHOLD", "/threshold"), ("SUMMARY", "/summary")],
+            &[
+                ("ALERT", "/alert"),
+                ("STATE", "/state"),
+                ("SINCE", "/since"),
+                ("VALUE", "/value"),
+                ("THRESHOLD", "/threshold"),
+                ("SUMMARY", "/summary"),
+            ],
         ),
         Subject::Advice => ("advice", &[("SEVERITY", "/severity"), ("KIND", "/kind"), ("ADVICE", "/text")]),
         Subject::Bans => {
@@ -63,7 +88,14 @@ const fn columns(subject: Subject) -> Option<(&'static str, Columns)> {
         }
         Subject::Audit => (
             "entries",
-            &[("AT", "/at"), ("WHO", "/actor"), ("ROLE", "/role"), ("ACTION", "/action"), ("TARGET", "/target"), ("OUTCOME", "/outcome")],
+            &[
+                ("AT", "/at"),
+                ("WHO", "/actor"),
+                ("ROLE", "/role"),
+                ("ACTION", "/action"),
+                ("TARGET", "/target"),
+                ("OUTCOME", "/outcome"),
+            ],
         ),
         _ => return None,
     };

@@ -8,8 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
-use portcullis_tests::artefacts::{self, broken};
-use portcullis_tests::{Client, Load, Origin, Request, Response, Setup, eventually, json};
+use portcullis_tests::artefacts;
+use portcullis_tests::{Client, Request, Response, Setup, eventually, json};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -17,16 +17,16 @@ use super::*;
 use crate::gateway::{Gateway, Inherited, Source};
 
 /// A gateway in this process.
-struct Running {
-    folder: TempDir,
-    operations: Operations,
-    address: SocketAddr,
-    control: Control,
-    thread: Option<JoinHandle<()>>,
+pub(super) struct Running {
+    pub(super) folder: TempDir,
+    pub(super) operations: Operations,
+    pub(super) address: SocketAddr,
+    pub(super) control: Control,
+    pub(super) thread: Option<JoinHandle<()>>,
 }
 
 impl Running {
-    fn start(setup: &Setup) -> Self {
+    pub(super) fn start(setup: &Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("plugins")).unwrap();
         for (name, bytes) in setup.files() {
@@ -36,7 +36,7 @@ impl Running {
         Self::on(folder, &[])
     }
 
-    fn on(folder: TempDir, overlays: &[&str]) -> Self {
+    pub(super) fn on(folder: TempDir, overlays: &[&str]) -> Self {
         let source = Source {
             file: folder.path().join("portcullis.json"),
             overlays: overlays.iter().map(|name| folder.path().join(name)).collect(),
@@ -52,39 +52,39 @@ impl Running {
     }
 
     /// Ends it and starts another one on the same files.
-    fn restarted(mut self) -> Self {
+    pub(super) fn restarted(mut self) -> Self {
         self.control.drain();
         self.thread.take().unwrap().join().unwrap();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
         Self::on(folder, &[])
     }
 
-    async fn get(&self, target: &str) -> Response {
+    pub(super) async fn get(&self, target: &str) -> Response {
         Client::connect(self.address).await.unwrap().send(&Request::get(target)).await
     }
 
-    async fn says(&self) -> String {
+    pub(super) async fn says(&self) -> String {
         self.get("/").await.text().to_owned()
     }
 
-    async fn version(&self) -> Option<String> {
+    pub(super) async fn version(&self) -> Option<String> {
         self.get("/").await.value("x-version").map(str::to_owned)
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn written(&self) -> Value {
+    pub(super) fn written(&self) -> Value {
         serde_json::from_slice(&fs::read(self.file("portcullis.json")).unwrap()).unwrap()
     }
 
-    fn generation(&self) -> u64 {
+    pub(super) fn generation(&self) -> u64 {
         self.operations.generation().number
     }
 
     /// Waits until the watcher has told the gateway of everything so far: it is told of this, too.
-    async fn watched(&self) {
+    pub(super) async fn watched(&self) {
         let path = self.file("plugins/not-a-plugin.wasm");
         fs::write(&path, "nothing").unwrap();
         let plugin: Name = "not-a-plugin".parse().unwrap();
@@ -101,29 +101,29 @@ impl Drop for Running {
     }
 }
 
-fn ticket(action: &str) -> Ticket {
+pub(super) fn ticket(action: &str) -> Ticket {
     Ticket { actor: "alice".to_owned(), action: action.to_owned(), if_match: None }
 }
 
-fn answering(body: &str) -> Value {
+pub(super) fn answering(body: &str) -> Value {
     json!({ "name": "all", "respond": { "body": body } })
 }
 
-fn with_routes(document: &Value, body: &str) -> Value {
+pub(super) fn with_routes(document: &Value, body: &str) -> Value {
     let mut document = document.clone();
     document["routes"] = json!([answering(body)]);
     document
 }
 
-fn plugin(name: &str) -> Name {
+pub(super) fn plugin(name: &str) -> Name {
     name.parse().unwrap()
 }
 
-fn enabled(enabled: bool) -> PluginEdit {
+pub(super) fn enabled(enabled: bool) -> PluginEdit {
     PluginEdit { enabled: Some(json!(enabled)), ..PluginEdit::default() }
 }
 
-fn problems(refusal: &Refusal) -> String {
+pub(super) fn problems(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Invalid(problems) => {
             problems.iter().map(|p| format!("{}: {}; {}\n", p.path, p.what, p.remedy)).collect()

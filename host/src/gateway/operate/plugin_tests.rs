@@ -1,5 +1,12 @@
 //! Plugins and endpoints of a real gateway are changed while it is under load.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+use std::fs;
+
+use portcullis_tests::artefacts::{self, broken};
+use portcullis_tests::{Load, Origin, Request, Response, Setup, json};
+
 use super::gateway_tests::*;
 use super::*;
 

@@ -17,12 +17,13 @@ use crate::exchange::Exchange;
 use crate::telemetry::End;
 use crate::time;
 
-/// When a buffer is handed over. Large enough that a line's part of that is nothing.
-pub(super) const BLOCK_BYTES: usize = 32 * 1024;
+/// When a buffer is handed over. Waking the writer costs a worker some context switches; of several hundred lines each has a small part in
+/// that.
+pub(super) const BLOCK_BYTES: usize = 256 * 1024;
 /// Room beyond, for the line with which a block is full.
 const SPARE_BYTES: usize = 2 * 1024;
 /// A block that is smaller is copied, so that it does not keep a whole buffer while it waits.
-const SMALL_BYTES: usize = 8 * 1024;
+const SMALL_BYTES: usize = 16 * 1024;
 /// How old a line may get in a buffer.
 const AGE: Duration = Duration::from_millis(100);
 /// How often a worker that ends offers its last lines, 5 ms apart.

@@ -422,7 +422,7 @@ fn a_reader_that_is_too_slow_costs_lines_which_are_counted_and_nobody_waits() {
     let (reader, writer) = std::io::pipe().unwrap();
     let log = started(to(Path::new(&format!("/proc/self/fd/{}", writer.as_raw_fd())), Rotation::default()));
     let scribe = Scribe::new(&log);
-    // Beyond what the pipe, the channel and the buffer hold: 64 KiB, 257 blocks and one more.
+    // Beyond what the pipe, the channel and the buffer hold: 64 KiB, 33 blocks and one more.
     const LINES: usize = 300_000;
     written(&scribe, 0..LINES);
     let dropped = usize::try_from(log.dropped()).unwrap();

@@ -13,11 +13,11 @@ pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent"
 pub(super) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Most members of a list (section 3.3.1.1). With more, all of it is discarded.
-const MEMBERS_MAX: usize = 32;
+pub(super) const MEMBERS_MAX: usize = 32;
 /// Longest list that is passed on, in bytes: as much as everybody must (section 3.3.1.5).
-const STATE_BYTES_MAX: usize = 512;
+pub(super) const STATE_BYTES_MAX: usize = 512;
 /// Members longer than this are the first to go where the list is too long (section 3.3.1.5).
-const MEMBER_BYTES_KEPT: usize = 128;
+pub(super) const MEMBER_BYTES_KEPT: usize = 128;
 
 /// What whoever sent a request said about its trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub(super) fn drop_context(headers: &mut HeaderMap) {
 }
 
 /// Reads a `traceparent` (section 3.2).
-fn parent(value: &[u8]) -> Option<Parent> {
+pub(super) fn parent(value: &[u8]) -> Option<Parent> {
     let value = value.trim_ascii();
     let (head, rest) = value.split_at_checked(55)?;
     let [v1, v2, b'-', head @ ..] = head else { return None };
@@ -113,7 +113,7 @@ pub(super) fn value(trace: TraceId, span: SpanId, sampled: Sampled) -> HeaderVal
 }
 
 /// What becomes of `tracestate`; outer none: it stays as it is, inner none: it goes.
-fn state(headers: &HeaderMap) -> Option<Option<HeaderValue>> {
+pub(super) fn state(headers: &HeaderMap) -> Option<Option<HeaderValue>> {
     let mut lines = headers.get_all(&TRACESTATE).iter();
     let first = lines.next()?;
     let Some(second) = lines.next() else {

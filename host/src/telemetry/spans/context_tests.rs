@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 
+use http::{HeaderMap, HeaderValue};
+
 use super::context::*;
-use super::*;
+use crate::exchange::{Sampled, SpanId, TraceId};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
