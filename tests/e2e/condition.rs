@@ -178,7 +178,7 @@ async fn what_is_stale_is_served_where_that_is_the_mode() {
     let patient = Patient::new().await;
     let gateway = patient.setup().start().await;
     assert_eq!(gateway.get("/cached/a").await.status, 200);
-    let purge = Request::post("/cache/purge", json!({ "all": true, "mode": "soft" }).to_string());
+    let purge = Request::post("/api/v1/cache/purge", json!({ "all": true, "soft": true }).to_string());
     let purge = purge.field("Content-Type", "application/json");
     assert_eq!(gateway.ask_admin(&purge).await.status, 200);
     choose(&gateway, "serve_stale").await;

@@ -92,7 +92,12 @@ async fn every_order_has_an_answer() {
         let text = fine(&gateway, order);
         assert!(text.contains(wanted), "{order}: {text}");
     }
-    let endpoint = origin.address();
+    // The last one of an upstream cannot be drained, so there is another.
+    let (endpoint, other) = (origin.address(), Origin::saying("hello").await);
+    let mut document = json_of(&gateway, "config show")["document"].clone();
+    document["upstreams"]["origin"]["endpoints"] = json!([endpoint.to_string(), other.address().to_string()]);
+    fs::write(gateway.folder().join("two.json"), document.to_string()).unwrap();
+    fine(&gateway, "config apply two.json");
     let told = fine(&gateway, &format!("endpoint origin {endpoint} --drain"));
     assert!(told.contains("drain"), "{told}");
     fine(&gateway, &format!("endpoint origin {endpoint} --undrain --weight 3"));

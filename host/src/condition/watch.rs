@@ -35,7 +35,8 @@ pub(crate) fn start(
             let mut watcher = Watcher::new(monitor, status);
             loop {
                 watcher.look(time::now());
-                let interval = if words().started() { INTERVAL } else { STARTING };
+                let started = words().started() && watcher.settings.is_some();
+                let interval = if started { INTERVAL } else { STARTING };
                 let drains = draining.started();
                 tokio::select! {
                     () = draining.wait(), if !drains => {}
@@ -65,7 +66,9 @@ impl Watcher {
     }
 
     fn look(&mut self, now: Instant) {
-        let due = self.evaluated.is_none_or(|last| now.saturating_duration_since(last) >= INTERVAL);
+        // Until it is known what to watch for, there is something to be known at every look.
+        let due = self.settings.is_none()
+            || self.evaluated.is_none_or(|last| now.saturating_duration_since(last) >= INTERVAL);
         if due {
             self.evaluated = Some(now);
             self.evaluate(now);

@@ -5,6 +5,7 @@
 
 mod change;
 mod control;
+mod doors;
 mod health;
 mod inherited;
 mod limits;
@@ -29,7 +30,6 @@ use crate::cdn::Forwarder;
 use crate::condition::{self, Monitor};
 use crate::config::Config;
 use crate::generation::{Generation, wanted};
-use crate::listener::Listener;
 use crate::plugin::metrics::Registry;
 use crate::plugin::{Change, Folder, Problem, Roster, Services, Watch};
 use crate::purger::Purger;
@@ -268,38 +268,6 @@ impl Gateway {
         // Last, because a CA looks at what listens.
         self.obtain_certificates();
         Ok(())
-    }
-
-    /// Binds what clients connect to. Gives each worker its listeners.
-    fn bind(
-        &mut self,
-        config: &Config,
-        wanted: &[std::net::SocketAddr],
-        inherited: &mut Inherited,
-    ) -> Result<Vec<Vec<Listener>>, StartError> {
-        let mut sockets: Vec<Vec<Listener>> = (0..config.workers).map(|_| Vec::new()).collect();
-        let mut doors = Vec::new();
-        for settings in &config.listeners {
-            let address = settings.address;
-            let failed = |error| StartError::Listen { address, error };
-            self.tls.extend(settings.tls.as_ref().map(|tls| (address, tls.slot.clone())));
-            let handed = inherited.sockets(address, wanted);
-            let bound = Listener::open_for(settings, config.workers, handed).map_err(failed)?;
-            for (index, listener) in bound.into_iter().enumerate() {
-                doors.push((listener.address(), listener.counts()));
-                if !self.addresses.contains(&listener.address()) {
-                    self.addresses.push(listener.address());
-                }
-                self.sockets.keep(listener.socket().map_err(failed)?);
-                // There may be more than workers; none of them may be left without somebody who accepts.
-                let worker = index.checked_rem(config.workers).unwrap_or_default();
-                if let Some(worker) = sockets.get_mut(worker) {
-                    worker.push(listener);
-                }
-            }
-        }
-        self.measure(doors);
-        Ok(sockets)
     }
 
     /// Starts to obtain certificates where that is wanted and not done yet. A gateway that cannot still serves.

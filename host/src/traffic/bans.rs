@@ -268,7 +268,7 @@ mod tests {
             assert_eq!(bans.left(who, at(from + 2 + seconds)), None);
         };
         offend(0, 100);
-        offend(200, 200);
+        offend(190, 200);
         offend(500, 300);
         // As long as the last ban has been over, and it begins anew.
         offend(1_200, 100);

@@ -31,8 +31,6 @@ pub(super) enum Mood {
     Bytes(&'static str),
     /// Never answers.
     Silence,
-    /// Closes the connection.
-    HangUp,
     /// Answers with this status of gRPC.
     Grpc(tonic::Code),
 }
@@ -80,7 +78,6 @@ impl Receiver {
                 }
                 Some(Mood::Bytes(bytes)) => return Reply::raw(bytes),
                 Some(Mood::Silence) => return Reply::silence(),
-                Some(Mood::HangUp) => return Reply::hang_up(),
                 Some(Mood::Grpc(_)) => panic!("this receiver does not speak gRPC"),
             }
             let mut body = seen.body.clone();
