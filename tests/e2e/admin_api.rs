@@ -222,11 +222,11 @@ async fn nobody_learns_anything_without_credentials_and_nobody_does_more_than_th
     assert_eq!(world.gateway.ask_admin(&nowhere.bearer(READER)).await.status, 404);
 }
 
+/// An operation, and the target and body of a request that is right.
+type Right = (Operation, String, Option<(String, Vec<u8>)>);
+
 /// A request that is wrong somewhere, mostly; and the operation that it is for, if it is for one.
-fn odd(
-    world: &BTreeMap<usize, (Operation, String, Option<(String, Vec<u8>)>)>,
-    dice: &mut Dice,
-) -> (Request, Option<usize>, bool) {
+fn odd(world: &BTreeMap<usize, Right>, dice: &mut Dice) -> (Request, Option<usize>, bool) {
     let number = dice.below(world.len());
     let (operation, target, body) = &world[&number];
     let (mut target, mut method, mut meant) = (target.clone(), operation.method.clone(), Some(number));

@@ -117,7 +117,7 @@ async fn a_key_is_known_by_its_hash_and_does_not_travel_on() {
     let (_origin, gateway) = with("api-key", config).await;
     for request in [
         Request::get("/a?b=1").field("x-api-key", &key),
-        Request::get("/a?b=1").field("authorization", &format!("apikey {key}")),
+        Request::get("/a?b=1").field("authorization", format!("apikey {key}")),
         Request::get(&format!("/a?key={key}&b=1")),
     ] {
         let response = gateway.send(request.field("x-who", "root")).await;
@@ -147,7 +147,7 @@ async fn a_password_is_tried_once_and_guessing_has_an_end() {
         "htpasswd": format!("# users\nalice:{stored}"), "name_header": "x-who", "realm": "a \"b\"", "attempts_per_second": 2,
     });
     let (_origin, gateway) = with("basic-auth", config).await;
-    let ask = async |joined: &str| gateway.send(Request::get("/a").field("authorization", &basic(joined))).await;
+    let ask = async |joined: &str| gateway.send(Request::get("/a").field("authorization", basic(joined))).await;
     let response = gateway.get("/a").await;
     assert_eq!(
         (response.status, response.value("www-authenticate")),
@@ -156,7 +156,7 @@ async fn a_password_is_tried_once_and_guessing_has_an_end() {
     // Far more often than passwords are tried.
     let mut connection = gateway.connect().await;
     for _ in 0..20 {
-        let request = Request::get("/a").field("authorization", &basic("alice:open sesame"));
+        let request = Request::get("/a").field("authorization", basic("alice:open sesame"));
         let response = connection.send(&request).await;
         assert_eq!((response.status, response.text()), (200, "/a - alice"));
     }

@@ -82,8 +82,11 @@ fn address(text: &str) -> Result<IpAddr, Trouble> {
 
 fn changed(context: &Context) -> Answer {
     let mut told = shown(context);
-    told["survives_restart"] = json!(false);
-    told["note"] = json!("bans are kept in memory; networks that may not come for good belong into \"addresses\"");
+    if let Some(told) = told.as_object_mut() {
+        let note = "bans are kept in memory; networks that may not come for good belong into \"addresses\"";
+        told.insert("survives_restart".to_owned(), json!(false));
+        told.insert("note".to_owned(), json!(note));
+    }
     Answer::json(&told)
 }
 

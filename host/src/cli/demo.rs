@@ -184,6 +184,18 @@ fn with_status(status: StatusCode, body: Body) -> Response<Body> {
     response
 }
 
+/// Where operators look: the dashboard, signed in by the token that the gateway has made, and the command line. None where other tokens are
+/// configured, or no address.
+pub fn operator_lines(settings: &crate::admin::Settings) -> Option<String> {
+    let address = settings.address().filter(|address| address.port() != 0)?;
+    let token = std::fs::read_to_string(settings.state.join("admin-token")).ok()?;
+    let program = std::env::args().next()?;
+    let (token, none) = (token.trim(), settings.access.tokens.is_empty());
+    none.then(|| {
+        format!("# the dashboard\nhttp://{address}/login#token={token}\n# the same from the command line\n{program} ctl top\n")
+    })
+}
+
 /// Command lines to try, for the gateway at this address and the routes of the default configuration.
 pub fn curl_lines(gateway: SocketAddr, secret: &str) -> String {
     let token = token(secret, time::unix(), TOKEN_LIFETIME);

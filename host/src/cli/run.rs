@@ -19,10 +19,12 @@ pub(super) fn run(files: Files, workers: Option<usize>, demo: bool) -> anyhow::R
     let (control, orders) = Control::new();
     // Before the gateway says that it listens: from then on somebody may want it to stop.
     follow_signals(control.clone())?;
+    let operators = config.admin.clone();
     let gateway = Gateway::start(source, config, (control, orders), inherited)?;
     if demo && let Some(address) = gateway.addresses().first() {
         let secret = std::env::var("PORTCULLIS_JWT_SECRET").unwrap_or_else(|_| demo::SECRET.to_owned());
         print(&demo::curl_lines(*address, &secret))?;
+        print(&operators.and_then(|operators| demo::operator_lines(&operators)).unwrap_or_default())?;
     }
     gateway.run();
     Ok(())

@@ -29,6 +29,9 @@ pub use part::{Part, Status};
 pub use pulse::{Beat, Beating, Pulse};
 pub(crate) use watch::start;
 
+/// How alerts stand, and what became of what webhooks were to be told.
+pub type Standings = (Vec<Report>, Vec<(Name, Arc<Counted>)>);
+
 /// What is known of the process besides what its generation tells.
 #[derive(Debug)]
 pub struct Monitor {
@@ -38,7 +41,7 @@ pub struct Monitor {
     cache_trouble: Mutex<Vec<String>>,
     draining: Draining,
     /// How the alerts stood when they were evaluated last, and what became of what webhooks were to be told.
-    alerts: Mutex<(Vec<Report>, Vec<(Name, Arc<Counted>)>)>,
+    alerts: Mutex<Standings>,
     obtained: gather::Obtained,
 }
 
@@ -68,7 +71,7 @@ impl Monitor {
     }
 
     /// How the alerts stood when they were evaluated last, and what became of what webhooks were to be told.
-    pub fn alerts(&self) -> (Vec<Report>, Vec<(Name, Arc<Counted>)>) {
+    pub fn alerts(&self) -> Standings {
         self.alerts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -56,5 +56,5 @@ pub(in crate::admin) fn is_ours(client: &Client, authority: Option<&str>, hosts:
     bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback() || address.is_unspecified())
         || host == "localhost"
         || host.ends_with(".localhost")
-        || hosts.iter().any(|known| *known == host)
+        || hosts.contains(&host)
 }

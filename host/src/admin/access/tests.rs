@@ -1,7 +1,5 @@
 //! Who is let in, and who is not.
 
-use std::sync::Arc;
-
 use http::HeaderValue;
 
 use super::origin::{Site, is_ours, site};
@@ -100,7 +98,6 @@ fn a_session_lasts_as_long_as_its_token_and_no_longer_than_a_day_at_work() {
     for _ in 0..1000 {
         keeper.sign_in(&access(), &client(), TOKEN, now).unwrap();
     }
-    let _ = Arc::new(keeper);
 }
 
 #[test]

@@ -81,6 +81,7 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
 

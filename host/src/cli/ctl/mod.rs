@@ -252,15 +252,11 @@ fn call(order: Order) -> anyhow::Result<(Call, Subject)> {
         Order::Config { order } => return config_call(order),
         Order::Upstreams => (get("/upstreams"), Subject::Upstreams),
         Order::Endpoint { upstream, endpoint, drain, undrain, weight } => {
-            let mut body = json!({});
-            if drain || undrain {
-                body["draining"] = json!(drain);
-            }
-            if let Some(weight) = weight {
-                body["weight"] = json!(weight);
-            }
+            let draining = (drain || undrain).then(|| ("draining", json!(drain)));
+            let weight = weight.map(|weight| ("weight", json!(weight)));
+            let body = [draining, weight].into_iter().flatten().map(|(key, value)| (key.to_owned(), value)).collect();
             let path = format!("/upstreams/{}/endpoints/{}", encoded(&upstream), encoded(&endpoint));
-            (send("PATCH", &path, body), Subject::Changes)
+            (send("PATCH", &path, Value::Object(body)), Subject::Changes)
         }
         Order::Certificates => (get("/certificates"), Subject::Certificates),
         Order::Log { filter: None } => (get("/log"), Subject::Fields),
@@ -271,10 +267,10 @@ fn call(order: Order) -> anyhow::Result<(Call, Subject)> {
         Order::Advice => (get("/advice"), Subject::Advice),
         Order::Bans => (get("/bans"), Subject::Bans),
         Order::Ban { address, seconds, reason } => {
-            let mut body = json!({ "address": address, "seconds": seconds });
-            if let Some(reason) = reason {
-                body["reason"] = json!(reason);
-            }
+            let body = match reason {
+                None => json!({ "address": address, "seconds": seconds }),
+                Some(reason) => json!({ "address": address, "seconds": seconds, "reason": reason }),
+            };
             (send("POST", "/bans", body), Subject::Fields)
         }
         Order::Pardon { address } => {

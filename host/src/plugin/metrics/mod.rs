@@ -240,7 +240,7 @@ fn is_taken(families: &Families, name: &str, kind: Kind) -> bool {
     is_part_of_histogram()
         || (kind == Kind::Histogram && parts_are_taken())
         || family_is_taken()
-        || OURS.iter().any(|ours| is_ours(&ours))
+        || OURS.iter().any(is_ours)
 }
 
 /// `portcullis_plugin_<plugin>_<name>`, the plugin's name in lower case with `_` for what a metric name may not hold. A counter's ends

@@ -182,6 +182,9 @@ impl Accounts {
     }
 }
 
+/// A route by its position.
+type Place = (Name, Arc<Sheet>);
+
 /// What one worker counts with.
 #[derive(Debug)]
 pub(super) struct Book {
@@ -190,7 +193,7 @@ pub(super) struct Book {
     none: Arc<Sheet>,
     other: Arc<Sheet>,
     /// By the position of routes in the plan, as far as they have been used. Where the plan has changed the name does not match.
-    places: RefCell<Vec<Option<(Name, Arc<Sheet>)>>>,
+    places: RefCell<Vec<Option<Place>>>,
     /// By name.
     known: RefCell<HashMap<Name, Arc<Sheet>>>,
 }

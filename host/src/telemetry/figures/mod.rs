@@ -9,7 +9,7 @@ mod live;
 mod snapshot;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};

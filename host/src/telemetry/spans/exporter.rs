@@ -138,8 +138,7 @@ impl Exporter {
             let of = Arc::clone(&active.settings);
             let (message, told, spans) = encode::request(&active.resource, backlog, &self.ids);
             let body = active.client.body(message);
-            loop {
-                let Some(active) = &mut self.active else { break };
+            while let Some(active) = &mut self.active {
                 let outcome = active.client.send(&body).await;
                 tries += 1;
                 let late = time::now().saturating_duration_since(started) >= GIVE_UP;
