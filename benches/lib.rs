@@ -15,10 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
-use portcullis::exchange::{
-    Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Held, Presence, Received, Request, Response,
-    Timings,
-};
+use portcullis::exchange::{Client, Exchange, Held, Request, Response};
 use portcullis::http::Body;
 use portcullis::names::Grant;
 use portcullis::plugin::metrics::Registry;
@@ -64,29 +61,19 @@ pub fn exchange(headers: &[(&'static str, String)]) -> Held {
     let mut response = Response::new(StatusCode::OK, Body::Empty);
     response.headers.insert("content-type", HeaderValue::from_static("application/json"));
     Held::new(Exchange {
-        id: HeaderValue::from_static("00000000000000000000000000000000"),
-        started: now,
-        client: Arc::new(Client::new((Ipv4Addr::LOCALHOST, 1).into(), (Ipv4Addr::LOCALHOST, 80).into(), None)),
-        request: Request {
-            method: Method::GET,
-            authority: "example.com".into(),
-            target: "/api/items".parse().unwrap(),
-            headers: fields,
-            version: Version::HTTP_11,
-            upgrade: None,
-        },
-        credentials: Credentials::None,
         response: Some(response),
-        route: None,
-        parameters: Vec::new(),
-        attributes: Attributes::default(),
-        cache: CacheStatus::Unused,
-        timings: Timings::default(),
-        lap: now,
-        failure: None,
-        delivery: Delivery::default(),
-        trace: None,
-        received: Received::Nothing,
-        presence: Presence::default(),
+        ..Exchange::new(
+            HeaderValue::from_static("00000000000000000000000000000000"),
+            now,
+            Arc::new(Client::new((Ipv4Addr::LOCALHOST, 1).into(), (Ipv4Addr::LOCALHOST, 80).into(), None)),
+            Request {
+                method: Method::GET,
+                authority: "example.com".into(),
+                target: "/api/items".parse().unwrap(),
+                headers: fields,
+                version: Version::HTTP_11,
+                upgrade: None,
+            },
+        )
     })
 }

@@ -78,6 +78,7 @@ mod response;
 pub mod cache;
 pub mod clock;
 pub mod crypto;
+pub mod duration;
 pub mod kv;
 pub mod limits;
 pub mod log;

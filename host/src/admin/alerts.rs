@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use serde_json::{Value, json};
 
 use super::Status;
-use super::answer::{Answer, rfc3339};
+use super::answer::Answer;
 use super::context::Context;
 use super::endpoint::Endpoint;
 use super::settings::Role;
@@ -16,6 +16,7 @@ use crate::condition;
 use crate::modes::Mode;
 use crate::names::Name;
 use crate::telemetry::metrics::{Exposition, Kind};
+use crate::time;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let number = json!({ "type": ["number", "null"] });
@@ -64,7 +65,7 @@ fn shown(status: &Status) -> Value {
         json!({
             "alert": definition.name.as_str(),
             "state": report.phase.as_str(),
-            "since": report.since.map(rfc3339),
+            "since": report.since.map(time::rfc3339),
             "value": report.value.filter(|value| value.is_finite()),
             "threshold": definition.bound.threshold(),
             "summary": definition.told(report.value),

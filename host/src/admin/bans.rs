@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, rfc3339};
+use super::answer::Answer;
 use super::context::Context;
 use super::endpoint::Endpoint;
 use super::settings::Role;
@@ -94,7 +94,7 @@ fn shown(context: &Context) -> Value {
     let one = |ban: &Banned| {
         json!({
             "address": ban.address.to_string(),
-            "until": rfc3339(ban.until),
+            "until": time::rfc3339(ban.until),
             "reason": ban.reason,
             "offences": ban.offences,
             "times": ban.times,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
-use super::answer::{Answer, rfc3339};
+use super::answer::Answer;
 use super::context::Context;
 use super::endpoint::Endpoint;
 use super::settings::Role;
@@ -60,7 +60,7 @@ fn shown(listener: &str, key: &CertifiedKey, host: Option<&str>) -> Option<Value
     Some(json!({
         "listener": listener,
         "names": names,
-        "not_after": rfc3339(ends),
+        "not_after": time::rfc3339(ends),
         "days_left": left.div_euclid(86_400),
         "issuer": parsed.issuer().to_string(),
     }))

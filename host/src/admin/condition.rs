@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::answer::{Answer, rfc3339};
+use super::answer::Answer;
 use super::context::Context;
 use super::endpoint::Endpoint;
 use super::health;
@@ -61,7 +61,7 @@ pub(super) fn shown_mode() -> Value {
     let standing = switch().standing();
     json!({
         "mode": standing.mode.as_str(),
-        "since": (!standing.since.is_zero()).then(|| rfc3339(standing.since)),
+        "since": (!standing.since.is_zero()).then(|| time::rfc3339(standing.since)),
         "by": standing.by.to_string(),
         "survives_restart": false,
         "note": "the mode is the process's: it starts in normal",

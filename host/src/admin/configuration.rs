@@ -5,13 +5,14 @@
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 
-use super::answer::{Answer, rfc3339};
+use super::answer::Answer;
 use super::context::Context;
 use super::endpoint::Endpoint;
 use super::settings::Role;
 use super::trouble::{Problem, Trouble};
 use crate::gateway::Operations;
 use crate::gateway::operate::{Applied, Change, Entry, REDACTED, Refusal, Survival, Ticket};
+use crate::time;
 
 const PATH: &str = "/api/v1/configuration";
 
@@ -204,7 +205,7 @@ fn change(change: &Change) -> Value {
 fn entry(entry: &Entry) -> Value {
     json!({
         "id": entry.id,
-        "at": rfc3339(entry.at),
+        "at": time::rfc3339(entry.at),
         "by": entry.by,
         "action": entry.action,
         "etag": entry.etag,

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::answer::{Answer, rfc3339};
+use super::answer::Answer;
 use super::configuration::{applied, changing, operations, ticket};
 use super::context::Context;
 use super::endpoint::Endpoint;
@@ -12,6 +12,7 @@ use super::settings::Role;
 use super::trouble::Trouble;
 use crate::gateway::operate::PluginEdit;
 use crate::names::Name;
+use crate::time;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let hash = json!({ "type": "object", "required": ["hash"], "additionalProperties": false, "properties": { "hash": { "type": "string", "pattern": "^[0-9a-f]{64}$" } } });
@@ -133,7 +134,7 @@ async fn versions(context: Context) -> Result<Answer, Trouble> {
             "hash": version.hash,
             "version": version.version,
             "bytes": version.bytes,
-            "stored_at": version.stored_at.map(rfc3339),
+            "stored_at": version.stored_at.map(time::rfc3339),
             "current": version.current,
         })
     });

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::answer::{Answer, rfc3339};
+use super::answer::Answer;
 use super::context::Context;
 use super::endpoint::{Endpoint, Need};
 use super::settings::Role;
@@ -131,7 +131,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 async fn live(context: Context) -> Result<Answer, Trouble> {
     let figures = Arc::clone(&context.status().instruments.figures);
     let live = figures.live(context.number("seconds").map_or(WINDOW, Duration::from_secs));
-    Ok(Answer::json(&live.json(&rfc3339(live.at))))
+    Ok(Answer::json(&live.json(&time::rfc3339(live.at))))
 }
 
 fn schema() -> Value {

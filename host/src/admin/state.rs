@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, rfc3339};
+use super::answer::Answer;
 use super::context::Context;
 use super::endpoint::Endpoint;
 use super::settings::Role;
@@ -35,7 +35,7 @@ async fn state(context: Context) -> Result<Answer, Trouble> {
     let standing = health::standing(&status);
     Ok(Answer::json(&json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "started_at": rfc3339(admin.started.1),
+        "started_at": time::rfc3339(admin.started.1),
         "uptime_seconds": uptime,
         "generation": status.generation.as_ref().map(|generation| generation.number),
         "serving": status.adopted,

@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::answer::{Answer, rfc3339};
+use super::answer::Answer;
 use super::context::Context;
 use super::endpoint::Endpoint;
 use super::settings::Role;
 use super::trouble::Trouble;
 use crate::names::Name;
 use crate::plugin::FailedCall;
+use crate::time;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -34,7 +35,7 @@ async fn traps(context: Context) -> Result<Answer, Trouble> {
     let failures = services.map(|services| services.failures(&name)).unwrap_or_default();
     let trap = |call: &FailedCall| {
         json!({
-            "at": rfc3339(call.at),
+            "at": time::rfc3339(call.at),
             "hook": call.hook.as_str(),
             "route": call.route.as_ref().map(Name::as_str),
             "request_id": call.request_id,

@@ -235,6 +235,29 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// An exchange that has gone no further than its request.
+    pub fn new(id: HeaderValue, started: Instant, client: Arc<Client>, request: Request) -> Self {
+        Self {
+            id,
+            started,
+            client,
+            request,
+            credentials: Credentials::None,
+            response: None,
+            route: None,
+            parameters: Vec::new(),
+            attributes: Attributes::default(),
+            cache: CacheStatus::Unused,
+            timings: Timings::default(),
+            lap: started,
+            failure: None,
+            delivery: Delivery::default(),
+            trace: None,
+            received: Received::Nothing,
+            presence: Presence::default(),
+        }
+    }
+
     /// The time since the last step ended; this step ends `now`. Steps that follow one another share one look at the clock.
     pub fn lap(&mut self, now: Instant) -> Duration {
         let took = now.saturating_duration_since(self.lap);

@@ -3,6 +3,7 @@
 //! Values and functions over `http` types, and the byte stream below hyper; no sockets of its own, no configuration.
 
 mod body;
+mod cause;
 mod coding;
 mod conditions;
 mod counted;
@@ -23,6 +24,7 @@ mod transport;
 mod upgrade;
 
 pub use body::{Body, BodyError};
+pub use cause::with_causes;
 pub use coding::{Coding, Levels, accepted_codings, weighted};
 pub(crate) use conditions::date;
 pub use conditions::{Decision, Validators, decide};

@@ -1,6 +1,5 @@
 //! Speaks HTTP with whom we tell something: HTTP/1.1, by TLS where the URL says so, on connections that are kept for a while.
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::call::{Answer, Call};
+use crate::http::with_causes;
 
 /// Longest answer. Usual ones have a hundred bytes.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
@@ -98,26 +98,11 @@ impl Client {
         *request.headers_mut() = call.headers.clone();
         let agent = HeaderValue::from_static("portcullis");
         request.headers_mut().entry(header::USER_AGENT).or_insert(agent);
-        let response = self.0.request(request).await.map_err(|error| whole(&error))?;
+        let response = self.0.request(request).await.map_err(|error| with_causes(&error))?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
         // What it says is of use for the log at most: the status has come.
         let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         Ok(Answer { status: head.status, headers: head.headers, body })
     }
-}
-
-/// An error and what is behind it.
-fn whole(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let told = error.to_string();
-        if !text.contains(&told) {
-            text.push_str(": ");
-            text.push_str(&told);
-        }
-        cause = error.source();
-    }
-    text
 }

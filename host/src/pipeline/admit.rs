@@ -8,10 +8,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request};
 
 use super::Pipeline;
-use crate::exchange::{
-    Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Failure, Held, Presence, Reason, Received,
-    Request, Timings,
-};
+use crate::exchange::{Attributes, Client, Credentials, Exchange, Failure, Held, Reason, Received, Request};
 use crate::http::{Body, REQUEST_ID, Upgrade, has_dot_segment, is_plainly_framed, strip_request};
 use crate::time;
 
@@ -110,25 +107,7 @@ fn exchange(
         let _ = attributes.set("tls.client.serial", &certificate.serial);
         let _ = attributes.set("tls.client.fingerprint", &certificate.fingerprint);
     }
-    Exchange {
-        id,
-        started,
-        client: Arc::clone(client),
-        request,
-        credentials,
-        response: None,
-        route: None,
-        parameters: Vec::new(),
-        attributes,
-        cache: CacheStatus::Unused,
-        timings: Timings::default(),
-        lap: started,
-        failure: None,
-        delivery: Delivery::default(),
-        trace: None,
-        received: Received::Nothing,
-        presence: Presence::default(),
-    }
+    Exchange { credentials, attributes, ..Exchange::new(id, started, Arc::clone(client), request) }
 }
 
 /// What the client asked for: the target's authority where it has one, otherwise `Host`, of which there must be exactly

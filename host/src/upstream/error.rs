@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Endpoint;
 use crate::exchange::Reason;
+use crate::http::with_causes;
 
 /// A request that got no response.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +50,7 @@ pub enum UpstreamError {
         timeout: Duration,
     },
     /// The connection broke, or what came was not HTTP, before the response head was complete.
-    #[error("{endpoint}: no response: {}", whole(.error))]
+    #[error("{endpoint}: no response: {}", with_causes(.error))]
     Protocol {
         /// The endpoint.
         endpoint: Rc<Endpoint>,
@@ -58,7 +59,7 @@ pub enum UpstreamError {
         error: hyper::Error,
     },
     /// It said that it did not begin with the request, which is whole.
-    #[error("{endpoint}: did not begin with the request: {}", whole(.error))]
+    #[error("{endpoint}: did not begin with the request: {}", with_causes(.error))]
     Unprocessed {
         /// The endpoint.
         endpoint: Rc<Endpoint>,
@@ -133,21 +134,6 @@ pub enum UpstreamError {
     RequestTooLarge,
 }
 
-/// What hyper says and what is behind it, which alone tells a refused certificate from a closed connection.
-fn whole(error: &hyper::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let told = error.to_string();
-        if !text.contains(&told) {
-            text.push_str(": ");
-            text.push_str(&told);
-        }
-        cause = error.source();
-    }
-    text
-}
-
 impl UpstreamError {
     /// What to tell the client.
     pub const fn reason(&self) -> Reason {
@@ -204,7 +190,7 @@ impl UpstreamError {
                 Self::Connect { endpoint: Rc::clone(endpoint), error: io::Error::new(error.kind(), error.to_string()) }
             }
             Self::Protocol { endpoint, error } => {
-                Self::Connect { endpoint: Rc::clone(endpoint), error: io::Error::other(whole(error)) }
+                Self::Connect { endpoint: Rc::clone(endpoint), error: io::Error::other(with_causes(error)) }
             }
             _ => Self::NoEndpoint,
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::duration::Milliseconds;
+use portcullis_sdk::duration::Milliseconds;
 
 /// What clients are held to.
 #[portcullis_sdk::config]

@@ -25,7 +25,6 @@
 //! fields. Without `headers` there is no call for the response.
 
 mod config;
-mod duration;
 mod fields;
 mod key;
 mod plan;

@@ -7,11 +7,11 @@ use portcullis_sdk::limits::Decision;
 use portcullis_sdk::serde_json::{self, Value, json};
 
 use crate::config::Config;
-use crate::duration::Milliseconds;
 use crate::fields::{self, Least};
 use crate::key::{self, Facts, Part};
 use crate::plan::Plan;
 use crate::when;
+use portcullis_sdk::duration::Milliseconds;
 
 /// A request by what it says.
 #[derive(Default, Clone)]

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::duration::{Ahead, Milliseconds};
+use portcullis_sdk::duration::Milliseconds;
+
+use crate::ahead::Ahead;
 use crate::windows::Windows;
 
 /// All of it is optional. Patterns of paths and names may hold `*`, which stands for anything.

@@ -91,12 +91,12 @@
 
 mod adaptive;
 mod admit;
+mod ahead;
 mod asked;
 mod bypass;
 mod client;
 mod config;
 mod cookie;
-mod duration;
 mod key;
 mod origin;
 mod purge;

@@ -1,7 +1,9 @@
 //! The time around the end of a response's freshness: how long it may be shown stale, and when it is renewed ahead.
 //! Takes values, asks nobody.
 
-use crate::duration::{Ahead, Milliseconds};
+use portcullis_sdk::duration::Milliseconds;
+
+use crate::ahead::Ahead;
 use crate::origin::Origin;
 
 /// What the configuration says in one place.

@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value, json};
 
 use super::access::Caller;
-use super::answer::rfc3339;
 use super::trouble::Trouble;
 use crate::time::{self, Instant};
 
@@ -81,7 +80,7 @@ impl Act {
     fn line(&self, id: &str, outcome: &str, detail: &Value) -> Value {
         json!({
             "id": id,
-            "at": rfc3339(time::unix()),
+            "at": time::rfc3339(time::unix()),
             "actor": self.actor,
             "role": self.role,
             "source": self.source,

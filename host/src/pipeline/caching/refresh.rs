@@ -7,7 +7,7 @@ use http::{Method, header};
 
 use super::{CONDITIONS, Fetch, Looked, key, take_fields};
 use crate::cache::Stored;
-use crate::exchange::{CacheStatus, Delivery, Exchange, Held, Presence, Received, Request, Timings};
+use crate::exchange::{CacheStatus, Exchange, Held, Request};
 use crate::http::Body;
 use crate::pipeline::Pipeline;
 use crate::pipeline::walk::Walk;
@@ -47,29 +47,23 @@ fn copied(exchange: &Exchange) -> Exchange {
     take_fields(&mut headers, &[header::RANGE, header::IF_RANGE]);
     let now = time::now();
     Exchange {
-        id: exchange.id.clone(),
-        started: now,
-        client: Arc::clone(&exchange.client),
-        request: Request {
-            method: Method::GET,
-            authority: Arc::clone(&request.authority),
-            target: request.target.clone(),
-            headers,
-            version: request.version,
-            upgrade: None,
-        },
         credentials: exchange.credentials,
-        response: None,
         route: exchange.route.clone(),
         parameters: exchange.parameters.clone(),
         attributes: exchange.attributes.clone(),
         cache: CacheStatus::Miss,
-        timings: Timings::default(),
-        lap: now,
-        failure: None,
-        delivery: Delivery::default(),
-        trace: None,
-        received: Received::Nothing,
-        presence: Presence::default(),
+        ..Exchange::new(
+            exchange.id.clone(),
+            now,
+            Arc::clone(&exchange.client),
+            Request {
+                method: Method::GET,
+                authority: Arc::clone(&request.authority),
+                target: request.target.clone(),
+                headers,
+                version: request.version,
+                upgrade: None,
+            },
+        )
     }
 }

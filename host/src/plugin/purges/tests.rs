@@ -8,9 +8,7 @@ use std::sync::{Arc, Mutex};
 use http::{HeaderMap, HeaderValue, Method, Version};
 use serde_json::Map;
 
-use crate::exchange::{
-    Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Held, Presence, Received, Request, Timings,
-};
+use crate::exchange::{Client, Exchange, Held, Request};
 use crate::names::{Grant, Name};
 use crate::plugin::metrics::Registry;
 use crate::plugin::{
@@ -78,11 +76,11 @@ fn purger(times: usize, length: usize) -> Vec<u8> {
 
 fn exchange() -> Held {
     let now = time::now();
-    Held::new(Exchange {
-        id: HeaderValue::from_static("1"),
-        started: now,
-        client: Arc::new(Client::new((Ipv4Addr::LOCALHOST, 1).into(), (Ipv4Addr::LOCALHOST, 80).into(), None)),
-        request: Request {
+    Held::new(Exchange::new(
+        HeaderValue::from_static("1"),
+        now,
+        Arc::new(Client::new((Ipv4Addr::LOCALHOST, 1).into(), (Ipv4Addr::LOCALHOST, 80).into(), None)),
+        Request {
             method: Method::GET,
             authority: "example.com".into(),
             target: "/".parse().unwrap(),
@@ -90,20 +88,7 @@ fn exchange() -> Held {
             version: Version::HTTP_11,
             upgrade: None,
         },
-        credentials: Credentials::None,
-        response: None,
-        route: None,
-        parameters: Vec::new(),
-        attributes: Attributes::default(),
-        cache: CacheStatus::Unused,
-        timings: Timings::default(),
-        lap: now,
-        failure: None,
-        delivery: Delivery::default(),
-        trace: None,
-        received: Received::Nothing,
-        presence: Presence::default(),
-    })
+    ))
 }
 
 struct Bench {

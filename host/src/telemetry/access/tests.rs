@@ -16,10 +16,7 @@ use serde_json::Value;
 use super::memory::Memory;
 use super::output::Output;
 use super::*;
-use crate::exchange::{
-    Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Presence, Reason, Received, Request, Response,
-    Timings, Tls,
-};
+use crate::exchange::{CacheStatus, Client, Exchange, Reason, Received, Request, Response, Tls};
 use crate::http::Body;
 use crate::names::Name;
 use crate::telemetry::End;
@@ -31,34 +28,21 @@ fn exchange() -> Exchange {
     let mut headers = HeaderMap::new();
     headers.insert("x-request-id", HeaderValue::from_static("0123456789abcdef"));
     Exchange {
-        id: HeaderValue::from_static("0123456789abcdef"),
-        started: now,
-        client: Arc::new(Client::new(
-            (Ipv4Addr::new(192, 0, 2, 7), 4711).into(),
-            (Ipv4Addr::LOCALHOST, 80).into(),
-            None,
-        )),
-        request: Request {
-            method: Method::GET,
-            authority: "example.com".into(),
-            target: "/api/items?id=7&token=s3cret".parse().unwrap(),
-            headers,
-            version: Version::HTTP_11,
-            upgrade: None,
-        },
-        credentials: Credentials::None,
-        response: None,
         route: Some("api".parse().unwrap()),
-        parameters: Vec::new(),
-        attributes: Attributes::default(),
-        cache: CacheStatus::Unused,
-        timings: Timings::default(),
-        lap: now,
-        failure: None,
-        delivery: Delivery::default(),
-        trace: None,
         received: Received::Whole(17),
-        presence: Presence::default(),
+        ..Exchange::new(
+            HeaderValue::from_static("0123456789abcdef"),
+            now,
+            Arc::new(Client::new((Ipv4Addr::new(192, 0, 2, 7), 4711).into(), (Ipv4Addr::LOCALHOST, 80).into(), None)),
+            Request {
+                method: Method::GET,
+                authority: "example.com".into(),
+                target: "/api/items?id=7&token=s3cret".parse().unwrap(),
+                headers,
+                version: Version::HTTP_11,
+                upgrade: None,
+            },
+        )
     }
 }
 

@@ -5,38 +5,27 @@ use std::net::Ipv4Addr;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
 use super::*;
-use crate::exchange::{
-    Attributes, CacheStatus, Client, Credentials, Delivery, Exchange, Fault, Reason, Received, Request, Timings,
-};
+use crate::exchange::{CacheStatus, Client, Exchange, Fault, Reason, Received, Request};
 use crate::telemetry::metrics::{Exposition, Format, Samples};
 
 fn exchange(book: &Book, method: Method, route: Option<&str>) -> Exchange {
     let now = time::now();
     Exchange {
-        id: HeaderValue::from_static("abc"),
-        started: now,
-        client: Arc::new(Client::new((Ipv4Addr::LOCALHOST, 1).into(), (Ipv4Addr::LOCALHOST, 80).into(), None)),
-        request: Request {
-            method,
-            authority: "example.com".into(),
-            target: "/".parse().unwrap(),
-            headers: HeaderMap::new(),
-            version: Version::HTTP_11,
-            upgrade: None,
-        },
-        credentials: Credentials::None,
-        response: None,
         route: route.map(|route| route.parse().unwrap()),
-        parameters: Vec::new(),
-        attributes: Attributes::default(),
-        cache: CacheStatus::Unused,
-        timings: Timings::default(),
-        lap: now,
-        failure: None,
-        delivery: Delivery::default(),
-        trace: None,
-        received: Received::Nothing,
         presence: book.entrance.enter(),
+        ..Exchange::new(
+            HeaderValue::from_static("abc"),
+            now,
+            Arc::new(Client::new((Ipv4Addr::LOCALHOST, 1).into(), (Ipv4Addr::LOCALHOST, 80).into(), None)),
+            Request {
+                method,
+                authority: "example.com".into(),
+                target: "/".parse().unwrap(),
+                headers: HeaderMap::new(),
+                version: Version::HTTP_11,
+                upgrade: None,
+            },
+        )
     }
 }
 

@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 
 use super::answer::{self, Answer, Outcome};
 use super::settings::{Compression, Otlp, Protocol};
+use crate::http::with_causes;
 use crate::tls;
 
 /// Longest answer. Usual ones have a few bytes.
@@ -122,7 +123,7 @@ impl Client {
                 sender.send_request(request).await
             }
         };
-        let answer = read(response.map_err(|error| whole(&error))?).await?;
+        let answer = read(response.map_err(|error| with_causes(&error))?).await?;
         self.connection = Some(connection);
         Ok(answer)
     }
@@ -182,13 +183,13 @@ impl Client {
         let stream = TokioIo::new(stream);
         match self.otlp.protocol {
             Protocol::Http => {
-                let (sender, connection) = http1::handshake(stream).await.map_err(|error| whole(&error))?;
+                let (sender, connection) = http1::handshake(stream).await.map_err(|error| with_causes(&error))?;
                 tokio::task::spawn_local(connection);
                 Ok(Connection::Http(sender))
             }
             Protocol::Grpc => {
                 let shaken = http2::handshake(TokioExecutor::new(), stream).await;
-                let (sender, connection) = shaken.map_err(|error| whole(&error))?;
+                let (sender, connection) = shaken.map_err(|error| with_causes(&error))?;
                 tokio::task::spawn_local(connection);
                 Ok(Connection::Grpc(sender))
             }
@@ -202,19 +203,4 @@ async fn read(response: Response<Incoming>) -> Result<Answer, String> {
     let body = body.map_err(|error| format!("its answer cannot be read: {error}"))?;
     let trailers = body.trailers().cloned().unwrap_or_default();
     Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes().to_vec(), trailers })
-}
-
-/// An error and what is behind it.
-fn whole(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let told = error.to_string();
-        if !text.contains(&told) {
-            text.push_str(": ");
-            text.push_str(&told);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -10,10 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use super::outbox::{BATCH_SPANS, Shared};
 use super::protobuf::{Reader, Value};
 use super::*;
-use crate::exchange::{
-    Asked, Attributes, CacheStatus, Call, Client, Credentials, Delivery, Exchange, Part, Presence, Reason, Received,
-    Request, Sampled, Timings,
-};
+use crate::exchange::{Asked, Call, Client, Exchange, Part, Reason, Request, Sampled};
 use crate::names::{Hook, Name};
 use crate::telemetry::End;
 use crate::time;
@@ -64,30 +61,21 @@ fn exchange(tracer: &Tracer, lines: &[(&'static str, &str)]) -> Exchange {
     let now = time::now();
     let client = Client::new("192.0.2.1:1".parse().unwrap(), "192.0.2.2:80".parse().unwrap(), None);
     Exchange {
-        id: HeaderValue::from_static("id"),
-        started: now,
-        client: Arc::new(client),
-        request: Request {
-            method: Method::GET,
-            authority: "a.example:81".into(),
-            target: PathAndQuery::from_static("/p?q"),
-            headers,
-            version: Version::HTTP_11,
-            upgrade: None,
-        },
-        credentials: Credentials::None,
-        response: None,
         route: Some("page".parse().unwrap()),
-        parameters: Vec::new(),
-        attributes: Attributes::default(),
-        cache: CacheStatus::Unused,
-        timings: Timings::default(),
-        lap: now,
-        failure: None,
-        delivery: Delivery::default(),
         trace,
-        received: Received::Nothing,
-        presence: Presence::default(),
+        ..Exchange::new(
+            HeaderValue::from_static("id"),
+            now,
+            Arc::new(client),
+            Request {
+                method: Method::GET,
+                authority: "a.example:81".into(),
+                target: PathAndQuery::from_static("/p?q"),
+                headers,
+                version: Version::HTTP_11,
+                upgrade: None,
+            },
+        )
     }
 }
 
