@@ -287,22 +287,29 @@ impl Cache {
         let deadline = time::now() + longest;
         let mut pause = Duration::from_millis(10);
         loop {
-            if let Some(stored) = shared.look_up(key, request).await
-                && !stored.ttl(time::now()).is_zero()
-            {
-                let stored = Arc::new(stored);
-                if self.stands(key, &stored) {
-                    self.keep(key, &stored);
-                    return Elsewhere::Found;
-                }
+            if self.fetch_shared(shared, key, request).await {
+                return Elsewhere::Found;
             }
             match shared.lock(key, longest).await {
+                // Who had the right before us may have stored something and given it back since we looked.
+                Some(_) if self.fetch_shared(shared, key, request).await => return Elsewhere::Found,
                 Some(lock) => return Elsewhere::Nothing(Some(lock)),
                 None if time::now() + pause >= deadline => return Elsewhere::Nothing(None),
                 None => tokio::time::sleep(pause).await,
             }
             pause = (pause * 2).min(Duration::from_millis(100));
         }
+    }
+
+    /// Takes what another instance has stored into memory. Whether there was something that may be used.
+    async fn fetch_shared(&self, shared: &Shared, key: &str, request: &HeaderMap) -> bool {
+        let Some(stored) = shared.look_up(key, request).await else { return false };
+        let stored = Arc::new(stored);
+        let usable = !stored.ttl(time::now()).is_zero() && self.stands(key, &stored);
+        if usable {
+            self.keep(key, &stored);
+        }
+        usable
     }
 }
 
