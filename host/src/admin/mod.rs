@@ -1,8 +1,8 @@
 //! What operators ask and do: health, metrics, state, and every change, over HTTP on a listener of its own.
 //!
 //! It has a thread of its own, so that asking costs no request its latency. Without credentials there is health and the page to sign in;
-//! everything else goes through the table of endpoints ([`endpoint`]), is allowed by a role, and where it changes something, written
-//! down first ([`audit`]).
+//! everything else goes through the table of endpoints (`endpoint`), is allowed by a role, and where it changes something, written
+//! down first (`audit`).
 
 mod settings;
 

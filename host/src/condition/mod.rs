@@ -1,6 +1,6 @@
 //! How the gateway is: a tree of its parts, each healthy, degraded or unhealthy, and why.
 //!
-//! Border: [`gather`] asks around and [`tree`] judges what was found, without asking anybody; who tells clients and operators is elsewhere.
+//! Border: `gather` asks around and `tree` judges what was found, without asking anybody; who tells clients and operators is elsewhere.
 //!
 //! How parts make a whole: a part that is made of parts is unhealthy when all of them are, and degraded when any of them is not healthy. The
 //! gateway itself is unhealthy only when it cannot serve at all, because it has no generation or no worker; whatever else is wrong

@@ -1,6 +1,6 @@
 //! Adaptive concurrency: how many requests may be under way at a handler follows from how long it takes to answer.
 //!
-//! A [`Concurrency`] belongs to one route in one worker, so nothing is shared. It decides purely ([`core`]); here it is counted who is inside. Who finds no
+//! A [`Concurrency`] belongs to one route in one worker, so nothing is shared. It decides purely (`core`); here it is counted who is inside. Who finds no
 //! room is refused at once: a queue in front of what is too slow only adds to the wait.
 
 mod core;

@@ -1,6 +1,6 @@
 //! Rate limits: how much somebody has used lately, counted exactly and shared by all workers of the process.
 //!
-//! Two algorithms that decide purely (state, now, cost → [`Decision`]): [`window`] and [`bucket`]. [`table`] keeps one state per key; it is the
+//! Two algorithms that decide purely (state, now, cost → [`Decision`]): `window` and `bucket`. `table` keeps one state per key; it is the
 //! only part with locks, and only requests with a limit come by. Counts outlive a reload: they belong to the limit's name and not to
 //! whoever uses it.
 
