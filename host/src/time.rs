@@ -21,18 +21,36 @@ pub fn unix() -> Duration {
 
 /// A Unix time as RFC 3339 writes it, in UTC and with milliseconds.
 pub fn rfc3339(unix: Duration) -> String {
-    let (days, rest) = (unix.as_secs() / 86_400, unix.as_secs() % 86_400);
-    // The civil calendar in eras of 400 years that begin in March, by which leap days come last.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let Date { year, month, day } = date(unix.as_secs() / 86_400);
+    let rest = unix.as_secs() % 86_400;
     let (hour, minute, second) = (rest / 3600, rest % 3600 / 60, rest % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", unix.subsec_millis())
+}
+
+/// A date in the Gregorian calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Date {
+    /// The year.
+    pub year: u64,
+    /// 1 to 12.
+    pub month: u64,
+    /// 1 to 31.
+    pub day: u64,
+}
+
+/// The date of a day since 1 January 1970 in the Gregorian calendar: counted in eras of 400 years that begin on 1 March, so that
+/// the odd day comes last.
+pub fn date(days: u64) -> Date {
+    // 719 468 days lie between 1 March of the year 0 and 1 January 1970; an era has 146 097.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // Months from March on have 153 days in each five.
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    Date { year: era * 400 + year_of_era + u64::from(month <= 2), month, day }
 }
 
 /// The time as files are stamped with it.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::time::Instant;
+use crate::time::{Date, Instant, date};
 
 const MONTHS: [&[u8; 3]; 12] =
     [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
@@ -99,27 +99,6 @@ impl Stamp {
         let (hour, minute, second) = (clock / 3600, clock / 60 % 60, clock % 60);
         format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}.{:03}", unix.subsec_millis())
     }
-}
-
-struct Date {
-    year: u64,
-    month: u64,
-    day: u64,
-}
-
-/// The date of a day since 1 January 1970 in the Gregorian calendar: counted in eras of 400 years that begin on 1 March, so that
-/// the odd day comes last.
-fn date(days: u64) -> Date {
-    // 719 468 days lie between 1 March of the year 0 and 1 January 1970; an era has 146 097.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    // Months from March on have 153 days in each five.
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    Date { year: era * 400 + year_of_era + u64::from(month <= 2), month, day }
 }
 
 #[cfg(test)]
