@@ -14,6 +14,7 @@ mod stamp;
 mod form;
 mod line;
 
+mod ebb;
 mod log;
 mod output;
 mod rotation;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use super::ebb::Ebb;
 use super::rotation;
 use super::settings::{Aside, Rotation, Target};
 use crate::time::{self, Instant};
@@ -31,6 +32,8 @@ pub(super) struct Output {
     file: Option<Kept>,
     /// What is missing of the line that was written last.
     rest: Vec<u8>,
+    /// The file that was laid aside, until another one is open: so long lines still go there.
+    aside: Option<PathBuf>,
     /// What has not been told yet of what became of lines.
     outcome: Outcome,
 }
@@ -51,6 +54,7 @@ struct Kept {
     /// Device and inode.
     identity: (u64, u64),
     bytes: u64,
+    ebb: Ebb,
     /// The time since the Unix epoch in which its first line was written, in units of [`Rotation::seconds`].
     period: Option<u64>,
     /// When it is looked again whether it is still there.
@@ -83,7 +87,7 @@ impl Output {
                 (sink, kept)
             }
         };
-        Ok(Self { target: target.clone(), sink, file, rest: Vec::new(), outcome: Outcome::default() })
+        Ok(Self { target: target.clone(), sink, file, rest: Vec::new(), aside: None, outcome: Outcome::default() })
     }
 
     /// Where it goes.
@@ -115,6 +119,9 @@ impl Output {
                 let mut outcome = std::mem::take(&mut self.outcome);
                 // What was begun in the old file cannot be finished in the new one.
                 outcome.lost += u64::from(!self.rest.is_empty());
+                if let (Some(aside), Target::File { path, rotation }) = (self.aside.take(), &self.target) {
+                    tidy(aside, path.clone(), rotation.clone());
+                }
                 *self = Self { outcome, ..new };
             }
             Err(error) => {
@@ -153,8 +160,9 @@ impl Output {
         }
         let now = time::now();
         if over && file.rotate.is_none_or(|at| now >= at) {
-            match lay_aside(path, rotation, file.identity) {
-                Ok(()) => {
+            match lay_aside(path, file.identity) {
+                Ok(aside) => {
+                    self.aside = aside.or(self.aside.take());
                     self.reopen();
                     return self.fitting(lines, first);
                 }
@@ -229,6 +237,7 @@ impl Output {
         self.outcome.bytes += written as u64;
         if let Some(file) = &mut self.file {
             file.bytes += written as u64;
+            file.ebb.follow(&self.sink, file.bytes);
         }
         (written, result)
     }
@@ -241,6 +250,7 @@ impl Kept {
         Self {
             identity: identity(metadata),
             bytes,
+            ebb: Ebb::new(bytes),
             period: period(rotation, modified.unwrap_or_else(|| time::unix().as_secs())),
             look: time::now() + LOOKS,
             rotate: None,
@@ -257,22 +267,28 @@ fn period(rotation: &Rotation, unix_seconds: u64) -> Option<u64> {
 }
 
 fn count(lines: &[u8]) -> u64 {
-    lines.iter().filter(|byte| **byte == b'\n').count() as u64
+    // In parts of which a byte can hold the count, so that many are looked at in one instruction.
+    let ends = |part: &[u8]| part.iter().fold(0_u8, |count, byte| count + u8::from(*byte == b'\n'));
+    lines.chunks(usize::from(u8::MAX)).map(|part| u64::from(ends(part))).sum()
 }
 
-/// Gives the file another name, unless somebody else has done so already.
-fn lay_aside(path: &Path, rotation: &Rotation, ours: (u64, u64)) -> io::Result<()> {
+/// Gives the file another name and says which, unless somebody else has done so already.
+fn lay_aside(path: &Path, ours: (u64, u64)) -> io::Result<Option<PathBuf>> {
     match fs::metadata(path) {
         Ok(metadata) if identity(&metadata) == ours => {}
-        Ok(_) => return Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Ok(_) => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     }
     let aside = rotation::aside(path, time::unix());
     fs::rename(path, &aside)?;
-    let (path, rotation): (PathBuf, Rotation) = (path.to_owned(), rotation.clone());
-    // Nobody waits for what happens to old files.
-    let tidy = move || {
+    Ok(Some(aside))
+}
+
+/// Does what is to be done with a file that was laid aside, and with those before it. Nobody waits for that.
+fn tidy(aside: PathBuf, path: PathBuf, rotation: Rotation) {
+    let shown = path.display().to_string();
+    let work = move || {
         let compressed = match rotation.aside {
             Aside::Plain => Ok(()),
             Aside::Gzip => rotation::compress(&aside),
@@ -281,5 +297,7 @@ fn lay_aside(path: &Path, rotation: &Rotation, ours: (u64, u64)) -> io::Result<(
             tracing::warn!(path = %path.display(), %error, "old files of the access log are not as they should be");
         }
     };
-    thread::Builder::new().name("access-log-old".into()).spawn(tidy).map(drop)
+    if let Err(error) = thread::Builder::new().name("access-log-old".into()).spawn(work) {
+        tracing::warn!(path = shown, %error, "old files of the access log stay as they are");
+    }
 }

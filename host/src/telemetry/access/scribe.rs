@@ -71,6 +71,9 @@ impl Scribe {
             return;
         }
         if buffer.is_empty() {
+            if buffer.capacity() == 0 {
+                *buffer = self.shared.buffer();
+            }
             buffer.reserve(BLOCK_BYTES + SPARE_BYTES);
             self.begun.notify_one();
         }

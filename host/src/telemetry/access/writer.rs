@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::log::{Block, Message, Shared};
 use super::output::{Outcome, Output};
+use super::scribe::BLOCK_BYTES;
 use crate::time::{self, Instant};
 
 /// How often it is said that lines are dropped.
@@ -39,7 +40,7 @@ impl Writer {
                 false => messages.recv_timeout(SAYS),
             };
             match message {
-                Ok(Message::Block(block)) => self.write(&block),
+                Ok(Message::Block(block)) => self.write(block),
                 Ok(Message::Look) => self.look(u64::MAX),
                 Ok(Message::Flush(done)) => drop(done.try_send(())),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -61,7 +62,7 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, block: &Block) {
+    fn write(&mut self, block: Block) {
         self.look(block.epoch);
         let outcome = match &mut self.output {
             Some(output) => output.write(&block.bytes),
@@ -73,6 +74,9 @@ impl Writer {
         tally.bytes.add(outcome.bytes);
         tally.failed.add(outcome.lost);
         self.error = outcome.error.or(self.error.take());
+        if block.bytes.capacity() >= BLOCK_BYTES {
+            self.shared.take_back(block.bytes);
+        }
     }
 
     fn dropped(&self) -> u64 {
