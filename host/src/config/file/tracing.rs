@@ -26,7 +26,7 @@ pub(in crate::config) struct Tracing {
     /// What becomes of the trace context that clients send: the trace goes on, or a new one begins.
     #[schemars(extend("default" = "trust"))]
     pub(in crate::config) incoming: Option<IncomingTrace>,
-    /// Most spans that wait for the receiver. Further ones are lost and counted.
+    /// Most spans that wait for the receiver. Where there are more, the oldest are lost and counted.
     #[schemars(range(min = 512, max = 10_000_000), extend("default" = Tracing::QUEUE_MAX))]
     pub(in crate::config) queue_max: Option<u64>,
 }

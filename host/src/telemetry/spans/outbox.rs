@@ -3,6 +3,7 @@
 //! Invariant: what is in the boxes and with the exporter is never missing from [`Shared::pending`], and the boxes hold no more spans
 //! than they may.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,7 +34,7 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) exported: Counter,
-    /// There was no room.
+    /// There was no room for them beside later ones.
     pub(super) overflowed: Counter,
     /// The receiver does not want them.
     pub(super) rejected: Counter,
@@ -47,7 +48,7 @@ pub(super) struct Counts {
 #[derive(Debug)]
 pub(super) struct Outbox {
     /// Held by the worker to add one, and by the exporter to take all.
-    reports: Mutex<Vec<Report>>,
+    reports: Mutex<VecDeque<Report>>,
     spans: AtomicUsize,
     shared: Arc<Shared>,
 }
@@ -112,16 +113,21 @@ impl Shared {
 }
 
 impl Outbox {
-    /// Puts a report in, if there is room.
+    /// Puts a report in. Where there is no room the oldest make some: what comes now is more interesting.
     pub(super) fn put(&self, report: Report) {
         let (spans, max) = (report.spans(), self.shared.box_max.load(Relaxed));
-        let before = self.spans.load(SeqCst);
-        if before + spans > max {
-            return self.shared.counts.overflowed.add(spans as u64);
-        }
         // Counted first, so that it is never missing.
-        self.spans.fetch_add(spans, SeqCst);
-        self.reports.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+        let before = self.spans.fetch_add(spans, SeqCst);
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut over = (before + spans).saturating_sub(max);
+        while let Some(oldest) = reports.pop_front_if(|_| over > 0) {
+            let gone = oldest.spans();
+            over = over.saturating_sub(gone);
+            self.spans.fetch_sub(gone, SeqCst);
+            self.shared.counts.overflowed.add(gone as u64);
+        }
+        reports.push_back(report);
+        drop(reports);
         // Half of a small box is enough, too; rung once.
         let enough = BATCH_SPANS.min(max / 2);
         if before < enough && before + spans >= enough || self.shared.hurries() {

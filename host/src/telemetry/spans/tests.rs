@@ -151,15 +151,17 @@ fn a_route_decides_unless_the_parent_has() {
 }
 
 #[test]
-fn a_box_that_is_full_loses_what_comes_and_counts_it() {
+fn a_box_that_is_full_loses_the_oldest_and_counts_it() {
     let (tracer, shared) = tracer(settings(1.0));
     let exchange = exchange(&tracer, &[]);
-    for _ in 0..1030 {
-        tracer.ended(&exchange, &end(200));
+    for status in [500; 6].into_iter().chain([200; 1024]) {
+        tracer.ended(&exchange, &end(status));
     }
     assert_eq!((shared.pending(), shared.counts.overflowed.value()), (1024, 6));
     let mut taken = Vec::new();
     shared.take(&mut taken, BATCH_SPANS);
+    let went_well = |report: &report::Report| report.facts.as_ref().is_some_and(|facts| facts.status == StatusCode::OK);
+    assert!(taken.iter().all(went_well), "what came last is there");
     assert_eq!((taken.len(), shared.waiting(), shared.pending()), (1024, 0, 1024), "held is not gone");
     tracer.ended(&exchange, &end(200));
     assert_eq!(shared.pending(), 1025);
