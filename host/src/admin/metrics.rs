@@ -19,7 +19,7 @@ use crate::names::Name;
 use crate::plugin::{CallError, Cost, HookCost, Services};
 use crate::telemetry::Records;
 use crate::telemetry::figures::Figures;
-use crate::telemetry::metrics::{Bucket, Exposition, Format, Kind, Samples};
+use crate::telemetry::metrics::{Bucket, Exposition, Format, Kind};
 use crate::telemetry::process;
 use crate::telemetry::times::nanoseconds;
 use crate::time;
@@ -121,11 +121,6 @@ pub(crate) fn written(status: &Status, format: Format) -> String {
     }
     process::expose(&mut out);
     out.finish()
-}
-
-/// All metrics by name, for conditions about any of them.
-pub(crate) fn samples(status: &Status) -> Samples {
-    Samples::parse(&written(status, Format::Prometheus), time::now())
 }
 
 fn build(out: &mut Exposition) {

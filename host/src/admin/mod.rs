@@ -73,7 +73,7 @@ use crate::traffic::bans::Bans;
 use crate::upstream::Board;
 
 pub(crate) use adoptions::log_adoptions;
-pub(crate) use metrics::{Instruments, samples};
+pub(crate) use metrics::{Instruments, written};
 pub(crate) use sampler::start as sample;
 pub use settings::{Access, CertificateHolder, Mark, Role, Settings, Socket, Token, listener_settings};
 

@@ -6,6 +6,9 @@ use crate::modes::Mode;
 use crate::names::Name;
 use crate::telemetry::metrics::Sample;
 
+/// What the names of a histogram's buckets end with.
+pub(super) const BUCKET: &str = "_bucket";
+
 /// The metric that counts the parts of the gateway by how they are.
 pub const HEALTH_PARTS: &str = "portcullis_health_parts";
 
@@ -86,6 +89,11 @@ impl Series {
         named && self.labels.iter().all(has)
     }
 
+    /// Whether the metric, or the buckets of the histogram that it is, have this name.
+    pub fn is_named(&self, name: &str) -> bool {
+        name.strip_prefix(self.metric.as_str()).is_some_and(|suffix| matches!(suffix, "" | BUCKET))
+    }
+
     /// Whether it only grows, by the grammar of names.
     pub fn grows(&self) -> bool {
         ["_total", "_count", "_sum", "_bucket"].iter().any(|suffix| self.metric.ends_with(suffix))
@@ -103,6 +111,17 @@ pub enum Measure {
     Ratio(Series, Series),
     /// Of what a histogram has counted meanwhile, the value that this part of it (0…1) does not exceed.
     Quantile(Series, f64),
+}
+
+impl Measure {
+    /// What it is measured of.
+    pub fn series(&self) -> impl Iterator<Item = &Series> {
+        let (first, second) = match self {
+            Self::Value(series) | Self::Rate(series) | Self::Quantile(series, _) => (series, None),
+            Self::Ratio(part, whole) => (part, Some(whole)),
+        };
+        std::iter::once(first).chain(second)
+    }
 }
 
 /// Which values are bad.

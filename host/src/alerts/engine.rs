@@ -26,7 +26,7 @@ struct Alert {
     since: Duration,
     value: Option<f64>,
     /// What the value was when it last was bad.
-    worst: Option<f64>,
+    last_bad: Option<f64>,
 }
 
 /// Something that is to be told.
@@ -72,6 +72,11 @@ impl Engine {
         firing.map(|alert| alert.transition(Change::Resolved, at)).collect()
     }
 
+    /// Whether any alert is about a series of this name.
+    pub fn watches(&self, name: &str) -> bool {
+        self.alerts.iter().any(|alert| alert.definition.measure.series().any(|series| series.is_named(name)))
+    }
+
     /// Looks at what the metrics say `now`, which is `at` as Unix time. To be called about once a second.
     pub fn evaluate(&mut self, samples: &[Sample], now: Instant, at: Duration) -> Vec<Transition> {
         self.alerts.iter_mut().filter_map(|alert| alert.evaluate(samples, now, at)).collect()
@@ -92,7 +97,7 @@ impl Engine {
 impl Alert {
     fn new(definition: Arc<Definition>) -> Self {
         let (track, phase) = (Track::default(), Phase::default());
-        Self { definition, track, phase, since: Duration::ZERO, value: None, worst: None }
+        Self { definition, track, phase, since: Duration::ZERO, value: None, last_bad: None }
     }
 
     fn evaluate(&mut self, samples: &[Sample], now: Instant, at: Duration) -> Option<Transition> {
@@ -100,7 +105,7 @@ impl Alert {
         self.value = self.track.value(measure, samples, *over, now);
         let is_bad = bound.is_crossed(self.value);
         if is_bad {
-            self.worst = self.value;
+            self.last_bad = self.value;
         }
         let (phase, change) = self.phase.next(is_bad, (*hold, *cooldown), now);
         let told = match change {
@@ -116,8 +121,8 @@ impl Alert {
 
     fn transition(&self, change: Change, at: Duration) -> Transition {
         let value = match change {
-            Change::Fired => self.worst,
-            Change::Resolved => self.value.or(self.worst),
+            Change::Fired => self.last_bad,
+            Change::Resolved => self.value.or(self.last_bad),
         };
         Transition { definition: Arc::clone(&self.definition), change, value, fired: self.since, at }
     }

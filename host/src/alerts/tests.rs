@@ -4,14 +4,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::modes::Mode;
-use crate::telemetry::metrics::{Sample, Samples};
+use crate::telemetry::metrics::Sample;
 use crate::time::{self, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn samples(text: &str) -> Vec<Sample> {
-    Samples::parse(text, time::now()).all
-}
 
 fn series(metric: &str, labels: &[(&str, &[&str])]) -> Series {
     let labels = labels
@@ -53,7 +49,8 @@ impl Bench {
     /// Looks at this text at this second.
     fn at(&mut self, second: u32, text: &str) -> &mut Self {
         let at = SECOND * (1000 + second);
-        let told = self.engine.evaluate(&samples(text), self.base + SECOND * second, at);
+        let samples = Sample::read(text, |name| self.engine.watches(name));
+        let told = self.engine.evaluate(&samples, self.base + SECOND * second, at);
         for transition in told {
             assert_eq!(transition.at, at);
             let told = transition.definition.told(transition.value);
@@ -131,9 +128,21 @@ fn rates_are_per_second_over_the_window_whatever_becomes_of_a_series() {
     bench.at(15, "a_total 0").at(20, "a_total 20");
     assert_eq!(bench.state(), ("inactive", Some(2.0)));
     // Gone and here again.
-    bench.at(21, "b 1").at(31, "a_total 50");
+    bench.at(21, "b 1").at(31, "a_total 70");
     assert_eq!(bench.state(), ("firing", Some(5.0)));
     assert_eq!(bench.log.len(), 3);
+}
+
+#[test]
+fn a_series_that_goes_or_comes_hides_nothing_and_is_no_jump() {
+    let mut bench = Bench::new(definition(Measure::Rate(series("a_total", &[])), Bound::Above(4.0)));
+    let both = |one: u32, other: u32| format!("a_total{{x=\"1\"}} {one}\na_total{{x=\"2\"}} {other}");
+    bench.at(0, &both(1000, 100)).at(10, "a_total{x=\"2\"} 130");
+    assert_eq!(bench.state(), ("inactive", Some(3.0)), "what is left has grown");
+    bench.at(20, &both(1010, 130));
+    assert_eq!(bench.state(), ("inactive", Some(1.0)), "what is back goes on from where it was");
+    bench.at(30, &(both(1010, 130) + "\na_total{x=\"3\"} 20"));
+    assert_eq!(bench.state(), ("inactive", Some(2.0)), "what is new began at nothing");
 }
 
 #[test]
@@ -197,13 +206,13 @@ fn what_stays_goes_on_and_what_goes_is_over() {
     let mut engine = Engine::default();
     engine.adopt(&[Arc::clone(&one), Arc::clone(&two)], SECOND);
     let now = time::now();
-    assert_eq!(engine.evaluate(&samples("a 1"), now, 5 * SECOND).len(), 2);
+    assert_eq!(engine.evaluate(&Sample::read("a 1", |_| true), now, 5 * SECOND).len(), 2);
     let changed = Arc::new(Definition { bound: Bound::Above(5.0), ..(*two).clone() });
     let over = engine.adopt(&[Arc::clone(&one), changed], 7 * SECOND);
     let told: Vec<_> =
         over.iter().map(|over| (over.definition.name.as_str(), over.change, over.fired, over.at)).collect();
     assert_eq!(told, [("two", Change::Resolved, 5 * SECOND, 7 * SECOND)]);
-    assert_eq!(engine.evaluate(&samples("a 1"), now + SECOND, 8 * SECOND), []);
+    assert_eq!(engine.evaluate(&Sample::read("a 1", |_| true), now + SECOND, 8 * SECOND), []);
     let states: Vec<_> = engine.report().iter().map(|report| (report.phase.as_str(), report.since)).collect();
     assert_eq!(states, [("firing", Some(5 * SECOND)), ("inactive", None)]);
 }
@@ -216,7 +225,7 @@ fn those_that_are_always_there_say_what_is_wrong() {
     engine.adopt(&all, SECOND);
     let now = time::now();
     let told = |engine: &mut Engine, second: u32, text: &str| -> Vec<String> {
-        let changes = engine.evaluate(&samples(text), now + SECOND * second, SECOND * second);
+        let changes = engine.evaluate(&Sample::read(text, |_| true), now + SECOND * second, SECOND * second);
         changes.iter().map(|change| format!("{} {:?}", change.definition.name, change.change)).collect()
     };
     let part = |part: &str, status: &str, count: u32| {

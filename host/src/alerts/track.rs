@@ -1,19 +1,24 @@
 //! Turns what the metrics say from moment to moment into the value that an alert is about.
 //!
-//! Pure. Counters are remembered as growth, so that one that began anew, or a series that came or went, does not look like a jump.
+//! Pure. Counters are remembered as growth, series by series, so that one that began anew, or went and came back, does not look like a jump.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::definition::{Measure, Series};
+use super::definition::{BUCKET, Measure, Series};
 use crate::telemetry::metrics::Sample;
 use crate::time::Instant;
+
+type Labels = Vec<(String, String)>;
+
+/// A counter: its series by their labels. One of which nothing has been seen began at nothing.
+type Counter<'s> = BTreeMap<&'s [(String, String)], f64>;
 
 /// What was seen of what one alert measures.
 #[derive(Debug, Default)]
 pub(super) struct Track {
-    /// The counters as they were last.
-    last: Option<Vec<f64>>,
+    /// The series of each counter as they were when they were seen last.
+    last: Option<Vec<BTreeMap<Labels, f64>>>,
     /// By how much each has grown since the first look.
     grown: Vec<f64>,
     /// The same at earlier moments, the oldest first; the first is the last one that is at least as old as the window.
@@ -28,13 +33,12 @@ impl Track {
         match measure {
             Measure::Value(series) => sum(samples, series),
             Measure::Rate(series) => {
-                self.look(vec![sum(samples, series).unwrap_or_default()], over, now);
+                self.look(&[counter(samples, series)], over, now);
                 let (growth, seconds) = self.growth(over, now)?;
                 Some(growth.first()? / seconds)
             }
             Measure::Ratio(part, whole) if part.grows() && whole.grows() => {
-                let counters = [part, whole].map(|series| sum(samples, series).unwrap_or_default());
-                self.look(counters.to_vec(), over, now);
+                self.look(&[part, whole].map(|series| counter(samples, series)), over, now);
                 let (growth, _) = self.growth(over, now)?;
                 ratio(*growth.first()?, *growth.get(1)?)
             }
@@ -45,26 +49,32 @@ impl Track {
                 if bounds != self.bounds {
                     *self = Self { bounds, ..Self::default() };
                 }
-                self.look(buckets.iter().map(|(_, count)| *count).collect(), over, now);
+                let counters: Vec<_> = buckets.into_iter().map(|(_, counter)| counter).collect();
+                self.look(&counters, over, now);
                 let (growth, _) = self.growth(over, now)?;
                 within(&self.bounds, &growth, *quantile)
             }
         }
     }
 
-    fn look(&mut self, counters: Vec<f64>, over: Duration, now: Instant) {
-        match self.last.take() {
+    fn look(&mut self, counters: &[Counter<'_>], over: Duration, now: Instant) {
+        match &mut self.last {
             Some(last) if last.len() == counters.len() => {
-                for (grown, (before, after)) in self.grown.iter_mut().zip(last.iter().zip(&counters)) {
-                    *grown += (after - before).max(0.0);
+                for (grown, (before, after)) in self.grown.iter_mut().zip(last.iter_mut().zip(counters)) {
+                    *grown += follow(before, after);
                 }
             }
-            _ => {
+            last => {
+                let first = |counter: &Counter<'_>| {
+                    let mut seen = BTreeMap::new();
+                    follow(&mut seen, counter);
+                    seen
+                };
+                *last = Some(counters.iter().map(first).collect());
                 self.grown = vec![0.0; counters.len()];
                 self.history.clear();
             }
         }
-        self.last = Some(counters);
         self.history.push_back((now, self.grown.clone()));
         let is_old = |at: &Instant| now.saturating_duration_since(*at) >= over;
         while self.history.get(1).is_some_and(|(at, _)| is_old(at)) {
@@ -93,15 +103,42 @@ fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
 }
 
-/// The buckets of a histogram by bound, ascending, those of several series added up. Cumulative.
-fn buckets(samples: &[Sample], series: &Series) -> Vec<(f64, f64)> {
-    let mut buckets: Vec<(f64, f64)> = Vec::new();
-    for sample in samples.iter().filter(|sample| series.includes(sample, "_bucket")) {
+/// Notes how the series of a counter are now, and says by how much they have grown together.
+fn follow(seen: &mut BTreeMap<Labels, f64>, counter: &Counter<'_>) -> f64 {
+    let mut grown = 0.0;
+    for (labels, now) in counter {
+        match seen.get_mut(*labels) {
+            Some(before) => {
+                // One that has shrunk began anew.
+                grown += if now >= before { now - *before } else { *now };
+                *before = *now;
+            }
+            None => {
+                grown += now;
+                seen.insert(labels.to_vec(), *now);
+            }
+        }
+    }
+    grown
+}
+
+fn counter<'s>(samples: &'s [Sample], series: &Series) -> Counter<'s> {
+    let matching = samples.iter().filter(|sample| series.includes(sample, ""));
+    matching.map(|sample| (&sample.labels[..], sample.value)).collect()
+}
+
+/// The buckets of a histogram by bound, ascending. Cumulative.
+fn buckets<'s>(samples: &'s [Sample], series: &Series) -> Vec<(f64, Counter<'s>)> {
+    let mut buckets: Vec<(f64, Counter<'s>)> = Vec::new();
+    for sample in samples.iter().filter(|sample| series.includes(sample, BUCKET)) {
         let bound = sample.labels.iter().find(|(name, _)| name == "le").and_then(|(_, text)| text.parse().ok());
         let Some(bound): Option<f64> = bound else { continue };
-        match buckets.iter_mut().find(|(known, _)| *known == bound) {
-            Some((_, count)) => *count += sample.value,
-            None => buckets.push((bound, sample.value)),
+        let index = buckets.iter().position(|(known, _)| *known == bound).unwrap_or_else(|| {
+            buckets.push((bound, Counter::new()));
+            buckets.len() - 1
+        });
+        if let Some((_, counter)) = buckets.get_mut(index) {
+            counter.insert(&sample.labels, sample.value);
         }
     }
     buckets.sort_by(|(one, _), (other, _)| one.total_cmp(other));

@@ -16,6 +16,7 @@ use crate::admin;
 use crate::alerts::{Change, Engine, Logged, Post, Settings, Severity, Transition, builtin};
 use crate::modes::{switch, words};
 use crate::shutdown::Draining;
+use crate::telemetry::metrics::{Format, Sample};
 use crate::time::{self, Instant};
 
 /// From one look to the next.
@@ -88,10 +89,10 @@ impl Watcher {
     }
 
     fn evaluate(&mut self, now: Instant) {
-        let (samples, settings) = {
+        let (exposition, settings) = {
             let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
             let settings = status.generation.as_ref().map(|generation| Arc::clone(&generation.config.alerts));
-            (admin::samples(&status), settings)
+            (admin::written(&status, Format::Prometheus), settings)
         };
         let at = time::unix();
         let mut transitions = Vec::new();
@@ -102,7 +103,8 @@ impl Watcher {
             self.post.adopt(&settings.webhooks);
             self.settings = Some(settings);
         }
-        transitions.extend(self.engine.evaluate(&samples.all, now, at));
+        let samples = Sample::read(&exposition, |name| self.engine.watches(name));
+        transitions.extend(self.engine.evaluate(&samples, now, at));
         for transition in &transitions {
             act(transition);
             self.post.tell(transition);

@@ -298,9 +298,6 @@ impl Pipeline {
 
     /// The body of a response, at the end of which it is recorded how the exchange ended.
     fn recorded(&self, exchange: Held, route: Option<usize>, status: StatusCode, body: Body) -> Body {
-        if !self.recorder.listens() {
-            return body;
-        }
         let recorder = Rc::clone(&self.recorder);
         let head = time::now().saturating_duration_since(exchange.started);
         body.observed(move |ended| recorder.ended(&exchange, &end(&exchange, route, status, head, ended)))

@@ -65,11 +65,6 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Whether anybody wants to know how exchanges end.
-    pub fn listens(&self) -> bool {
-        true
-    }
-
     /// One more exchange is under way, until it ends.
     pub fn presence(&self) -> Presence {
         self.book.entrance.enter()

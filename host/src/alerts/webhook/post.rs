@@ -1,12 +1,14 @@
 //! Brings what is to be told to webhooks: for each a bounded queue and a task, so that one that is dead holds up no other.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use http::{HeaderValue, Method, header};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::Webhook;
@@ -41,9 +43,17 @@ pub struct Post {
 #[derive(Debug)]
 struct Line {
     webhook: Arc<Webhook>,
-    sender: mpsc::Sender<Rc<Transition>>,
+    waiting: Rc<Waiting>,
     counted: Arc<Counted>,
     task: AbortHandle,
+}
+
+/// What waits to be told, the oldest first, which may be on its way.
+#[derive(Debug, Default)]
+struct Waiting {
+    transitions: RefCell<VecDeque<Rc<Transition>>>,
+    /// Told of every new one.
+    more: Notify,
 }
 
 impl Drop for Line {
@@ -53,7 +63,7 @@ impl Drop for Line {
 }
 
 impl Post {
-    /// Tells these from now on. What waits for one that stays as it was still goes there.
+    /// Tells these from now on. What waits for one that stays goes there, by its new settings; what was on its way may be told twice.
     pub fn adopt(&mut self, webhooks: &[Arc<Webhook>]) {
         let mut before = std::mem::take(&mut self.lines);
         for webhook in webhooks {
@@ -61,9 +71,9 @@ impl Post {
             let line = match known {
                 Some(index) => Some(before.swap_remove(index)),
                 None => {
-                    let counted = before.iter().find(|line| line.webhook.name == webhook.name);
-                    let counted = counted.map(|line| Arc::clone(&line.counted)).unwrap_or_default();
-                    Line::start(webhook, counted)
+                    let known = before.iter().find(|line| line.webhook.name == webhook.name);
+                    let kept = known.map(|line| (Rc::clone(&line.waiting), Arc::clone(&line.counted)));
+                    Line::start(webhook, kept.unwrap_or_default())
                 }
             };
             self.lines.extend(line);
@@ -75,7 +85,7 @@ impl Post {
         let wanted = &transition.definition.webhooks;
         let shared = Rc::new(transition.clone());
         for line in self.lines.iter().filter(|line| wanted.contains(&line.webhook.name)) {
-            if line.sender.try_send(Rc::clone(&shared)).is_err() {
+            if !line.waiting.put(&shared) {
                 line.counted.dropped.fetch_add(1, Relaxed);
                 let (webhook, alert) = (&line.webhook.name, &transition.definition.name);
                 tracing::error!(%webhook, %alert, "too much waits for a webhook: it is not told of this");
@@ -91,16 +101,36 @@ impl Post {
 
 impl Line {
     /// None if the system has no TLS.
-    fn start(webhook: &Arc<Webhook>, counted: Arc<Counted>) -> Option<Self> {
+    fn start(webhook: &Arc<Webhook>, (waiting, counted): (Rc<Waiting>, Arc<Counted>)) -> Option<Self> {
         let client = Client::new(webhook.trust.as_ref())?;
-        let (sender, mut waiting) = mpsc::channel::<Rc<Transition>>(QUEUE_MAX);
         let courier = Courier { webhook: Arc::clone(webhook), client, counted: Arc::clone(&counted) };
+        let shared = Rc::clone(&waiting);
         let task = tokio::task::spawn_local(async move {
-            while let Some(transition) = waiting.recv().await {
-                courier.bring(&transition).await;
+            loop {
+                let first = shared.transitions.borrow().front().cloned();
+                match first {
+                    Some(transition) => {
+                        courier.bring(&transition).await;
+                        shared.transitions.borrow_mut().pop_front();
+                    }
+                    None => shared.more.notified().await,
+                }
             }
         });
-        Some(Self { webhook: Arc::clone(webhook), sender, counted, task: task.abort_handle() })
+        Some(Self { webhook: Arc::clone(webhook), waiting, counted, task: task.abort_handle() })
+    }
+}
+
+impl Waiting {
+    /// Whether there was room.
+    fn put(&self, transition: &Rc<Transition>) -> bool {
+        let mut transitions = self.transitions.borrow_mut();
+        let has_room = transitions.len() < QUEUE_MAX;
+        if has_room {
+            transitions.push_back(Rc::clone(transition));
+            self.more.notify_one();
+        }
+        has_room
     }
 }
 

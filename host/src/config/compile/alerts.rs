@@ -76,6 +76,16 @@ fn definition(written: &file::Alert, webhooks: &[&str], at: &JsonPath, report: &
         return None;
     }
     let (bound, grows) = rule?;
+    if bound == Bound::Absent && !plain {
+        let beside = if of.is_some() { "of" } else { "quantile" };
+        let what = format!("\"absent\" stands beside {beside:?}, which is nothing whenever nothing happens");
+        report.add(
+            &at.key("condition").key("absent"),
+            what,
+            "write an alert without it, about whether the metric is there",
+        );
+        return None;
+    }
     let measure = match (whole, written.quantile, grows) {
         (Some(whole), _, _) => Measure::Ratio(series?, whole?),
         (None, Some(quantile), _) => Measure::Quantile(series?, quantile),

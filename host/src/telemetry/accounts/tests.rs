@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
 use super::*;
 use crate::exchange::{CacheStatus, Client, Exchange, Fault, Reason, Received, Request};
-use crate::telemetry::metrics::{Exposition, Format, Samples};
+use crate::telemetry::metrics::{Exposition, Format, Sample};
 
 fn exchange(book: &Book, method: Method, route: Option<&str>) -> Exchange {
     let now = time::now();
@@ -184,10 +184,11 @@ fn what_is_told_adds_up() {
     book.record(&refused, &end(None, 404, 1));
     let mut out = Exposition::default();
     accounts.expose(&|_| None, &mut out);
-    let samples = Samples::parse(&out.finish(), time::now());
+    let text = out.finish();
     let value = |name: &str, labels: &[(&str, &str)]| {
-        let labels: Vec<_> = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        samples.value(name, &labels)
+        let series = Sample::read(&text, |known| known == name);
+        let matching = series.iter().filter(|sample| labels.iter().all(|(label, value)| sample.has(label, value)));
+        matching.map(|sample| sample.value).reduce(|sum, value| sum + value)
     };
     assert_eq!(value("portcullis_requests_total", &[]), Some(5.0));
     assert_eq!(value("portcullis_requests_total", &[("route", "r"), ("method", "GET"), ("status", "2xx")]), Some(4.0));

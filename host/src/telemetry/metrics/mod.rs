@@ -8,7 +8,7 @@ mod samples;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use exposition::{Bucket, Exposition, Format};
-pub use samples::{Sample, Samples};
+pub use samples::Sample;
 
 /// A count of events.
 #[derive(Debug, Default)]
