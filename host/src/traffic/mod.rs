@@ -202,11 +202,13 @@ impl Gate {
         if let Some(access) = &*self.access.borrow()
             && access.verdict(client.ip()) == Verdict::Deny
         {
+            self.bans.turned_away.note_client(client.ip(), now);
             return Err(Unwelcome { why: Why::Denied, refusing: access.refusing });
         }
         match self.bans.left(client.ip(), now) {
             None => Ok(()),
             Some(left) => {
+                self.bans.turned_away.note_client(client.ip(), now);
                 let refusing = self.banning.borrow().as_ref().map(|banning| banning.refusing).unwrap_or_default();
                 Err(Unwelcome { why: Why::Banned(left), refusing })
             }
