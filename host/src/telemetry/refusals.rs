@@ -2,7 +2,7 @@
 //!
 //! Keys are known by a keyed hash: they may be secrets, so they are neither kept nor told. Each shard counts as Misra and Gries do: it knows
 //! sixteen keys, and one that it does not know costs each of them one. So no key is said to have been refused more often than it was,
-//! and what is missing is a seventeenth of the shard's refusals at most.
+//! and what is missing is a seventeenth of the shard's refusals in two minutes at most.
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
