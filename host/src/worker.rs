@@ -24,7 +24,6 @@ use crate::pipeline::Pipeline;
 use crate::shutdown::Draining;
 use crate::telemetry::{Recorder, Records};
 use crate::time;
-use crate::traffic::access::Refusing;
 use crate::traffic::bans::Bans;
 use crate::traffic::{Gate, Pressure};
 use crate::upstream::{Board, Upstreams};
@@ -169,8 +168,7 @@ impl Handle for Worker {
     }
 
     fn admits(&self, client: SocketAddr) -> bool {
-        // Others are told why, which takes an answer.
-        !matches!(self.gate.receive(client, time::now()), Err(unwelcome) if unwelcome.refusing == Refusing::Close)
+        self.gate.admits(client, time::now())
     }
 
     fn refuse(&self, client: &Arc<Client>, failure: &Failure) -> http::Response<Body> {

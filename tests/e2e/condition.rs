@@ -407,3 +407,33 @@ async fn advice_names_the_plugin_that_is_slow_and_the_route_that_should_cache() 
     })
     .await;
 }
+
+#[tokio::test]
+async fn advice_names_the_endpoint_that_is_slow() {
+    let quick = Origin::start(|_| Reply::ok("quick")).await;
+    let slow = Origin::start(|_| Reply::ok("slow").after(Duration::from_millis(40))).await;
+    let endpoints = json!([quick.address().to_string(), slow.address().to_string()]);
+    let gateway =
+        Setup::to(&quick).patch(&json!({ "upstreams": { "origin": { "endpoints": endpoints } } })).start().await;
+    let mut client = gateway.connect().await;
+    for _ in 0..44 {
+        assert_eq!(client.send(&Request::get("/")).await.status, 200);
+    }
+    let told = eventually("a hint about the slow endpoint", || async {
+        let told: Value = gateway.admin("/api/v1/advice").await.json();
+        let hints = told["advice"].as_array().cloned().unwrap_or_default();
+        hints.into_iter().find(|hint| hint["kind"] == "slow_endpoint")
+    })
+    .await;
+    assert_eq!(
+        (&told["upstream"], &told["endpoint"]),
+        (&json!("origin"), &json!(slow.address().to_string())),
+        "{told}"
+    );
+    let figures = &told["figures"];
+    assert!(figures["usual_ms"].as_f64() >= Some(40.0) && figures["times"].as_f64() >= Some(2.0), "{told}");
+    assert!(figures["others_usual_ms"].as_f64() < Some(20.0), "{told}");
+    // What an operator is told is what an operator can do.
+    let order = format!("portcullis ctl endpoint origin {} --drain", slow.address());
+    assert!(told["text"].as_str().unwrap().contains(&order), "{told}");
+}

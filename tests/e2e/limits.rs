@@ -310,6 +310,87 @@ async fn repeated_offences_are_a_ban_until_somebody_pardons() {
     assert_eq!(status_from(&closing, "192.0.2.7", "/").await, 0);
 }
 
+/// The hints of this kind about this key or address; none while there is none.
+async fn hint(gateway: &Gateway, kind: &str, part: &str, value: &str) -> Option<Value> {
+    let told = gateway.admin("/api/v1/advice").await.json();
+    let hints = told["advice"].as_array().cloned().unwrap_or_default();
+    hints.into_iter().find(|hint| hint["kind"] == kind && hint[part] == value)
+}
+
+#[tokio::test]
+async fn who_floods_a_limit_is_named_but_not_the_key_and_banning_is_the_end_of_it() {
+    let origin = Origin::saying("hello").await;
+    let limit = json!({ "name": "per-key", "requests": 2, "window": "10m", "key": ["header:x-api-key"] });
+    let gateway = limited(&origin, json!({ "limits": [limit] }))
+        .patch(&told_addresses())
+        .patch(&json!({ "admin": { "address": "127.0.0.1:0", "socket": "admin.sock" } }))
+        .start()
+        .await;
+    // So many requests with this key, on connections of four each, which meet both workers.
+    let ask = async |address: &str, key: &str, count: usize| {
+        let mut statuses = Vec::new();
+        while statuses.len() < count {
+            let mut client = gateway.connect().await;
+            client.write(format!("PROXY TCP4 {address} 127.0.0.1 5000 80\r\n")).await;
+            for _ in 0..4 {
+                statuses.push(client.send(&Request::get("/").field("X-Api-Key", key)).await.status);
+            }
+        }
+        statuses
+    };
+    for other in 0..15 {
+        let statuses = ask(&format!("198.51.100.{other}"), &format!("other-{other}"), 4).await;
+        assert_eq!(statuses, [200, 200, 429, 429]);
+    }
+    assert!(gateway.admin("/api/v1/advice").await.json()["advice"].as_array().unwrap().is_empty(), "each a little");
+    assert_eq!(ask("192.0.2.7", "secret-of-ann", 152).await.iter().filter(|status| **status == 429).count(), 150);
+    for address in ["203.0.113.1", "203.0.113.2", "203.0.113.3"] {
+        ask(address, "secret-of-bob", 40).await;
+    }
+    let told = hint(&gateway, "flooded_limit", "address", "192.0.2.7").await.expect("a hint about the flood");
+    let expected = json!({ "kind": "flooded_limit", "severity": "warning", "plugin": "rate-limit", "limit": "per-key", "address": "192.0.2.7" });
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&told[name], value, "{told}");
+    }
+    let figures = &told["figures"];
+    assert_eq!((&figures["refused"], &figures["refused_total"]), (&json!(150.0), &json!(298.0)), "{told}");
+    let text =
+        portcullis_tests::command::portcullis(gateway.folder(), &["ctl", "--config", "portcullis.json", "advice"]);
+    let key = told["key"].as_str().unwrap();
+    assert!(key.starts_with('#') && text.stdout.contains(key), "{}", text.text());
+    assert!(text.stdout.contains("portcullis ctl ban 192.0.2.7"), "{}", text.text());
+    assert!(text.stdout.contains("from several addresses"), "{}", text.text());
+    assert!(!text.stdout.contains("secret") && !told.to_string().contains("secret"), "{}", text.text());
+    let order = ["ctl", "--config", "portcullis.json", "ban", "192.0.2.7"];
+    let banned = portcullis_tests::command::portcullis(gateway.folder(), &order);
+    assert_eq!(banned.code, Some(0), "{}", banned.text());
+    assert_eq!(hint(&gateway, "flooded_limit", "address", "192.0.2.7").await, None);
+    // Who comes all the same is told of, now by address.
+    assert!(ask("192.0.2.7", "secret-of-ann", 700).await.iter().all(|status| *status == 403));
+    let told = hint(&gateway, "flooding_address", "address", "192.0.2.7").await.expect("a hint about the address");
+    assert_eq!((&told["figures"]["refused"], &told["severity"]), (&json!(700.0), &json!("info")), "{told}");
+}
+
+#[tokio::test]
+async fn who_wants_more_connections_than_it_may_have_is_named() {
+    let origin = Origin::saying("hello").await;
+    let mut listeners = told_addresses();
+    listeners["listeners"][0]["connections_per_address_max"] = json!(1);
+    let gateway = Setup::to(&origin).patch(&listeners).start().await;
+    let connect = async || {
+        let mut client = gateway.connect().await;
+        client.write("PROXY TCP4 192.0.2.7 127.0.0.1 5000 80\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        (client.response_to("GET").await.ok(), client)
+    };
+    let (first, _held) = connect().await;
+    assert_eq!(first.unwrap().status, 200);
+    for _ in 0..610 {
+        assert!(connect().await.0.is_none());
+    }
+    let told = hint(&gateway, "flooding_address", "address", "192.0.2.7").await.expect("a hint about the address");
+    assert_eq!((&told["figures"]["refused"], &told["severity"]), (&json!(610.0), &json!("warning")), "{told}");
+}
+
 #[tokio::test]
 async fn a_route_takes_only_heads_of_its_size() {
     let origin = Origin::saying("hello").await;

@@ -160,7 +160,7 @@ function advice() {
       const all = data('/advice')?.advice ?? [];
       none.hidden = all.length > 0;
       node.hidden = all.length === 0;
-      keyed(items, all, one => `${one.kind} ${one.route ?? ''} ${one.plugin ?? ''} ${one.upstream ?? ''}`, () => {
+      keyed(items, all, one => ['kind', 'route', 'plugin', 'upstream', 'endpoint', 'limit', 'key', 'address'].map(part => one[part] ?? '').join(' '), () => {
         const mark = badge('off', '');
         const words = h('span', {});
         return {

@@ -12,9 +12,13 @@ use super::trouble::Trouble;
 use super::{Status, upstreams};
 use crate::advice::{Hint, Known, PoolKnown, RouteKnown, advise};
 use crate::repeats;
+use crate::telemetry::refusals::Refused;
+use crate::time;
 
 /// Figures of so long are what hints are made of: long enough not to be about a single request.
 const WINDOW: Duration = Duration::from_secs(60);
+/// So many keys of a limit, or addresses, are looked at for being refused often. With a share of a quarter there are four at most.
+const REFUSED_MAX: usize = 8;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let text = json!({ "type": "string" });
@@ -23,6 +27,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         "required": ["kind", "severity", "text", "figures"],
         "properties": {
             "kind": text, "severity": { "enum": ["info", "warning"] }, "route": text, "plugin": text, "upstream": text,
+            "endpoint": text, "limit": text, "key": text, "address": text,
             "text": text, "figures": { "type": "object", "additionalProperties": { "type": ["number", "null"] } },
         },
     });
@@ -49,6 +54,14 @@ fn hints(status: &Status) -> Vec<Hint> {
     };
     let route =
         |route: &crate::config::Route| RouteKnown { name: route.matches.name.clone(), caches: route.cache.is_some() };
+    let (bans, now) = (&status.bans, time::now());
+    // Who has been banned since is spoken of no more: that was the remedy.
+    let banned = |address| bans.left(address, now).is_some();
+    let mut exceeded = status.limits.refused(REFUSED_MAX, now);
+    for limit in &mut exceeded {
+        limit.refused = std::mem::take(&mut limit.refused).without(banned);
+    }
+    let crowds = status.instruments.doors.iter().map(|(_, counts)| counts.crowds.told(REFUSED_MAX, now));
     advise(&Known {
         live: &live,
         routes: config.routes.iter().map(route).collect(),
@@ -57,5 +70,8 @@ fn hints(status: &Status) -> Vec<Hint> {
         repeats: &repeats,
         cache_bytes: status.purger.as_ref().map_or(0, |purger| purger.cache().size().1),
         cache_bytes_max: config.cache.memory_bytes_max,
+        exceeded,
+        turned_away: bans.turned_away.told(REFUSED_MAX, now),
+        crowds: crowds.fold(Refused::default(), Refused::with).without(banned),
     })
 }

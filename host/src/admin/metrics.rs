@@ -171,7 +171,7 @@ fn workers(workers: &[(u64, u64)], out: &mut Exposition) {
 fn connections(doors: &[(SocketAddr, Arc<Counts>)], out: &mut Exposition) {
     let mut listeners: BTreeMap<SocketAddr, [u64; 5]> = BTreeMap::new();
     for (address, counts) in doors {
-        let Counts { open, accepted, crowded, unannounced, handshakes_failed } = &**counts;
+        let Counts { open, accepted, crowded, unannounced, handshakes_failed, crowds: _ } = &**counts;
         let sums = listeners.entry(*address).or_default();
         let counts = [open, accepted, crowded, unannounced, handshakes_failed];
         sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count.value());

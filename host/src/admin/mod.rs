@@ -70,6 +70,7 @@ use crate::redis::Redis;
 use crate::shutdown::Draining;
 use crate::time::{self, Instant};
 use crate::traffic::bans::Bans;
+use crate::traffic::rate::Limits;
 use crate::upstream::Board;
 
 pub(crate) use adoptions::log_adoptions;
@@ -93,6 +94,8 @@ pub(crate) struct Status {
     pub(crate) board: Option<Arc<Board>>,
     /// Who is banned.
     pub(crate) bans: Arc<Bans>,
+    /// What plugins hold clients to.
+    pub(crate) limits: Arc<Limits>,
     /// What forwards purges to CDNs.
     pub(crate) cdn: Forwarder,
     /// The link to Redis.

@@ -16,11 +16,13 @@ use super::settings::Role;
 use super::trouble::Trouble;
 use super::{Status, upstreams};
 use crate::names::{Hook, Name};
-use crate::telemetry::figures::{ConnectionFigures, HookCounts, Snapshot, UpstreamCounts, UpstreamGauges, WINDOW_MAX};
+use crate::telemetry::figures::{
+    ConnectionFigures, EndpointCounts, HookCounts, Snapshot, UpstreamCounts, UpstreamGauges, WINDOW_MAX,
+};
 use crate::telemetry::process::{self, Process};
 use crate::telemetry::times::nanoseconds;
 use crate::time::{self, Instant};
-use crate::upstream::UpstreamReport;
+use crate::upstream::{EndpointReport, UpstreamReport};
 
 /// What is asked for where nothing else is said.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -81,19 +83,29 @@ fn snapshot(status: &Status, open_files: u64, moment: Instant) -> Snapshot {
             }
         }
     }
+    let reports = upstreams::report(status);
     Snapshot {
         moment,
         at: time::unix(),
         routes: accounts.sums(),
         plugins: services.map(|services| services.names()).unwrap_or_default(),
         hooks,
-        upstreams: upstreams::report(status).into_iter().map(counted).collect(),
+        endpoints: reports.iter().flat_map(endpoints_of).collect(),
+        upstreams: reports.into_iter().map(counted).collect(),
         cpu: process.cpu,
         connections,
         memory_bytes: process.resident_bytes,
         threads: process.threads,
         open_files,
     }
+}
+
+fn endpoints_of(report: &UpstreamReport) -> impl Iterator<Item = (Name, Arc<str>, EndpointCounts)> {
+    report.endpoints.iter().map(|endpoint| {
+        let EndpointReport { requests, failures, answers, nanoseconds, .. } = *endpoint;
+        let counts = EndpointCounts { requests, failures, answers, nanoseconds };
+        (report.name.clone(), Arc::from(endpoint.endpoint.as_str()), counts)
+    })
 }
 
 fn counted(report: UpstreamReport) -> (Name, UpstreamCounts, UpstreamGauges) {

@@ -1,13 +1,13 @@
-//! The hints, one function for each kind.
+//! The hints, one function for each kind; those about endpoints and about floods have files of their own.
 //!
 //! Pure. Every threshold is a constant with its reason.
 
 use std::time::Duration;
 
-use super::{About, Hint, Known, Severity};
+use super::{About, Hint, Known, Severity, endpoints, floods};
 
 /// Requests below which a share says little.
-const REQUESTS_MIN: u64 = 20;
+pub(super) const REQUESTS_MIN: u64 = 20;
 /// Answers below which it is too early to say that they repeat: sampled one in 16, these stand for five hundred.
 const COMPARED_MIN: u64 = 32;
 /// Of a hundred answers so many the same: a cache would spare most of them.
@@ -18,8 +18,6 @@ const SHARE_MIN: f64 = 0.5;
 const MEAN_MIN: Duration = Duration::from_millis(1);
 /// Of a hundred calls one that fails is not chance.
 const FAILING_MIN: f64 = 0.01;
-/// An endpoint that fails so often, beside others that do not.
-const ENDPOINT_FAILING_MIN: f64 = 0.05;
 /// A pool so full has no room for a burst.
 const POOL_FULL: f64 = 0.9;
 /// A cache so full throws out what it stores.
@@ -33,7 +31,11 @@ pub fn advise(known: &Known<'_>) -> Vec<Hint> {
     hints.extend(slow_plugins(known));
     hints.extend(failing_plugins(known));
     hints.extend(small_pools(known));
-    hints.extend(failing_endpoints(known));
+    hints.extend(endpoints::failing(known));
+    hints.extend(endpoints::slow(known));
+    hints.extend(floods::limits(known));
+    hints.extend(floods::turned_away(known));
+    hints.extend(floods::crowds(known));
     hints.extend(small_cache(known));
     hints.sort_by_key(|hint| hint.severity == Severity::Info);
     hints
@@ -86,7 +88,7 @@ fn slow_plugins(known: &Known<'_>) -> Vec<Hint> {
             hints.push(Hint {
                 kind: "slow_plugin",
                 severity: Severity::Warning,
-                about: About { route: Some(route.route.clone()), plugin: Some(name.clone()), upstream: None },
+                about: About { route: Some(route.route.clone()), plugin: Some(name.clone()), ..About::default() },
                 text,
                 figures: vec![
                     ("mean_ms", ms),
@@ -158,44 +160,6 @@ fn small_pools(known: &Known<'_>) -> Vec<Hint> {
                 ("connections_max", room),
             ],
         });
-    }
-    hints
-}
-
-/// Endpoints that fail while others of the upstream do not.
-fn failing_endpoints(known: &Known<'_>) -> Vec<Hint> {
-    let mut hints = Vec::new();
-    for report in known.upstreams.iter().filter(|report| report.endpoints.len() > 1) {
-        let all: (u64, u64) = report.endpoints.iter().fold((0, 0), |(requests, failures), endpoint| {
-            (requests + endpoint.requests, failures + endpoint.failures)
-        });
-        for endpoint in report.endpoints.iter().filter(|endpoint| endpoint.requests >= REQUESTS_MIN) {
-            let part = endpoint.failures as f64 / endpoint.requests as f64;
-            let (requests, failures) = (all.0 - endpoint.requests, all.1 - endpoint.failures);
-            let others = failures as f64 / requests.max(1) as f64;
-            if part < ENDPOINT_FAILING_MIN || others > part / 2.0 {
-                continue;
-            }
-            let (name, which) = (report.name.as_str(), &endpoint.endpoint);
-            let text = format!(
-                "Endpoint {which} of upstream {name} has failed {:.1} % of its {} requests, the others {:.1} %. Drain it and look at it, or let \
-                 it be found out sooner: \"ejection_failures\", \"ejection_errors\" and \"health\" of the upstream.",
-                part * 100.0,
-                endpoint.requests,
-                others * 100.0
-            );
-            hints.push(Hint {
-                kind: "failing_endpoint",
-                severity: Severity::Warning,
-                about: About { upstream: Some(name.to_owned()), ..About::default() },
-                text,
-                figures: vec![
-                    ("failure_ratio", part),
-                    ("others_failure_ratio", others),
-                    ("requests", endpoint.requests as f64),
-                ],
-            });
-        }
     }
     hints
 }

@@ -3,6 +3,8 @@
 //! Border: [`advise`] is given figures and gives hints, without asking anybody. A hint says what was seen, what it costs, and which key of
 //! the configuration to change; where there is too little to go by, nothing is said.
 
+mod endpoints;
+mod floods;
 mod hints;
 
 #[cfg(test)]
@@ -16,6 +18,8 @@ use serde_json::{Value, json};
 use crate::names::Name;
 use crate::repeats::Seen;
 use crate::telemetry::figures::Live;
+use crate::telemetry::refusals::Refused;
+use crate::traffic::rate::Exceeded;
 use crate::upstream::UpstreamReport;
 
 pub use hints::advise;
@@ -37,6 +41,12 @@ pub struct Known<'k> {
     pub cache_bytes: u64,
     /// What may be.
     pub cache_bytes_max: u64,
+    /// Limits of plugins that had no room for somebody in the last minute.
+    pub exceeded: Vec<Exceeded>,
+    /// Clients that were turned away in the last minute, since they are banned or denied.
+    pub turned_away: Refused,
+    /// Clients that had as many connections as they may in the last minute, and wanted more.
+    pub crowds: Refused,
 }
 
 /// A route as it is configured.
@@ -77,6 +87,14 @@ pub struct About {
     pub plugin: Option<String>,
     /// An upstream.
     pub upstream: Option<String>,
+    /// One of its endpoints.
+    pub endpoint: Option<String>,
+    /// A limit of the plugin.
+    pub limit: Option<String>,
+    /// What a key of the limit is called.
+    pub key: Option<String>,
+    /// Clients, by their address.
+    pub address: Option<String>,
 }
 
 /// A hint.
@@ -104,7 +122,16 @@ impl Hint {
             Severity::Warning => "warning",
         };
         let mut hint = json!({ "kind": self.kind, "severity": severity, "text": self.text, "figures": figures });
-        let about = [("route", &self.about.route), ("plugin", &self.about.plugin), ("upstream", &self.about.upstream)];
+        let About { route, plugin, upstream, endpoint, limit, key, address } = &self.about;
+        let about = [
+            ("route", route),
+            ("plugin", plugin),
+            ("upstream", upstream),
+            ("endpoint", endpoint),
+            ("limit", limit),
+            ("key", key),
+            ("address", address),
+        ];
         if let Some(object) = hint.as_object_mut() {
             for (key, value) in about {
                 object.extend(value.as_ref().map(|value| (key.to_owned(), json!(value))));

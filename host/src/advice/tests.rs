@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::names::Hook;
-use crate::telemetry::figures::{HookFigures, PluginShare, RouteFigures, Traffic, UpstreamFigures};
+use crate::telemetry::figures::{EndpointFigures, HookFigures, PluginShare, RouteFigures, Traffic, UpstreamFigures};
+use crate::telemetry::refusals::{Alias, Often, Whence};
 use crate::upstream::EndpointReport;
 
 fn name(text: &str) -> Name {
@@ -27,6 +28,9 @@ fn told(
         repeats: &no_repeats,
         cache_bytes: 0,
         cache_bytes_max: 100,
+        exceeded: Vec::new(),
+        turned_away: Refused::default(),
+        crowds: Refused::default(),
     };
     change(&mut live, &mut known, &mut repeats, &mut endpoints);
     let spread = crate::telemetry::times::Spread::default();
@@ -41,8 +45,12 @@ fn told(
     }];
     let known = Known { live: &live, repeats: &repeats, upstreams: &upstreams, ..known };
     let about = |hint: &Hint| {
-        let About { route, plugin, upstream } = &hint.about;
-        [route, plugin, upstream].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ")
+        let About { route, plugin, upstream, endpoint, limit, key, address } = &hint.about;
+        let told = [route, plugin, upstream, endpoint, limit, key, address].into_iter().flatten();
+        for what in told.clone() {
+            assert!(hint.text.contains(what.as_str()), "{what}: {}", hint.text);
+        }
+        told.cloned().collect::<Vec<_>>().join(" ")
     };
     let hints = advise(&known);
     for hint in &hints {
@@ -111,7 +119,7 @@ fn a_plugin_that_fails_is_named() {
 fn a_pool_in_which_requests_wait_is_too_small() {
     let with = |pending, open_connections, idle_connections| {
         told(move |live, _, _, endpoints| {
-            endpoints.push(endpoint("a", 0, 0));
+            endpoints.push(report("a"));
             let upstream = "origin".to_owned();
             live.upstreams.push(UpstreamFigures {
                 upstream,
@@ -127,17 +135,38 @@ fn a_pool_in_which_requests_wait_is_too_small() {
     assert!(with(0, 20, 10).is_empty(), "half of them idle");
 }
 
-fn endpoint(name: &str, requests: u64, failures: u64) -> EndpointReport {
-    let endpoint = name.to_owned();
-    EndpointReport { endpoint, healthy: true, turns: [0; 2], ejected: 0, busy: 0, open: 0, idle: 0, requests, failures }
+fn report(name: &str) -> EndpointReport {
+    EndpointReport {
+        endpoint: name.to_owned(),
+        healthy: true,
+        turns: [0; 2],
+        ejected: 0,
+        busy: 0,
+        open: 0,
+        idle: 0,
+        requests: 0,
+        failures: 0,
+        answers: 0,
+        nanoseconds: 0,
+    }
+}
+
+/// The hints about an upstream with these endpoints.
+fn beside(endpoints: impl IntoIterator<Item = EndpointFigures>) -> Vec<String> {
+    let endpoints = endpoints
+        .into_iter()
+        .zip('a'..)
+        .map(|(figures, name)| EndpointFigures { endpoint: name.to_string(), ..figures });
+    let upstream = UpstreamFigures { upstream: "origin".into(), endpoints: endpoints.collect(), ..Default::default() };
+    told(|live, _, _, _| live.upstreams.push(upstream))
 }
 
 #[test]
 fn one_bad_endpoint_among_good_ones_is_named() {
     let with = |one: (u64, u64), other: (u64, u64)| {
-        told(move |_, _, _, endpoints| endpoints.extend([endpoint("a", one.0, one.1), endpoint("b", other.0, other.1)]))
+        beside([one, other].map(|(requests, failures)| EndpointFigures { requests, failures, ..Default::default() }))
     };
-    assert_eq!(with((100, 20), (100, 1)), ["failing_endpoint origin"]);
+    assert_eq!(with((100, 20), (100, 1)), ["failing_endpoint origin a"]);
     assert!(with((100, 20), (100, 18)).is_empty(), "all are bad");
     assert!(with((10, 9), (100, 0)).is_empty(), "too few");
 }
@@ -153,4 +182,57 @@ fn a_full_cache_that_misses_is_too_small() {
     assert_eq!(with(99, 0.4), ["small_cache page"]);
     assert!(with(99, 0.95).is_empty());
     assert!(with(50, 0.4).is_empty());
+}
+
+#[test]
+fn one_slow_endpoint_among_fast_ones_is_named() {
+    let with = |endpoints: &[(u64, u64)]| {
+        beside(endpoints.iter().map(|(answers, ms)| EndpointFigures {
+            answers: *answers,
+            usual: Some(Duration::from_millis(*ms)),
+            ..Default::default()
+        }))
+    };
+    assert_eq!(with(&[(100, 60), (100, 20)]), ["slow_endpoint origin a"]);
+    assert_eq!(
+        with(&[(100, 20), (500, 20), (100, 80), (20, 60)]),
+        ["slow_endpoint origin c", "slow_endpoint origin d"]
+    );
+    assert!(with(&[(100, 60), (100, 40)]).is_empty(), "not by much");
+    assert!(with(&[(100, 9), (100, 1)]).is_empty(), "nobody feels it");
+    assert!(with(&[(10, 60), (100, 20)]).is_empty(), "too few");
+    assert!(with(&[(100, 60), (10, 20)]).is_empty(), "too few others");
+    assert!(with(&[(100, 60)]).is_empty(), "no others");
+}
+
+fn often(count: u64, whence: Whence) -> Often {
+    Often { alias: Alias(0xab), count, whence }
+}
+
+#[test]
+fn a_key_that_floods_a_limit_is_named_without_being_told() {
+    let with = |total, keys: &[Often]| {
+        let refused = Refused { total, keys: keys.to_vec() };
+        let exceeded = Exceeded { owner: name("rate-limit"), limit: "per-key".into(), refused };
+        told(|_, known, _, _| known.exceeded.push(exceeded))
+    };
+    let (one, net) = ("192.0.2.7".parse().unwrap(), "2001:db8::".parse().unwrap());
+    let several = "flooded_limit rate-limit per-key #000000ab";
+    assert_eq!(with(1000, &[often(900, Whence::Only(one))]), [format!("{several} 192.0.2.7")]);
+    assert_eq!(with(1000, &[often(900, Whence::Mostly(net))]), [format!("{several} 2001:db8::/64")]);
+    assert_eq!(with(1000, &[often(500, Whence::Several), often(100, Whence::Only(one))]), [several]);
+    assert!(with(1000, &[often(200, Whence::Only(one))]).is_empty(), "one of many");
+    assert!(with(50, &[often(50, Whence::Only(one))]).is_empty(), "too few");
+}
+
+#[test]
+fn an_address_that_comes_again_and_again_is_named() {
+    let address = "192.0.2.7".parse().unwrap();
+    let refused = |count| Refused { total: 1000, keys: vec![often(count, Whence::Only(address))] };
+    let banned = |count| told(|_, known, _, _| known.turned_away = refused(count));
+    assert_eq!(banned(900), ["flooding_address 192.0.2.7"]);
+    assert!(banned(500).is_empty());
+    let crowded = |count| told(|_, known, _, _| known.crowds = refused(count));
+    assert_eq!(crowded(900), ["flooding_address 192.0.2.7"]);
+    assert!(crowded(500).is_empty());
 }

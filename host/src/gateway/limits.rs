@@ -14,12 +14,13 @@ use crate::time::Instant;
 use crate::traffic::bans::Bans;
 use crate::traffic::rate::{self, Algorithm, Limit, Limits};
 
-/// Lets plugins count, and gives who is banned.
-pub(super) fn start(services: &Services, config: &Config) -> Arc<Bans> {
+/// Lets plugins count, and gives who is banned and who counts.
+pub(super) fn start(services: &Services, config: &Config) -> (Arc<Bans>, Arc<Limits>) {
     let bans = Arc::<Bans>::default();
     bans.adopt(config.overload.bans.as_ref());
-    services.limit_through(Arc::new(Limiter { limits: Limits::default(), bans: Arc::clone(&bans) }));
-    bans
+    let limits = Arc::<Limits>::default();
+    services.limit_through(Arc::new(Limiter { limits: Arc::clone(&limits), bans: Arc::clone(&bans) }));
+    (bans, limits)
 }
 
 impl Gateway {
@@ -37,7 +38,7 @@ impl Gateway {
 /// Counts for plugins.
 #[derive(Debug)]
 struct Limiter {
-    limits: Limits,
+    limits: Arc<Limits>,
     bans: Arc<Bans>,
 }
 
@@ -75,6 +76,10 @@ impl plugin::RateLimit for Counted {
 
     fn give_back(&self, key: &[u8], cost: u64) {
         self.0.give_back(key, cost);
+    }
+
+    fn refused(&self, key: &[u8], client: IpAddr, now: Instant) {
+        self.0.refused(key, client, now);
     }
 }
 

@@ -157,7 +157,7 @@ impl Gateway {
     ) -> Result<Self, StartError> {
         let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
         let services = Services::new(Arc::new(Registry::default())).map_err(|error| system(&error))?;
-        let bans = limits::start(&services, &config);
+        let (bans, limits) = limits::start(&services, &config);
         let mut folder = Folder::new(config.plugins.directory.clone());
         let (roster, problems) = plugins(&services, &mut folder, &config)?;
         for problem in &problems {
@@ -170,7 +170,7 @@ impl Gateway {
         let records = telling::start(&generation).map_err(StartError::System)?;
         let (generations, _) = watch::channel(Arc::clone(&generation));
         let cdn = Forwarder::default();
-        let status = Status { bans, cdn: cdn.clone(), redis: redis.clone(), ..Status::default() };
+        let status = Status { bans, limits, cdn: cdn.clone(), redis: redis.clone(), ..Status::default() };
         let serving = status.serving.subscribe();
         let watched = (generations.subscribe(), serving, orders.draining.clone());
         let desk = Desk::new(&control, watched, &services, &source.file);

@@ -16,6 +16,7 @@ use super::registry::{Registry, Ticket};
 use super::stream::Stream;
 use super::{Handle, Settings, http2};
 use crate::exchange::Client;
+use crate::time;
 use crate::tls::facts;
 
 /// Opens connections.
@@ -70,7 +71,9 @@ impl<H: Handle> Door<H> {
         }
         let guest = self.settings.connections_per_address_max.map(|max| self.crowd.enter(ends.0.ip(), max));
         if matches!(guest, Some(None)) {
-            self.registry.counts.crowded.add(1);
+            let counts = &self.registry.counts;
+            counts.crowded.add(1);
+            counts.crowds.note_client(ends.0.ip(), time::now());
             return tracing::debug!(client = %ends.0, "too many connections of one address");
         }
         match &self.settings.tls {

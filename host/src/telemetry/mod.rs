@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod figures;
 pub mod metrics;
 pub mod process;
+pub mod refusals;
 pub mod spans;
 pub mod times;
 

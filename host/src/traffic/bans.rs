@@ -15,6 +15,7 @@ use super::access::Refusing;
 use super::rate::{self, Algorithm, Limit, Limits};
 use crate::http::{Network, customer};
 use crate::names::Name;
+use crate::telemetry::refusals::Refusals;
 use crate::time::{self, Instant};
 
 /// Bans at the same time, about 20 MB. Further ones are not made: whoever has so many addresses is not kept out by bans.
@@ -90,6 +91,8 @@ pub struct Bans {
     in_force: RwLock<Option<InForce>>,
     limits: Limits,
     bans: DashMap<IpAddr, Ban>,
+    /// Who was turned away lately, here or by address lists.
+    pub turned_away: Refusals,
     /// How many there are in `bans`, so that nobody has to look while there are none.
     held: AtomicUsize,
 }

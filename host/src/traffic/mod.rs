@@ -192,9 +192,29 @@ impl Gate {
         self.banning.borrow_mut().clone_from(&settings.bans);
     }
 
-    /// Whether this client may come.
+    /// Whether this client may connect. Who is refused with an answer may: the answer is to its requests.
+    pub fn admits(&self, client: SocketAddr, now: Instant) -> bool {
+        match self.welcome(client, now) {
+            Err(unwelcome) if unwelcome.refusing == Refusing::Close => {
+                self.bans.turned_away.note_client(client.ip(), now);
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether this client's request is taken.
     #[inline]
     pub fn receive(&self, client: SocketAddr, now: Instant) -> Result<(), Unwelcome> {
+        let welcome = self.welcome(client, now);
+        if welcome.is_err() {
+            self.bans.turned_away.note_client(client.ip(), now);
+        }
+        welcome
+    }
+
+    #[inline]
+    fn welcome(&self, client: SocketAddr, now: Instant) -> Result<(), Unwelcome> {
         // What we ask ourselves for comes from no port.
         if client.port() == 0 && client.ip().is_loopback() {
             return Ok(());
@@ -289,6 +309,21 @@ mod tests {
         assert!(gate.enter().is_ok());
         gate.limit(&Settings { exchanges_max: 1, ..settings });
         assert_eq!(gate.enter().unwrap_err(), Refusal::Exchanges(1));
+    }
+
+    #[test]
+    fn who_is_turned_away_is_known_once_for_each_time() {
+        let bans = Arc::<Bans>::default();
+        let gate = Gate::new(Arc::default(), Arc::clone(&bans), &Settings::default());
+        let (client, now) = ("192.0.2.1:5000".parse().unwrap(), crate::time::now());
+        let (admitted, received) = (gate.admits(client, now), gate.receive(client, now));
+        assert!(admitted && received.is_ok());
+        let told = || bans.turned_away.told(9, now).total;
+        assert_eq!(told(), 0);
+        bans.ban(client.ip(), Duration::from_secs(9), "", now).unwrap();
+        let (admitted, received) = (gate.admits(client, now), gate.receive(client, now));
+        assert!(admitted && received.is_err());
+        assert_eq!(told(), 1, "its request was, its connection was not");
     }
 
     #[test]

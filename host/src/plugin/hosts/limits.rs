@@ -94,9 +94,14 @@ impl Host for State {
             asked.push(rates::Wanted { limit: &**limit, key: &wanted.key, cost: u64::from(wanted.cost) });
         }
         // Trying a configuration must not use up anything.
-        let decisions = match self.exchange {
-            Some(_) => rates::take_all(&asked, time::now()),
-            None => asked.iter().map(|asked| asked.limit.look(asked.key, 0, time::now())).collect(),
+        let now = time::now();
+        let decisions = match &self.exchange {
+            Some(exchange) => {
+                let decisions = rates::take_all(&asked, now);
+                rates::tell_refused(&asked, &decisions, exchange.client.address.ip(), now);
+                decisions
+            }
+            None => asked.iter().map(|asked| asked.limit.look(asked.key, 0, now)).collect(),
         };
         Ok(decisions.into_iter().map(decision).collect())
     }

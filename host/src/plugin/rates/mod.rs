@@ -75,6 +75,9 @@ pub trait RateLimit: Send + Sync {
 
     /// Takes a use back.
     fn give_back(&self, key: &[u8], cost: u64);
+
+    /// Notes that a use for this client had no room. Called after [`Self::take`] or [`Self::look`] has said so, where it is final.
+    fn refused(&self, key: &[u8], client: IpAddr, now: Instant);
 }
 
 /// A use that somebody asks for.
@@ -107,6 +110,13 @@ pub(super) fn take_all(wanted: &[Wanted<'_>], now: Instant) -> Vec<RateDecision>
     decisions
 }
 
+/// Tells those limits that had no room who was refused.
+pub(super) fn tell_refused(wanted: &[Wanted<'_>], decisions: &[RateDecision], client: IpAddr, now: Instant) {
+    for (wanted, _) in wanted.iter().zip(decisions).filter(|(_, decision)| !decision.allowed) {
+        wanted.limit.refused(wanted.key, client, now);
+    }
+}
+
 /// Where nobody counts, as in a check of a configuration: there is room for everything.
 pub(super) struct Nobody;
 
@@ -135,4 +145,6 @@ impl RateLimit for Unlimited {
     }
 
     fn give_back(&self, _: &[u8], _: u64) {}
+
+    fn refused(&self, _: &[u8], _: IpAddr, _: Instant) {}
 }

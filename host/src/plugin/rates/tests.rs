@@ -1,7 +1,7 @@
 //! What asking for several limits at once means.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::*;
@@ -11,11 +11,12 @@ use crate::time;
 struct Room {
     left: AtomicI64,
     lost: i64,
+    refused: AtomicUsize,
 }
 
 impl Room {
     fn of(left: i64) -> Self {
-        Self { left: AtomicI64::new(left), lost: 0 }
+        Self { left: AtomicI64::new(left), lost: 0, refused: AtomicUsize::default() }
     }
 
     fn decision(&self, allowed: bool) -> RateDecision {
@@ -40,6 +41,10 @@ impl RateLimit for Room {
     fn give_back(&self, _: &[u8], cost: u64) {
         self.left.fetch_add(i64::try_from(cost).unwrap(), Ordering::Relaxed);
     }
+
+    fn refused(&self, _: &[u8], _: IpAddr, _: Instant) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 #[track_caller]
@@ -51,6 +56,9 @@ fn check(rooms: &[Room], allowed: &[bool], left: &[i64]) {
     assert_eq!(now_left, left);
     let told: Vec<_> = decisions.iter().map(|decision| i64::try_from(decision.remaining).unwrap()).collect();
     assert_eq!(told, left, "what is told is what is left");
+    tell_refused(&wanted, &decisions, IpAddr::from([192, 0, 2, 1]), time::now());
+    let knows: Vec<_> = rooms.iter().map(|room| room.refused.load(Ordering::Relaxed) == 0).collect();
+    assert_eq!(knows, allowed, "who had no room is told of it, and nobody else");
 }
 
 #[test]
@@ -64,6 +72,6 @@ fn all_or_none_is_taken() {
 
 #[test]
 fn what_another_worker_was_faster_with_is_given_back() {
-    let loses = Room { left: AtomicI64::new(2), lost: 1 };
+    let loses = Room { lost: 1, ..Room::of(2) };
     check(&[Room::of(5), loses, Room::of(2)], &[true, false, true], &[5, 1, 2]);
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::Second;
 use super::live::{
-    Faults, HookFigures, Latency, Live, PluginShare, ProcessFigures, RouteFigures, Series, Split, Traffic,
-    UpstreamFigures,
+    EndpointFigures, Faults, HookFigures, Latency, Live, PluginShare, ProcessFigures, RouteFigures, Series, Split,
+    Traffic, UpstreamFigures,
 };
-use super::snapshot::{HookCounts, RouteGrowth, Snapshot, UpstreamCounts};
+use super::snapshot::{EndpointCounts, HookCounts, RouteGrowth, Snapshot, UpstreamCounts};
 use crate::names::{Hook, Name};
 use crate::telemetry::accounts::Owner;
 use crate::telemetry::times::Spread;
@@ -130,8 +130,40 @@ fn hooks(seconds: &[&Second], window: Duration) -> Vec<HookFigures> {
     figures.collect()
 }
 
+/// What endpoints were asked, second by second.
+type BySecond<'s> = BTreeMap<&'s Name, BTreeMap<&'s str, Vec<EndpointCounts>>>;
+
+fn endpoint((endpoint, seconds): (&&str, &Vec<EndpointCounts>)) -> EndpointFigures {
+    let sum = |of: fn(&EndpointCounts) -> u64| seconds.iter().map(of).sum::<u64>();
+    let counts = EndpointCounts {
+        requests: sum(|counts| counts.requests),
+        failures: sum(|counts| counts.failures),
+        answers: sum(|counts| counts.answers),
+        nanoseconds: sum(|counts| counts.nanoseconds),
+    };
+    let mut means: Vec<_> = seconds.iter().filter_map(|counts| Some((counts.mean()?, counts.answers))).collect();
+    means.sort_unstable();
+    let mut faster = 0;
+    let usual = means.iter().find(|(_, answers)| {
+        faster += answers;
+        faster * 2 >= counts.answers
+    });
+    EndpointFigures {
+        endpoint: (*endpoint).to_owned(),
+        requests: counts.requests,
+        failures: counts.failures,
+        answers: counts.answers,
+        mean: counts.mean(),
+        usual: usual.map(|(mean, _)| *mean),
+    }
+}
+
 /// Those that there are, also without requests.
 fn upstreams(seconds: &[&Second], window: Duration, last: &Snapshot) -> Vec<UpstreamFigures> {
+    let mut endpoints = BySecond::new();
+    for (upstream, endpoint, counts) in seconds.iter().flat_map(|second| &second.endpoints) {
+        endpoints.entry(upstream).or_default().entry(endpoint).or_default().push(*counts);
+    }
     let figures = last.upstreams.iter().map(|(name, _, gauges)| {
         let mut sum = UpstreamCounts::default();
         let of = seconds.iter().flat_map(|second| &second.upstreams).filter(|(known, _)| known == name);
@@ -148,6 +180,7 @@ fn upstreams(seconds: &[&Second], window: Duration, last: &Snapshot) -> Vec<Upst
             breakers_open: gauges.breakers_open,
             open_connections: gauges.open_connections,
             idle_connections: gauges.idle_connections,
+            endpoints: endpoints.get(name).map(|known| known.iter().map(endpoint).collect()).unwrap_or_default(),
         }
     });
     figures.collect()

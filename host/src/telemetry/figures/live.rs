@@ -175,6 +175,25 @@ pub struct UpstreamFigures {
     pub open_connections: u64,
     /// Those that wait for a request.
     pub idle_connections: u64,
+    /// Its endpoints, as far as they were asked.
+    pub endpoints: Vec<EndpointFigures>,
+}
+
+/// An endpoint of an upstream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndpointFigures {
+    /// Which.
+    pub endpoint: String,
+    /// Requests that it was chosen for, repeated ones included.
+    pub requests: u64,
+    /// Those without response, or answered with 5xx.
+    pub failures: u64,
+    /// Those that it answered.
+    pub answers: u64,
+    /// Time to the response head, in the mean.
+    pub mean: Option<Duration>,
+    /// The mean of a usual second, which half of the answers fell into or into faster ones: a few that took long do not change it.
+    pub usual: Option<Duration>,
 }
 
 /// What is under way.

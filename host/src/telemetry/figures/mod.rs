@@ -13,7 +13,7 @@ mod snapshot;
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::accounts::Owner;
@@ -22,16 +22,19 @@ use crate::names::{Hook, Name};
 use snapshot::RouteGrowth;
 
 pub use live::{
-    ConnectionFigures, Faults, HookFigures, Latency, Live, PluginShare, ProcessFigures, RouteFigures, Series, Split,
-    Traffic, UpstreamFigures,
+    ConnectionFigures, EndpointFigures, Faults, HookFigures, Latency, Live, PluginShare, ProcessFigures, RouteFigures,
+    Series, Split, Traffic, UpstreamFigures,
 };
-pub use snapshot::{HookCounts, Snapshot, UpstreamCounts, UpstreamGauges};
+pub use snapshot::{EndpointCounts, HookCounts, Snapshot, UpstreamCounts, UpstreamGauges};
 
 /// For how long figures can be asked for.
 pub const WINDOW_MAX: Duration = Duration::from_secs(300);
 
 /// Routes that are told apart within one second: the busiest. With five minutes of them these are some 20 MB at most.
 const ROUTES_MAX: usize = 200;
+
+/// Endpoints that are told apart within one second: the busiest. With five minutes of them these are some 8 MB at most.
+const ENDPOINTS_MAX: usize = 200;
 
 /// The figures of the last five minutes.
 #[derive(Debug, Default)]
@@ -51,6 +54,7 @@ struct Second {
     routes: Vec<(Owner, RouteGrowth)>,
     hooks: Vec<(Name, Hook, HookCounts)>,
     upstreams: Vec<(Name, UpstreamCounts)>,
+    endpoints: Vec<(Name, Arc<str>, EndpointCounts)>,
     cpu: Duration,
 }
 
@@ -106,11 +110,23 @@ impl Second {
             let grown = known.map_or(*counts, |(_, known, _)| counts.since(known));
             (grown != UpstreamCounts::default()).then(|| (name.clone(), grown))
         });
+        let known: BTreeMap<_, _> =
+            before.endpoints.iter().map(|(upstream, endpoint, counts)| ((upstream, endpoint), counts)).collect();
+        let endpoints = after.endpoints.iter().filter_map(|(upstream, endpoint, counts)| {
+            let grown = known.get(&(upstream, endpoint)).map_or(*counts, |known| counts.since(known));
+            (grown != EndpointCounts::default()).then(|| (upstream.clone(), Arc::clone(endpoint), grown))
+        });
+        let mut endpoints: Vec<_> = endpoints.collect();
+        if endpoints.len() > ENDPOINTS_MAX {
+            endpoints.sort_by_key(|(_, _, grown)| std::cmp::Reverse(grown.requests));
+            endpoints.truncate(ENDPOINTS_MAX);
+        }
         Self {
             took: after.moment.saturating_duration_since(before.moment),
             routes: busiest(grown.collect()),
             hooks: hooks.collect(),
             upstreams: upstreams.collect(),
+            endpoints,
             cpu: after.cpu.saturating_sub(before.cpu),
         }
     }

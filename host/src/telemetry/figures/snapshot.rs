@@ -1,5 +1,6 @@
 //! What the counters say at one moment, and how little is kept of the difference between two.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::live::ConnectionFigures;
@@ -24,6 +25,8 @@ pub struct Snapshot {
     pub hooks: Vec<(Name, Hook, HookCounts)>,
     /// What upstreams were asked.
     pub upstreams: Vec<(Name, UpstreamCounts, UpstreamGauges)>,
+    /// What their endpoints were asked: the upstream, the endpoint, and how much.
+    pub endpoints: Vec<(Name, Arc<str>, EndpointCounts)>,
     /// Processor time of the process.
     pub cpu: Duration,
     /// What is under way.
@@ -64,6 +67,19 @@ pub struct UpstreamCounts {
     pub pending_refused: u64,
     /// Requests that were sent once more.
     pub retries: u64,
+}
+
+/// What an endpoint was asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EndpointCounts {
+    /// Requests that it was chosen for, repeated ones included.
+    pub requests: u64,
+    /// Those without response, or answered with 5xx.
+    pub failures: u64,
+    /// Those that it answered.
+    pub answers: u64,
+    /// The time until it had.
+    pub nanoseconds: u64,
 }
 
 /// How an upstream is at the moment.
@@ -237,6 +253,23 @@ impl UpstreamCounts {
         self.nanoseconds += other.nanoseconds;
         self.pending_refused += other.pending_refused;
         self.retries += other.retries;
+    }
+}
+
+impl EndpointCounts {
+    /// What came in since. An endpoint that left and came back has begun anew.
+    pub(super) fn since(&self, before: &Self) -> Self {
+        Self {
+            requests: self.requests.saturating_sub(before.requests),
+            failures: self.failures.saturating_sub(before.failures),
+            answers: self.answers.saturating_sub(before.answers),
+            nanoseconds: self.nanoseconds.saturating_sub(before.nanoseconds),
+        }
+    }
+
+    /// Time to the response head, in the mean.
+    pub(super) fn mean(&self) -> Option<Duration> {
+        self.nanoseconds.checked_div(self.answers).map(Duration::from_nanos)
     }
 }
 

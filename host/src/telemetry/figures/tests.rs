@@ -38,6 +38,7 @@ impl Counters {
             plugins: vec![name("auth"), name("timing")],
             hooks: Vec::new(),
             upstreams: Vec::new(),
+            endpoints: Vec::new(),
             cpu: Duration::ZERO,
             connections: ConnectionFigures { open: 3, requests_in_flight: 2 },
             memory_bytes: 1000,
@@ -230,4 +231,44 @@ fn the_json_has_what_was_promised() {
     assert!(at("/routes/0/cache_hit_ratio").is_null());
     assert_eq!(at("/connections/requests_in_flight"), 2);
     assert_eq!(at("/process/open_files"), 9);
+}
+
+#[test]
+fn an_endpoint_has_a_usual_time_that_a_few_answers_do_not_change() {
+    let (figures, mut counters) = (Figures::default(), Counters::new());
+    counters.snapshot.upstreams.push((name("origin"), UpstreamCounts::default(), UpstreamGauges::default()));
+    let mut counts = EndpointCounts { requests: 1_000, failures: 10, answers: 990, nanoseconds: 5_000_000_000 };
+    let mut note = |seconds, counts| {
+        counters.snapshot.endpoints = vec![(name("origin"), "a".into(), counts), (name("origin"), "b".into(), counts)];
+        figures.note(counters.after(seconds));
+    };
+    note(0, counts);
+    for (second, millis) in [(1, 5), (2, 5), (3, 2_000), (4, 6), (5, 6)] {
+        counts.requests += 11;
+        counts.failures += 1;
+        counts.answers += 10;
+        counts.nanoseconds += millis * 10_000_000;
+        note(second, counts);
+    }
+    let of = |seconds| figures.live(Duration::from_secs(seconds)).upstreams[0].endpoints.clone();
+    let [one, _] = &of(60)[..] else { panic!("two endpoints") };
+    let expected = EndpointFigures {
+        endpoint: "a".to_owned(),
+        requests: 55,
+        failures: 5,
+        answers: 50,
+        mean: Some(Duration::from_micros(404_400)),
+        usual: Some(Duration::from_millis(6)),
+    };
+    assert_eq!(*one, expected);
+    assert_eq!(of(2)[0].mean, Some(Duration::from_millis(6)), "what is over does not count");
+    note(6, counts);
+    assert!(of(1).is_empty(), "who was not asked is not told");
+    let many = |requests| {
+        let counts = EndpointCounts { requests, ..EndpointCounts::default() };
+        (0..ENDPOINTS_MAX as u64 + 9).map(move |number| (name("origin"), Arc::from(number.to_string()), counts))
+    };
+    counters.snapshot.endpoints = many(1).collect();
+    figures.note(counters.after(7));
+    assert_eq!(of(1).len(), ENDPOINTS_MAX);
 }

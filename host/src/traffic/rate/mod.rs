@@ -2,7 +2,7 @@
 //!
 //! Two algorithms that decide purely (state, now, cost → [`Decision`]): `window` and `bucket`. `table` keeps one state per key; it is the
 //! only part with locks, and only requests with a limit come by. Counts outlive a reload: they belong to the limit's name and not to
-//! whoever uses it.
+//! whoever uses it. Who is refused is noted beside them ([`Refusals`]), which costs nobody who is let through.
 
 mod bucket;
 mod table;
@@ -12,10 +12,12 @@ mod window;
 mod tests;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::names::Name;
+use crate::telemetry::refusals::{Refusals, Refused};
 use crate::time::{self, Instant};
 
 use table::Table;
@@ -84,8 +86,32 @@ pub struct Decision {
 #[derive(Debug)]
 pub struct Limits {
     started: Instant,
-    tables: Mutex<HashMap<Identity, Arc<Table>>>,
+    tables: Mutex<HashMap<Identity, Arc<Counts>>>,
     keys_max: usize,
+}
+
+/// A limit that had no room for somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exceeded {
+    /// Whose limit it is.
+    pub owner: Name,
+    /// Its name.
+    pub limit: String,
+    /// For whom.
+    pub refused: Refused,
+}
+
+/// What is counted of one limit.
+#[derive(Debug)]
+struct Counts {
+    table: Table,
+    refusals: Refusals,
+}
+
+impl Counts {
+    fn new(keys_max: usize) -> Self {
+        Self { table: Table::new(keys_max), refusals: Refusals::default() }
+    }
 }
 
 /// Which limits count together. The number of requests is not part of it: raising a limit must not forgive what has been used.
@@ -110,15 +136,28 @@ impl Limits {
         if tables.len() >= TABLES_MAX && !tables.contains_key(&identity) {
             tables.retain(|_, table| Arc::strong_count(table) > 1);
         }
-        let table = tables.entry(identity).or_insert_with(|| Arc::new(Table::new(self.keys_max)));
-        Limit { table: Arc::clone(table), settings, started: self.started }
+        let counts = tables.entry(identity).or_insert_with(|| Arc::new(Counts::new(self.keys_max)));
+        Limit { counts: Arc::clone(counts), settings, started: self.started }
+    }
+
+    /// Who was refused by each limit in the last minute, of every limit the most frequent keys. Limits that refused nobody are left out.
+    pub fn refused(&self, keys_max: usize, now: Instant) -> Vec<Exceeded> {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = tables.iter().map(|((owner, name, ..), counts)| Exceeded {
+            owner: owner.clone(),
+            limit: name.to_string(),
+            refused: counts.refusals.told(keys_max, now),
+        });
+        let mut told: Vec<_> = told.filter(|exceeded| exceeded.refused.total > 0).collect();
+        told.sort_by(|one, other| (&one.owner, &one.limit).cmp(&(&other.owner, &other.limit)));
+        told
     }
 }
 
 /// One limit, for whoever asks it.
 #[derive(Debug, Clone)]
 pub struct Limit {
-    table: Arc<Table>,
+    counts: Arc<Counts>,
     settings: Settings,
     started: Instant,
 }
@@ -127,7 +166,7 @@ impl Limit {
     /// Uses up `cost` of what this key may, if there is room for all of it.
     pub fn take(&self, key: &[u8], cost: u64, now: Instant) -> Decision {
         let now = self.at(now);
-        let taken = self.table.with(key, &self.settings, now, |state| state.take(&self.settings, now, cost));
+        let taken = self.counts.table.with(key, &self.settings, now, |state| state.take(&self.settings, now, cost));
         // There is a state in any case: where it was missing it has been made.
         taken.unwrap_or_else(|| table::State::new(&self.settings, now).take(&self.settings, now, cost))
     }
@@ -136,12 +175,17 @@ impl Limit {
     pub fn look(&self, key: &[u8], cost: u64, now: Instant) -> Decision {
         let now = self.at(now);
         let fresh = || table::State::new(&self.settings, now).look(&self.settings, now, cost);
-        self.table.known(key, |state| state.look(&self.settings, now, cost)).unwrap_or_else(fresh)
+        self.counts.table.known(key, |state| state.look(&self.settings, now, cost)).unwrap_or_else(fresh)
     }
 
     /// Takes a use back.
     pub fn give_back(&self, key: &[u8], cost: u64) {
-        self.table.known(key, |state| state.give_back(&self.settings, cost));
+        self.counts.table.known(key, |state| state.give_back(&self.settings, cost));
+    }
+
+    /// Notes that a use for this client had no room.
+    pub fn refused(&self, key: &[u8], client: IpAddr, now: Instant) {
+        self.counts.refusals.note(key, client, now);
     }
 
     /// How it counts.
@@ -151,7 +195,7 @@ impl Limit {
 
     /// How many keys it remembers.
     pub fn keys(&self) -> usize {
-        self.table.len()
+        self.counts.table.len()
     }
 
     fn at(&self, now: Instant) -> Micros {

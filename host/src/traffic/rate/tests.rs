@@ -214,3 +214,25 @@ fn workers_share_a_limit_exactly() {
         assert_eq!(allowed, settings.quota());
     }
 }
+
+#[test]
+fn who_is_refused_is_known_by_limit() {
+    let (limits, now) = (Limits::new(100), time::now());
+    let settings =
+        Settings { algorithm: Algorithm::SlidingWindow, requests: 1, window: Duration::from_secs(60), burst: 1 };
+    let define =
+        |owner: &str, name, requests| limits.define(&owner.parse().unwrap(), name, Settings { requests, ..settings });
+    let (quiet, one, other) = (define("a", "quiet", 1), define("b", "x", 1), define("a", "x", 1));
+    assert!(quiet.take(b"k", 1, now).allowed && limits.refused(9, now).is_empty());
+    let client = std::net::IpAddr::from([192, 0, 2, 1]);
+    one.refused(b"k", client, now);
+    other.refused(b"k", client, now);
+    // A reload that changes the limit goes on counting.
+    define("a", "x", 5).refused(b"k", client, now);
+    let told: Vec<_> =
+        limits.refused(9, now).into_iter().map(|of| (of.owner.to_string(), of.limit, of.refused)).collect();
+    let names: Vec<_> = told.iter().map(|(owner, limit, refused)| (&**owner, &**limit, refused.total)).collect();
+    assert_eq!(names, [("a", "x", 2), ("b", "x", 1)]);
+    assert_ne!(told[0].2.keys[0].alias, told[1].2.keys[0].alias, "each limit has its own aliases");
+    assert!(limits.refused(9, now + Duration::from_secs(60)).is_empty());
+}

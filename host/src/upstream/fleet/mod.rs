@@ -24,6 +24,7 @@ use super::health::{Board, Site, initially};
 use super::pool::{Limits, Pool};
 use super::{Settings, UpstreamError};
 use crate::exchange::{Client, Request};
+use crate::telemetry::times::nanoseconds;
 use crate::time::{self, Instant};
 
 pub use standing::Ejection;
@@ -187,6 +188,8 @@ impl Fleet {
     /// Remembers that an endpoint answered, after so long.
     pub(super) fn answered(&self, index: usize, status: StatusCode, took: Duration, now: Instant) {
         let Some(Member { standing, .. }) = self.members.get(index) else { return };
+        standing.tally.answers.increment();
+        standing.tally.nanoseconds.add(nanoseconds(took));
         if self.settings.balance.policy == Policy::PowerOfTwo {
             standing.latency.observe(took, now);
         }

@@ -44,7 +44,11 @@ impl Gauge {
     }
 
     pub(in crate::upstream) fn increment(&self) {
-        self.set(self.value() + 1);
+        self.add(1);
+    }
+
+    pub(in crate::upstream) fn add(&self, amount: u64) {
+        self.set(self.value().wrapping_add(amount));
     }
 
     pub(in crate::upstream) fn value(&self) -> u64 {
@@ -65,6 +69,10 @@ pub(in crate::upstream) struct Tally {
     pub(in crate::upstream) requests: Gauge,
     /// Requests that it failed: no connection, no response, or a response with a status of 500 and above.
     pub(in crate::upstream) failures: Gauge,
+    /// Responses that it gave, whatever their status.
+    pub(in crate::upstream) answers: Gauge,
+    /// Nanoseconds until it had given their heads.
+    pub(in crate::upstream) nanoseconds: Gauge,
     /// Until when it is ejected, in milliseconds since the process started.
     pub(in crate::upstream) ejected_until_ms: Gauge,
 }
@@ -108,8 +116,29 @@ pub(in crate::upstream) struct Vital {
 #[derive(Debug, Default)]
 struct Tallies {
     living: Vec<Arc<Tally>>,
-    /// Requests and failures of those that are gone, so that no sum ever shrinks.
-    retired: [u64; 2],
+    /// The sums of those that are gone, so that none ever shrinks.
+    retired: Sums,
+}
+
+/// What workers have counted of one endpoint.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Sums {
+    pub(super) requests: u64,
+    pub(super) failures: u64,
+    pub(super) answers: u64,
+    pub(super) nanoseconds: u64,
+}
+
+impl Sums {
+    /// These and what one worker tells.
+    pub(super) fn with(self, tally: &Tally) -> Self {
+        Self {
+            requests: self.requests + tally.requests.value(),
+            failures: self.failures + tally.failures.value(),
+            answers: self.answers + tally.answers.value(),
+            nanoseconds: self.nanoseconds.wrapping_add(tally.nanoseconds.value()),
+        }
+    }
 }
 
 impl Tallies {
@@ -118,8 +147,7 @@ impl Tallies {
         self.living.retain(|tally| {
             let lives = Arc::strong_count(tally) > 1;
             if !lives {
-                let counts = [tally.requests.value(), tally.failures.value()];
-                retired.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+                *retired = retired.with(tally);
             }
             lives
         });
@@ -168,8 +196,8 @@ impl Vital {
         self.up.store(true, Ordering::Relaxed);
     }
 
-    /// What its workers tell, and the requests and failures that others have told of before.
-    pub(super) fn tallies(&self) -> (Vec<Arc<Tally>>, [u64; 2]) {
+    /// What its workers tell, and the sums that others have told of before.
+    pub(super) fn tallies(&self) -> (Vec<Arc<Tally>>, Sums) {
         let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
         tallies.retire();
         (tallies.living.clone(), tallies.retired)

@@ -51,6 +51,10 @@ pub struct EndpointReport {
     pub requests: u64,
     /// Requests that it failed.
     pub failures: u64,
+    /// Responses that it gave.
+    pub answers: u64,
+    /// Nanoseconds until it had given their heads.
+    pub nanoseconds: u64,
 }
 
 /// What is told of an upstream.
@@ -59,7 +63,8 @@ pub(super) fn of(name: &Name, entry: &Entry, now: Instant) -> UpstreamReport {
     let sum = |gauge: fn(&Reckoning) -> &Gauge| reckonings.iter().map(|reckoning| gauge(reckoning).value()).sum();
     let endpoint = |(site, vital): &(Site, Weak<Vital>)| {
         let vital = vital.upgrade()?;
-        let (tallies, [requests, failures]) = vital.tallies();
+        let (tallies, before) = vital.tallies();
+        let sums = tallies.iter().fold(before, |sums, tally| sums.with(tally));
         let sum = |gauge: fn(&Tally) -> &Gauge| tallies.iter().map(|tally| gauge(tally).value()).sum();
         let now_ms = vital.millis(now);
         let ejected = tallies.iter().filter(|tally| tally.ejected_until_ms.value() > now_ms).count() as u64;
@@ -71,8 +76,10 @@ pub(super) fn of(name: &Name, entry: &Entry, now: Instant) -> UpstreamReport {
             busy: sum(|tally| &tally.busy),
             open: sum(|tally| &tally.open),
             idle: sum(|tally| &tally.idle),
-            requests: requests + sum(|tally| &tally.requests),
-            failures: failures + sum(|tally| &tally.failures),
+            requests: sums.requests,
+            failures: sums.failures,
+            answers: sums.answers,
+            nanoseconds: sums.nanoseconds,
         })
     };
     let mut times = Spread::default();
