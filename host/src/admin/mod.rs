@@ -144,6 +144,8 @@ pub(crate) struct Equipment {
     pub(crate) status: Shared,
     pub(crate) process: Process,
     pub(crate) draining: Draining,
+    /// Given when operators are not answered any more.
+    pub(crate) leaving: Draining,
 }
 
 /// The table of endpoints.
@@ -196,11 +198,11 @@ pub(crate) fn start(equipment: Equipment) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let built_in = built_in(&equipment.settings);
     thread::Builder::new().name("admin".into()).spawn(move || {
-        let Equipment { settings, listener, local, status, process, draining } = equipment;
+        let Equipment { settings, listener, local, status, process, draining, leaving } = equipment;
         let admin = Rc::new(Admin {
             status,
             process,
-            draining: draining.clone(),
+            draining,
             doorkeeper: Doorkeeper::new(built_in),
             audit: Audit::new(&settings.state),
             router: Router::new(endpoints()),
@@ -211,13 +213,13 @@ pub(crate) fn start(equipment: Equipment) -> io::Result<()> {
         let desk = Rc::new(respond::Desk(admin));
         let by_address = async {
             match listener {
-                Some(listener) => listener.serve(Rc::clone(&desk), draining.clone()).await,
+                Some(listener) => listener.serve(Rc::clone(&desk), leaving.clone()).await,
                 None => Ok(()),
             }
         };
         let by_socket = async {
             match local {
-                Some(local) => local.serve(Rc::clone(&desk), draining.clone()).await,
+                Some(local) => local.serve(Rc::clone(&desk), leaving.clone()).await,
                 None => Ok(()),
             }
         };

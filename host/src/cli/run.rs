@@ -30,14 +30,15 @@ pub(super) fn run(files: Files, workers: Option<usize>, demo: bool) -> anyhow::R
     Ok(())
 }
 
-/// SIGTERM and SIGINT drain, SIGHUP reloads, SIGUSR2 starts a successor that takes over.
+/// SIGTERM and SIGINT drain, SIGHUP reloads, SIGUSR1 opens the access log anew, SIGUSR2 starts a successor that takes over.
 fn follow_signals(control: Control) -> anyhow::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let _entered = runtime.enter();
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
     let mut hang_up = signal(SignalKind::hangup()).context("SIGHUP")?;
-    let mut user = signal(SignalKind::user_defined2()).context("SIGUSR2")?;
+    let mut reopen = signal(SignalKind::user_defined1()).context("SIGUSR1")?;
+    let mut upgrade = signal(SignalKind::user_defined2()).context("SIGUSR2")?;
     drop(_entered);
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async {
@@ -46,7 +47,8 @@ fn follow_signals(control: Control) -> anyhow::Result<()> {
                     _ = terminate.recv() => control.drain(),
                     _ = interrupt.recv() => control.drain(),
                     _ = hang_up.recv() => control.reload(),
-                    _ = user.recv() => control.upgrade(),
+                    _ = reopen.recv() => control.reopen(),
+                    _ = upgrade.recv() => control.upgrade(),
                 }
             }
         });

@@ -26,6 +26,8 @@ pub(super) enum Event {
 pub struct Control {
     events: mpsc::Sender<Event>,
     drain: Drain,
+    /// Given when nobody is under way any more: until then operators may look on.
+    farewell: Drain,
     sockets: Sockets,
 }
 
@@ -34,6 +36,8 @@ pub struct Control {
 pub struct Orders {
     pub(super) events: mpsc::Receiver<Event>,
     pub(super) draining: Draining,
+    /// For those who answer operators.
+    pub(super) leaving: Draining,
     pub(super) sockets: Sockets,
 }
 
@@ -42,8 +46,10 @@ impl Control {
     pub fn new() -> (Self, Orders) {
         let (events, receiver) = mpsc::channel();
         let (drain, draining) = Drain::new();
+        let (farewell, leaving) = Drain::new();
         let sockets = Sockets::default();
-        (Self { events, drain, sockets: sockets.clone() }, Orders { events: receiver, draining, sockets })
+        let control = Self { events, drain, farewell, sockets: sockets.clone() };
+        (control, Orders { events: receiver, draining, leaving, sockets })
     }
 
     /// Reads configuration and plugins again.
@@ -51,12 +57,26 @@ impl Control {
         self.changed(Watched { folder: true, configuration: true, moved: true });
     }
 
+    /// Opens the files of the access log anew.
+    pub fn reopen(&self) {
+        self.changed(Watched { folder: false, configuration: false, moved: false });
+    }
+
     /// Ends the gateway once the exchanges under way are done, or the drain timeout is over. The workers begin at once, even
     /// while the gateway compiles a plugin.
     pub fn drain(&self) {
         self.drain.start();
+        if self.sockets.has_successor() {
+            // It is the successor who answers operators.
+            self.farewell.start();
+        }
         self.sockets.close();
         let _ = self.events.send(Event::Drain(time::now()));
+    }
+
+    /// Lets those who answer operators end, too.
+    pub(super) fn leave(&self) {
+        self.farewell.start();
     }
 
     /// Starts this program anew, as it now lies on the disk, with the listening sockets of this one. When it serves, this

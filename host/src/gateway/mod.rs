@@ -61,6 +61,8 @@ pub struct Gateway {
     generations: watch::Sender<Arc<Generation>>,
     status: Arc<Mutex<Status>>,
     draining: Draining,
+    /// Given to those who answer operators, who look on while the gateway drains.
+    leaving: Draining,
     workers: Vec<JoinHandle<()>>,
     events: mpsc::Receiver<Event>,
     control: Control,
@@ -183,6 +185,7 @@ impl Gateway {
             generation,
             generations,
             draining: orders.draining,
+            leaving: orders.leaving,
             workers: Vec::new(),
             events: orders.events,
             control,
@@ -350,6 +353,7 @@ impl Gateway {
                 Ok(Event::Changed(_)) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
         }
+        self.control.leave();
         self.flush_spans(deadline.min(time::now() + SPANS_PATIENCE));
         for worker in self.workers.drain(..).filter(JoinHandle::is_finished) {
             let _ = worker.join();

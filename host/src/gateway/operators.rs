@@ -53,6 +53,7 @@ impl Gateway {
             status: Arc::clone(&self.status),
             process,
             draining: self.draining.clone(),
+            leaving: self.leaving.clone(),
         })
         .map_err(system)?;
         if let Some(address) = bound {

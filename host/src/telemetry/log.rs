@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
@@ -15,8 +16,13 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::reload::Handle;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::time;
+
 /// Lines that may wait. At 200 bytes a line about 1.6 MB.
 const LINES_MAX: usize = 8192;
+
+/// How long the end of the process waits for whoever reads the last lines.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// Which lines the log of this process takes, since there is one log per process.
 static LEVELS: OnceLock<LogLevels> = OnceLock::new();
@@ -46,7 +52,7 @@ enum Message {
     Flush(SyncSender<()>),
 }
 
-/// The process's log. The last lines are written when this is dropped.
+/// The process's log. The last lines are written when this is dropped, unless whoever reads them does not.
 #[derive(Debug)]
 pub struct Log {
     sender: SyncSender<Message>,
@@ -133,9 +139,16 @@ impl fmt::Debug for LogLevels {
 impl Drop for Log {
     fn drop(&mut self) {
         let (done, wait) = mpsc::sync_channel(1);
-        if self.sender.send(Message::Flush(done)).is_ok() {
-            let _ = wait.recv();
+        let deadline = time::now() + CLOSING;
+        let mut message = Message::Flush(done);
+        while let Err(TrySendError::Full(back)) = self.sender.try_send(message) {
+            if time::now() >= deadline {
+                return;
+            }
+            message = back;
+            thread::sleep(Duration::from_millis(5));
         }
+        let _ = wait.recv_timeout(deadline.saturating_duration_since(time::now()));
     }
 }
 

@@ -6,7 +6,7 @@
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub(super) struct Output {
     file: Option<Kept>,
     /// What is missing of the line that was written last.
     rest: Vec<u8>,
+    /// How many lines of ours that ends.
+    rest_lines: u64,
     /// The file that was laid aside, until another one is open: so long lines still go there.
     aside: Option<PathBuf>,
     /// What has not been told yet of what became of lines.
@@ -78,16 +80,20 @@ fn appended(path: &Path) -> io::Result<File> {
 impl Output {
     /// Opens it. Folders that are missing are made.
     pub(super) fn open(target: &Target) -> io::Result<Self> {
+        let mut rest = Vec::new();
         let (sink, file) = match target {
             Target::Stdout => (File::from(io::stdout().as_fd().try_clone_to_owned()?), None),
             Target::File { path, rotation } => {
                 let sink = appended(path)?;
                 let metadata = sink.metadata()?;
                 let kept = metadata.is_file().then(|| Kept::new(&metadata, rotation));
+                if kept.is_some() && is_torn(path, metadata.len()) {
+                    rest.push(b'\n');
+                }
                 (sink, kept)
             }
         };
-        Ok(Self { target: target.clone(), sink, file, rest: Vec::new(), aside: None, outcome: Outcome::default() })
+        Ok(Self { target: target.clone(), sink, file, rest, rest_lines: 0, aside: None, outcome: Outcome::default() })
     }
 
     /// Where it goes.
@@ -115,10 +121,13 @@ impl Output {
     pub(super) fn reopen(&mut self) {
         let Target::File { path, .. } = &self.target else { return };
         match Self::open(&self.target) {
+            // Nothing has become of it.
+            Ok(Self { file: Some(Kept { identity, .. }), .. })
+                if self.file.as_ref().is_some_and(|file| file.identity == identity) => {}
             Ok(new) => {
                 let mut outcome = std::mem::take(&mut self.outcome);
                 // What was begun in the old file cannot be finished in the new one.
-                outcome.lost += u64::from(!self.rest.is_empty());
+                outcome.lost += self.rest_lines;
                 if let (Some(aside), Target::File { path, rotation }) = (self.aside.take(), &self.target) {
                     tidy(aside, path.clone(), rotation.clone());
                 }
@@ -196,7 +205,7 @@ impl Output {
                 self.outcome.lost += count(lines);
                 return Err(error);
             }
-            self.outcome.written += 1;
+            self.outcome.written += std::mem::take(&mut self.rest_lines);
         }
         let (written, result) = self.put(lines);
         let (done, missing) = lines.split_at_checked(written).unwrap_or((lines, &[]));
@@ -205,7 +214,7 @@ impl Output {
         let torn = done.last().is_some_and(|byte| *byte != b'\n');
         let end = missing.iter().position(|byte| *byte == b'\n').map_or(missing.len(), |at| at + 1);
         let (rest, lost) = missing.split_at_checked(if torn { end } else { 0 }).unwrap_or((missing, &[]));
-        self.rest = rest.to_vec();
+        (self.rest, self.rest_lines) = (rest.to_vec(), u64::from(torn));
         self.outcome.lost += count(lost);
         Err(error)
     }
@@ -256,6 +265,16 @@ impl Kept {
             rotate: None,
         }
     }
+}
+
+/// Whether the last line of a file has no end, because it did not fit on the disk.
+fn is_torn(path: &Path, bytes: u64) -> bool {
+    let last = |file: File| {
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, bytes.checked_sub(1)?).ok()?;
+        Some(byte != *b"\n")
+    };
+    File::open(path).ok().and_then(last).unwrap_or_default()
 }
 
 fn identity(metadata: &Metadata) -> (u64, u64) {

@@ -382,6 +382,21 @@ fn a_file_that_others_moved_is_begun_anew() {
 }
 
 #[test]
+fn a_line_that_was_torn_off_spoils_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    fs::write(&path, "{\"path\":\"/000000\"}\n{\"pa").unwrap();
+    let mut output = Output::open(&to(&path, Rotation::default())).unwrap();
+    let outcome = output.write(b"{\"path\":\"/000001\"}\n");
+    assert_eq!((outcome.written, outcome.lost), (1, 0));
+    output.reopen();
+    assert_eq!(output.write(b"{\"path\":\"/000002\"}\n").written, 1);
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text.lines().nth(1), Some("{\"pa"));
+    assert_eq!(text.lines().skip(2).collect::<Vec<_>>(), ["{\"path\":\"/000001\"}", "{\"path\":\"/000002\"}"]);
+}
+
+#[test]
 fn a_disk_that_takes_nothing_costs_lines_which_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let log = started(to(Path::new("/dev/full"), Rotation { bytes: Some(1024), ..Rotation::default() }));
