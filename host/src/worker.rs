@@ -90,6 +90,7 @@ async fn run(equipment: Equipment) {
         gate: Gate::new(pressure, bans, &first.config.overload),
         ids: Rc::new(RequestIds::new()),
         recorder: records.recorder(),
+        draining: draining.clone(),
         upstreams: RefCell::new(Rc::new(Upstreams::on(&board, &first.config.upstreams))),
         pipeline: RefCell::new(None),
     });
@@ -120,6 +121,8 @@ async fn run(equipment: Equipment) {
         }
     }
     following.abort();
+    // What was cut off may have left something to be done behind it.
+    tokio::task::yield_now().await;
 }
 
 struct Worker {
@@ -127,6 +130,7 @@ struct Worker {
     gate: Rc<Gate>,
     ids: Rc<RequestIds>,
     recorder: Rc<Recorder>,
+    draining: Draining,
     upstreams: RefCell<Rc<Upstreams>>,
     pipeline: RefCell<Option<Rc<Pipeline>>>,
 }
@@ -139,7 +143,7 @@ impl Worker {
         let before = self.pipeline.borrow().clone();
         let plan = Arc::clone(&generation.plan);
         self.trace(generation);
-        let own = (Rc::clone(&self.ids), Rc::clone(&self.recorder));
+        let own = (Rc::clone(&self.ids), Rc::clone(&self.recorder), self.draining.clone());
         self.gate.limit(&generation.config.overload);
         let gate = Rc::clone(&self.gate);
         let next = Pipeline::new(plan, before.as_deref(), upstreams, Arc::clone(&self.cache), gate, own);

@@ -53,10 +53,19 @@ impl Entrance {
 pub struct Presence(Cell<Option<Rc<Entrance>>>);
 
 impl Presence {
-    /// The exchange has ended as it should, with a response.
+    /// The exchange has ended, and it is known how.
     pub fn end(&self) {
         if let Some(entrance) = self.0.take() {
             entrance.0.leave();
+        }
+    }
+
+    /// The client has gone away before there was a response.
+    pub fn abort(&self) {
+        if let Some(entrance) = self.0.take() {
+            let attendance = &entrance.0;
+            attendance.leave();
+            attendance.aborted.store(attendance.aborted.load(Relaxed).wrapping_add(1), Relaxed);
         }
     }
 }
@@ -69,12 +78,20 @@ impl fmt::Debug for Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        if let Some(entrance) = self.0.take() {
-            let attendance = &entrance.0;
-            attendance.leave();
-            attendance.aborted.store(attendance.aborted.load(Relaxed).wrapping_add(1), Relaxed);
-        }
+        self.abort();
     }
+}
+
+/// What an exchange waits for: where it is given up, that was what took the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Waits {
+    /// For nothing yet.
+    #[default]
+    Nothing,
+    /// For what somebody else fetches.
+    Cache,
+    /// For an upstream.
+    Upstream,
 }
 
 /// How many bytes of a request's body have come.

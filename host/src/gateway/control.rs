@@ -33,6 +33,7 @@ pub struct Control {
 #[derive(Debug)]
 pub struct Orders {
     pub(super) events: mpsc::Receiver<Event>,
+    pub(super) drain: Drain,
     pub(super) draining: Draining,
     pub(super) sockets: Sockets,
 }
@@ -43,7 +44,8 @@ impl Control {
         let (events, receiver) = mpsc::channel();
         let (drain, draining) = Drain::new();
         let sockets = Sockets::default();
-        (Self { events, drain, sockets: sockets.clone() }, Orders { events: receiver, draining, sockets })
+        let control = Self { events, drain: drain.clone(), sockets: sockets.clone() };
+        (control, Orders { events: receiver, drain, draining, sockets })
     }
 
     /// Reads configuration and plugins again.

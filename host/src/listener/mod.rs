@@ -183,7 +183,8 @@ impl Listener {
     }
 
     /// Accepts and serves until `draining`; then closes idle connections, lets requests under way finish (their responses
-    /// carry `Connection: close`), and returns when the last connection has ended. Dropped earlier, it ends all of them.
+    /// carry `Connection: close`), and returns when the last connection has ended: by itself, or since draining is over. Dropped
+    /// earlier, it ends all of them.
     ///
     /// Must run on a `LocalSet` or a `LocalRuntime`. Fails only before the first connection.
     pub async fn serve<H: Handle>(self, handler: Rc<H>, mut draining: Draining) -> io::Result<()> {
@@ -219,6 +220,10 @@ impl Listener {
             tokio::task::yield_now().await;
         }
         registry.drain();
+        tokio::select! {
+            () = registry.empty() => return Ok(()),
+            () = draining.wait_until_over() => registry.evict(),
+        }
         registry.empty().await;
         Ok(())
     }

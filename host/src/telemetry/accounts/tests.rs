@@ -34,7 +34,7 @@ fn end(route: Option<usize>, status: u16, millis: u64) -> End {
         route,
         status: StatusCode::from_u16(status).unwrap(),
         body_bytes: 10,
-        head: Duration::from_millis(1),
+        head: Some(Duration::from_millis(1)),
         duration: Duration::from_millis(millis),
         complete: true,
     }
