@@ -172,6 +172,12 @@ impl Handle for Worker {
         }
     }
 
+    fn taken_back(&self, client: &Arc<Client>, request: http::Request<Body>) {
+        if let Some(pipeline) = &*self.pipeline.borrow() {
+            pipeline.taken_back(client, request);
+        }
+    }
+
     fn admits(&self, client: SocketAddr) -> bool {
         // Others are told why, which takes an answer.
         !matches!(self.gate.receive(client, time::now()), Err(unwelcome) if unwelcome.refusing == Refusing::Close)

@@ -1,6 +1,6 @@
 //! How many exchanges are under way on a worker, and how many were given up before there was a response.
 //!
-//! A [`Presence`] travels with its exchange, so that what is dropped half way is not forgotten.
+//! A [`Presence`] travels with its exchange, so that what is dropped half way is not under way for ever.
 
 use std::cell::Cell;
 use std::fmt;
@@ -78,7 +78,7 @@ impl fmt::Debug for Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        self.abort();
+        self.end();
     }
 }
 
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_leaves_without_an_end_has_aborted() {
+    fn who_aborts_is_counted_and_who_is_dropped_is_not_under_way() {
         let attendance = Arc::<Attendance>::default();
         let entrance = Entrance::new(Arc::clone(&attendance));
         let (one, two) = (entrance.enter(), entrance.enter());
@@ -131,7 +131,11 @@ mod tests {
         one.end();
         drop(one);
         assert_eq!((attendance.in_flight(), attendance.aborted()), (1, 0));
-        drop(two);
+        two.abort();
+        two.end();
+        let three = entrance.enter();
+        assert_eq!((attendance.in_flight(), attendance.aborted()), (1, 1));
+        drop((two, three));
         drop(Presence::default());
         assert_eq!((attendance.in_flight(), attendance.aborted()), (0, 1));
     }

@@ -87,6 +87,10 @@ pub trait Handle: 'static {
         request: ::http::Request<Body>,
     ) -> impl Future<Output = ::http::Response<Body>>;
 
+    /// Told of a request that the client took back before it was even begun: [`handle`](Self::handle) is not called for it. Possible only in
+    /// HTTP/2, where both may come at once.
+    fn taken_back(&self, _client: &Arc<Client>, _request: ::http::Request<Body>) {}
+
     /// Whether a client may connect at all. Asked once per connection, when it is known who it is and before anything is read or said; the connection
     /// of one who may not is closed.
     fn admits(&self, _client: SocketAddr) -> bool {

@@ -199,8 +199,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Handle> Connection<S, H> {
         let inbox = (!ends).then(|| Inbox::new(waker, length));
         let body = inbox.as_ref().map_or(Body::Empty, |inbox| Body::boxed(Arriving(Rc::clone(inbox))));
         let request = request.map(|()| body);
-        let answer = answer(Rc::clone(&self.handler), Arc::clone(&self.client), request);
-        let mut stream = self.stream(id, kind, Work::Handling(Box::pin(answer)), ends);
+        let (handler, client) = (Rc::clone(&self.handler), Arc::clone(&self.client));
+        let unbegun = Unbegun { handler, client, request: Some(request) };
+        let mut stream = self.stream(id, kind, Work::Handling(Box::pin(unbegun.answer())), ends);
         stream.inbox = inbox;
         stream.left = length;
         stream.may_rest = may_rest;
@@ -337,6 +338,27 @@ fn unpadded(head: Head, payload: &[u8]) -> Result<&[u8], Broken> {
     Ok(rest.get(..length).unwrap_or_default())
 }
 
-async fn answer<H: Handle>(handler: Rc<H>, client: Arc<Client>, request: Request<Body>) -> Response<Body> {
-    handler.handle(&client, request).await
+/// A request that nobody has begun with. Dropped, it has been taken back.
+struct Unbegun<H: Handle> {
+    handler: Rc<H>,
+    client: Arc<Client>,
+    request: Option<Request<Body>>,
+}
+
+impl<H: Handle> Unbegun<H> {
+    async fn answer(mut self) -> Response<Body> {
+        match self.request.take() {
+            Some(request) => self.handler.handle(&self.client, request).await,
+            // It is there until here.
+            None => Response::new(Body::Empty),
+        }
+    }
+}
+
+impl<H: Handle> Drop for Unbegun<H> {
+    fn drop(&mut self) {
+        if let Some(request) = self.request.take() {
+            self.handler.taken_back(&self.client, request);
+        }
+    }
 }
