@@ -128,6 +128,7 @@ impl Pipeline {
         (exchange.delivery.upstream, exchange.waits) = (self.upstreams.name(upstream), Waits::Upstream);
         let sent = self.upstreams.tunnel(upstream, &exchange.client, &exchange.request, upgrade, said).await;
         exchange.timings.upstream = exchange.lap_of(asked(&sent), time::now());
+        exchange.waits = Waits::Nothing;
         let sent = sent.map_err(|error| failure(&error))?;
         exchange.delivery.endpoint = Some(sent.endpoint);
         Ok(sent.response)
@@ -158,6 +159,7 @@ impl Pipeline {
         let sent = self.upstreams.send(upstream, &exchange.client, &exchange.request, body).await;
         let now = time::now();
         exchange.timings.upstream = exchange.lap_of(asked(&sent), now);
+        exchange.waits = Waits::Nothing;
         if let Some(place) = place {
             place.leave(sent.as_ref().map_or(Outcome::Failed, |_| Outcome::Answered), now);
         }

@@ -155,7 +155,10 @@ impl Pipeline {
                 // The only step that waits, so that here the client may go away.
                 let vigil = Vigil::over(self, &mut walk);
                 let answered = self.answer(vigil.walk, body).await;
-                vigil.ends(answered)
+                match vigil.ends(answered) {
+                    Some(answered) => answered,
+                    None => return vigil::nobody(),
+                }
             }
         };
         if let Err(failure) = answered {

@@ -10,7 +10,7 @@ use super::admit::Admitted;
 use super::walk::Walk;
 use super::{Over, Pipeline, challenge, posture};
 use crate::exchange::{Asked, Client, Exchange, Failure, Held, Part, Reason, Response, Waits};
-use crate::http::Body;
+use crate::http::{Body, HangUp};
 use crate::names::Hook;
 use crate::telemetry::End;
 use crate::time;
@@ -30,10 +30,10 @@ impl<'w, 'p> Vigil<'w, 'p> {
         Self { pipeline, walk, over: false }
     }
 
-    /// It has come to something, and somebody is there for it.
-    pub(super) fn ends(mut self, answered: Result<(), Failure>) -> Result<(), Failure> {
-        self.over = true;
-        answered
+    /// It has come to this; none: to nothing, since the client went away in the middle of its body.
+    pub(super) fn ends(mut self, answered: Result<(), Failure>) -> Option<Result<(), Failure>> {
+        self.over = !matches!(&answered, Err(failure) if failure.reason == Reason::ClientGone);
+        self.over.then_some(answered)
     }
 
     /// Who gave it up.
@@ -68,6 +68,13 @@ impl Drop for Vigil<'_, '_> {
         let over = Over { exchange: Held::from(exchange), visit, route: walk.route, failed };
         Rc::clone(self.pipeline).account(over, end);
     }
+}
+
+/// What is answered where nobody is there.
+pub(super) fn nobody() -> http::Response<Body> {
+    let mut response = http::Response::new(Body::Empty);
+    response.extensions_mut().insert(HangUp);
+    response
 }
 
 /// How an exchange ends that is given up `now`. What it waited for is what took the time.

@@ -200,8 +200,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Handle> Connection<S, H> {
         let body = inbox.as_ref().map_or(Body::Empty, |inbox| Body::boxed(Arriving(Rc::clone(inbox))));
         let request = request.map(|()| body);
         let (handler, client) = (Rc::clone(&self.handler), Arc::clone(&self.client));
-        let unbegun = Unbegun { handler, client, request: Some(request) };
-        let mut stream = self.stream(id, kind, Work::Handling(Box::pin(unbegun.answer())), ends);
+        let mut unbegun = Unbegun { handler, client, request: Some(request) };
+        // A block and no `async fn`, which would keep a second copy of it.
+        let answer = async move {
+            match unbegun.request.take() {
+                Some(request) => unbegun.handler.handle(&unbegun.client, request).await,
+                // It is there until here.
+                None => Response::new(Body::Empty),
+            }
+        };
+        let mut stream = self.stream(id, kind, Work::Handling(Box::pin(answer)), ends);
         stream.inbox = inbox;
         stream.left = length;
         stream.may_rest = may_rest;
@@ -343,16 +351,6 @@ struct Unbegun<H: Handle> {
     handler: Rc<H>,
     client: Arc<Client>,
     request: Option<Request<Body>>,
-}
-
-impl<H: Handle> Unbegun<H> {
-    async fn answer(mut self) -> Response<Body> {
-        match self.request.take() {
-            Some(request) => self.handler.handle(&self.client, request).await,
-            // It is there until here.
-            None => Response::new(Body::Empty),
-        }
-    }
 }
 
 impl<H: Handle> Drop for Unbegun<H> {
