@@ -89,6 +89,7 @@ async fn run(equipment: Equipment) {
         gate: Gate::new(pressure, bans, &first.config.overload),
         ids: Rc::new(RequestIds::new()),
         recorder: records.recorder(),
+        draining: draining.clone(),
         upstreams: RefCell::new(Rc::new(Upstreams::on(&board, &first.config.upstreams))),
         pipeline: RefCell::new(None),
     });
@@ -119,6 +120,8 @@ async fn run(equipment: Equipment) {
         }
     }
     following.abort();
+    // What was cut off may have left something to be done behind it.
+    tokio::task::yield_now().await;
 }
 
 struct Worker {
@@ -126,6 +129,7 @@ struct Worker {
     gate: Rc<Gate>,
     ids: Rc<RequestIds>,
     recorder: Rc<Recorder>,
+    draining: Draining,
     upstreams: RefCell<Rc<Upstreams>>,
     pipeline: RefCell<Option<Rc<Pipeline>>>,
 }
@@ -138,7 +142,7 @@ impl Worker {
         let before = self.pipeline.borrow().clone();
         let plan = Arc::clone(&generation.plan);
         self.trace(generation);
-        let own = (Rc::clone(&self.ids), Rc::clone(&self.recorder));
+        let own = (Rc::clone(&self.ids), Rc::clone(&self.recorder), self.draining.clone());
         self.gate.limit(&generation.config.overload);
         let gate = Rc::clone(&self.gate);
         let next = Pipeline::new(plan, before.as_deref(), upstreams, Arc::clone(&self.cache), gate, own);
@@ -164,6 +168,12 @@ impl Handle for Worker {
             Some(pipeline) => pipeline.handle(client, request).await,
             // A worker adopts its first generation before it listens.
             None => http::Response::new(Body::Empty),
+        }
+    }
+
+    fn taken_back(&self, client: &Arc<Client>, request: http::Request<Body>) {
+        if let Some(pipeline) = &*self.pipeline.borrow() {
+            pipeline.taken_back(client, request);
         }
     }
 

@@ -74,7 +74,8 @@ pub trait Plugin: Sized + 'static {
         Ok(Verdict::Next)
     }
 
-    /// After the last byte. Called once per response, in reverse chain order; never delays the client.
+    /// After the last byte, or when the client went away: before there was a response it has the status 499 and no fields. Called once per
+    /// response, in reverse chain order; never delays the client.
     ///
     /// # Errors
     /// Is counted and logged.

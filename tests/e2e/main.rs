@@ -27,6 +27,7 @@ mod dashboard;
 mod demo;
 mod drain;
 mod files;
+mod gone;
 mod grpc;
 mod health;
 mod http2_strict;

@@ -11,6 +11,7 @@ async fn busy() -> (Origin, Gateway) {
     let origin = Origin::start(|seen| match seen.target.as_str() {
         "/broken" => Reply::new(500, "broken"),
         "/cached" => Reply::ok("cached").field("Cache-Control", "max-age=60"),
+        "/silent" => Reply::silence(),
         _ => Reply::ok("hello"),
     })
     .await;
@@ -114,9 +115,15 @@ async fn every_request_is_counted_once_and_where_it_belongs() {
 
 #[tokio::test]
 async fn promtool_finds_nothing_wrong() {
-    let (_origin, gateway) = busy().await;
+    let (origin, gateway) = busy().await;
     traffic(&gateway).await;
-    let text = counted(&gateway, 9.0).await;
+    let before = origin.seen().len();
+    let mut client = gateway.connect().await;
+    client.write("GET /all/silent HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    origin.wait_for(before + 1).await;
+    drop(client);
+    let text = counted(&gateway, 10.0).await;
+    assert_eq!(sum(&text, "portcullis_errors_total", &["fault=\"downstream\"", "reason=\"client_gone\""]), 1.0);
     let mut promtool = Command::new("promtool");
     promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut promtool = promtool.spawn().expect("promtool, from Debian's package prometheus");
@@ -180,7 +187,8 @@ async fn what_is_under_way_and_what_was_given_up_are_told() {
     })
     .await;
     assert_eq!(value("portcullis_worker_requests_in_flight").await, 0.0);
-    assert_eq!(value("portcullis_requests_total").await, 0.0);
+    assert_eq!(value("portcullis_requests_total").await, 1.0);
+    assert_eq!(value("portcullis_response_head_seconds_count").await, 0.0);
     gate.open();
 }
 

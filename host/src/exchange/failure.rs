@@ -8,6 +8,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 
+/// What nginx calls a request whose client has closed the connection. No client ever sees it; nothing registers it.
+const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {
+    Ok(status) => status,
+    Err(_) => StatusCode::BAD_REQUEST,
+};
+
 /// Whose fault a failure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
@@ -34,6 +40,8 @@ pub enum Reason {
     RequestTooLarge,
     /// The request did not arrive in time (RFC 9110 section 15.5.9).
     RequestTimeout,
+    /// The client went away before there was a response. Nobody is answered; the status is the one that nginx has for it in its logs.
+    ClientGone,
     /// A target longer than allowed (RFC 9110 section 15.5.15).
     UriTooLong,
     /// A request head longer, or of more fields, than allowed (RFC 6585 section 5).
@@ -80,6 +88,8 @@ pub enum Reason {
     CacheOnly,
     /// Nothing is taken on at the moment, because the operator says so.
     Maintenance,
+    /// The gateway ended before there was a response: draining took too long.
+    DrainTimeout,
     /// A mistake in the gateway.
     Internal,
 }
@@ -104,6 +114,7 @@ impl Reason {
         Self::MethodNotAllowed,
         Self::RequestTooLarge,
         Self::RequestTimeout,
+        Self::ClientGone,
         Self::UriTooLong,
         Self::HeadTooLarge,
         Self::NotImplemented,
@@ -127,6 +138,7 @@ impl Reason {
         Self::ReadOnly,
         Self::CacheOnly,
         Self::Maintenance,
+        Self::DrainTimeout,
         Self::Internal,
     ];
 
@@ -138,6 +150,7 @@ impl Reason {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTooLarge => "request_too_large",
             Self::RequestTimeout => "request_timeout",
+            Self::ClientGone => "client_gone",
             Self::UriTooLong => "uri_too_long",
             Self::HeadTooLarge => "head_too_large",
             Self::NotImplemented => "not_implemented",
@@ -161,6 +174,7 @@ impl Reason {
             Self::ReadOnly => "read_only",
             Self::CacheOnly => "cache_only",
             Self::Maintenance => "maintenance",
+            Self::DrainTimeout => "drain_timeout",
             Self::Internal => "internal",
         }
     }
@@ -173,6 +187,7 @@ impl Reason {
             | Self::MethodNotAllowed
             | Self::RequestTooLarge
             | Self::RequestTimeout
+            | Self::ClientGone
             | Self::UriTooLong
             | Self::HeadTooLarge
             | Self::NotImplemented
@@ -195,7 +210,7 @@ impl Reason {
             | Self::CircuitOpen
             | Self::ConcurrencyLimited => Fault::Upstream,
             Self::PluginFailed | Self::PluginQuarantined => Fault::Plugin,
-            Self::Overload | Self::Internal => Fault::Internal,
+            Self::Overload | Self::DrainTimeout | Self::Internal => Fault::Internal,
         }
     }
 
@@ -208,6 +223,7 @@ impl Reason {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::ClientGone => CLIENT_CLOSED_REQUEST,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
@@ -224,7 +240,8 @@ impl Reason {
             | Self::Overload
             | Self::ReadOnly
             | Self::CacheOnly
-            | Self::Maintenance => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::Maintenance
+            | Self::DrainTimeout => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamConnect | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout | Self::NotCached => StatusCode::GATEWAY_TIMEOUT,
             Self::PluginFailed | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -276,5 +293,12 @@ mod tests {
         for (index, reason) in Reason::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, index, "{}", reason.as_str());
         }
+    }
+
+    #[test]
+    fn who_goes_away_is_not_our_error() {
+        let gone = Reason::ClientGone;
+        assert_eq!((gone.status().as_u16(), gone.fault(), gone.as_str()), (499, Fault::Downstream, "client_gone"));
+        assert_eq!(Reason::DrainTimeout.fault(), Fault::Internal);
     }
 }

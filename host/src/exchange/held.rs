@@ -28,6 +28,12 @@ impl Held {
     }
 }
 
+impl From<Box<Exchange>> for Held {
+    fn from(exchange: Box<Exchange>) -> Self {
+        Self(Some(exchange))
+    }
+}
+
 impl Deref for Held {
     type Target = Exchange;
 

@@ -24,7 +24,7 @@ pub use attributes::{AttributeError, Attributes};
 pub use delivery::Delivery;
 pub use failure::{Failure, Fault, Page, Reason};
 pub use held::Held;
-pub use presence::{Attendance, Entrance, Presence, Received};
+pub use presence::{Attendance, Entrance, Presence, Received, Waits};
 pub use trace::{Asked, Call, Connection, DecidedBy, Digits, Part, Sampled, SpanId, Step, Steps, Trace, TraceId};
 
 /// Facts of the client's connection that every exchange on it shares.
@@ -230,6 +230,8 @@ pub struct Exchange {
     pub trace: Option<Box<Trace>>,
     /// What has come of the request's body.
     pub received: Received,
+    /// What it waits for, where it waits.
+    pub waits: Waits,
     /// That it is under way.
     pub presence: Presence,
 }
@@ -254,6 +256,7 @@ impl Exchange {
             delivery: Delivery::default(),
             trace: None,
             received: Received::Nothing,
+            waits: Waits::Nothing,
             presence: Presence::default(),
         }
     }

@@ -1,6 +1,6 @@
 //! How many exchanges are under way on a worker, and how many were given up before there was a response.
 //!
-//! A [`Presence`] travels with its exchange, so that what is dropped half way is not forgotten.
+//! A [`Presence`] travels with its exchange, so that what is dropped half way is not under way for ever.
 
 use std::cell::Cell;
 use std::fmt;
@@ -53,10 +53,19 @@ impl Entrance {
 pub struct Presence(Cell<Option<Rc<Entrance>>>);
 
 impl Presence {
-    /// The exchange has ended as it should, with a response.
+    /// The exchange has ended, and it is known how.
     pub fn end(&self) {
         if let Some(entrance) = self.0.take() {
             entrance.0.leave();
+        }
+    }
+
+    /// The client has gone away before there was a response.
+    pub fn abort(&self) {
+        if let Some(entrance) = self.0.take() {
+            let attendance = &entrance.0;
+            attendance.leave();
+            attendance.aborted.store(attendance.aborted.load(Relaxed).wrapping_add(1), Relaxed);
         }
     }
 }
@@ -69,12 +78,20 @@ impl fmt::Debug for Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        if let Some(entrance) = self.0.take() {
-            let attendance = &entrance.0;
-            attendance.leave();
-            attendance.aborted.store(attendance.aborted.load(Relaxed).wrapping_add(1), Relaxed);
-        }
+        self.end();
     }
+}
+
+/// What an exchange waits for: where it is given up, that was what took the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Waits {
+    /// For nothing yet.
+    #[default]
+    Nothing,
+    /// For what somebody else fetches.
+    Cache,
+    /// For an upstream.
+    Upstream,
 }
 
 /// How many bytes of a request's body have come.
@@ -105,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_leaves_without_an_end_has_aborted() {
+    fn who_aborts_is_counted_and_who_is_dropped_is_not_under_way() {
         let attendance = Arc::<Attendance>::default();
         let entrance = Entrance::new(Arc::clone(&attendance));
         let (one, two) = (entrance.enter(), entrance.enter());
@@ -114,7 +131,11 @@ mod tests {
         one.end();
         drop(one);
         assert_eq!((attendance.in_flight(), attendance.aborted()), (1, 0));
-        drop(two);
+        two.abort();
+        two.end();
+        let three = entrance.enter();
+        assert_eq!((attendance.in_flight(), attendance.aborted()), (1, 1));
+        drop((two, three));
         drop(Presence::default());
         assert_eq!((attendance.in_flight(), attendance.aborted()), (0, 1));
     }

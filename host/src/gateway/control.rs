@@ -35,6 +35,7 @@ pub struct Control {
 #[derive(Debug)]
 pub struct Orders {
     pub(super) events: mpsc::Receiver<Event>,
+    pub(super) drain: Drain,
     pub(super) draining: Draining,
     /// For those who answer operators.
     pub(super) leaving: Draining,
@@ -48,8 +49,8 @@ impl Control {
         let (drain, draining) = Drain::new();
         let (farewell, leaving) = Drain::new();
         let sockets = Sockets::default();
-        let control = Self { events, drain, farewell, sockets: sockets.clone() };
-        (control, Orders { events: receiver, draining, leaving, sockets })
+        let control = Self { events, drain: drain.clone(), farewell, sockets: sockets.clone() };
+        (control, Orders { events: receiver, drain, draining, leaving, sockets })
     }
 
     /// Reads configuration and plugins again.

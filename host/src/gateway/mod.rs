@@ -34,7 +34,7 @@ use crate::plugin::metrics::Registry;
 use crate::plugin::{Change, Folder, Problem, Roster, Services, Watch};
 use crate::purger::Purger;
 use crate::redis::Redis;
-use crate::shutdown::Draining;
+use crate::shutdown::{Drain, Draining};
 use crate::telemetry::Records;
 use crate::traffic::Pressure;
 use crate::upstream::Board;
@@ -60,6 +60,7 @@ pub struct Gateway {
     generation: Arc<Generation>,
     generations: watch::Sender<Arc<Generation>>,
     status: Arc<Mutex<Status>>,
+    drain: Drain,
     draining: Draining,
     /// Given to those who answer operators, who look on while the gateway drains.
     leaving: Draining,
@@ -98,6 +99,8 @@ pub struct Gateway {
 
 /// How long the last spans may take once everything else has ended.
 const SPANS_PATIENCE: Duration = Duration::from_secs(3);
+/// How long workers may take to give up what is still under way.
+const CUT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -184,6 +187,7 @@ impl Gateway {
             folder,
             generation,
             generations,
+            drain: orders.drain,
             draining: orders.draining,
             leaving: orders.leaving,
             workers: Vec::new(),
@@ -330,6 +334,8 @@ impl Gateway {
     }
 
     fn end(mut self, asked: time::Instant) {
+        // Whoever could have said so may be gone.
+        self.drain.start();
         let timeout = self.generation.config.drain_timeout;
         notify("STOPPING=1\nSTATUS=draining");
         tracing::info!(timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX), "draining");
@@ -353,6 +359,7 @@ impl Gateway {
                 Ok(Event::Changed(_)) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
         }
+        let deadline = deadline.max(self.cut_off());
         self.control.leave();
         self.flush_spans(deadline.min(time::now() + SPANS_PATIENCE));
         for worker in self.workers.drain(..).filter(JoinHandle::is_finished) {
@@ -362,6 +369,21 @@ impl Gateway {
         self.save_cache();
         self.remember_asked();
         tracing::info!("stopped");
+    }
+
+    /// Has what is still under way given up, and recorded as that. Gives until when others may take their time for it.
+    fn cut_off(&self) -> time::Instant {
+        let open = || self.workers.iter().any(|worker| !worker.is_finished());
+        let now = time::now();
+        if !open() {
+            return now;
+        }
+        self.drain.give_up();
+        let until = now + CUT_PATIENCE;
+        while open() && time::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        until
     }
 
     /// Waits until the last spans have been sent. A receiver that is not there is not waited for as exchanges are.

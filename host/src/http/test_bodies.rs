@@ -37,6 +37,11 @@ pub(crate) fn failing() -> Body {
     Body::boxed(Pieces(VecDeque::from([Ok(Frame::data(Bytes::from_static(b"1"))), Err(error)])))
 }
 
+/// A body whose sender goes away after one byte.
+pub(crate) fn cut_off() -> Body {
+    Body::boxed(Pieces(VecDeque::from([Ok(Frame::data(Bytes::from_static(b"1"))), Err(BodyError::Closed)])))
+}
+
 /// The data of a body that is never pending, and the error that ended it.
 pub(crate) fn collect(mut body: Body) -> (Vec<u8>, Option<BodyError>) {
     let mut data = Vec::new();

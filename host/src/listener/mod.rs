@@ -87,6 +87,10 @@ pub trait Handle: 'static {
         request: ::http::Request<Body>,
     ) -> impl Future<Output = ::http::Response<Body>>;
 
+    /// Told of a request that the client took back before it was even begun: [`handle`](Self::handle) is not called for it. Possible only in
+    /// HTTP/2, where both may come at once.
+    fn taken_back(&self, _client: &Arc<Client>, _request: ::http::Request<Body>) {}
+
     /// Whether a client may connect at all. Asked once per connection, when it is known who it is and before anything is read or said; the connection
     /// of one who may not is closed.
     fn admits(&self, _client: SocketAddr) -> bool {
@@ -183,7 +187,8 @@ impl Listener {
     }
 
     /// Accepts and serves until `draining`; then closes idle connections, lets requests under way finish (their responses
-    /// carry `Connection: close`), and returns when the last connection has ended. Dropped earlier, it ends all of them.
+    /// carry `Connection: close`), and returns when the last connection has ended: by itself, or since draining is over. Dropped
+    /// earlier, it ends all of them.
     ///
     /// Must run on a `LocalSet` or a `LocalRuntime`. Fails only before the first connection.
     pub async fn serve<H: Handle>(self, handler: Rc<H>, mut draining: Draining) -> io::Result<()> {
@@ -219,6 +224,10 @@ impl Listener {
             tokio::task::yield_now().await;
         }
         registry.drain();
+        tokio::select! {
+            () = registry.empty() => return Ok(()),
+            () = draining.wait_until_over() => registry.evict(),
+        }
         registry.empty().await;
         Ok(())
     }

@@ -67,6 +67,14 @@ impl Registry {
         }
     }
 
+    /// Ends every connection, whatever it does.
+    pub(super) fn evict(&self) {
+        let tasks: Vec<_> = self.seats.borrow_mut().iter_mut().filter_map(|seat| seat.task.take()).collect();
+        for task in tasks {
+            task.abort();
+        }
+    }
+
     /// A seat for a new connection.
     pub(super) fn enter(self: &Rc<Self>) -> Ticket {
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
@@ -134,9 +142,6 @@ pub(super) struct Evict(pub(super) Rc<Registry>);
 
 impl Drop for Evict {
     fn drop(&mut self) {
-        let tasks: Vec<_> = self.0.seats.borrow_mut().iter_mut().filter_map(|seat| seat.task.take()).collect();
-        for task in tasks {
-            task.abort();
-        }
+        self.0.evict();
     }
 }

@@ -278,6 +278,23 @@ fn connections_end_when_nobody_serves_any_more() {
 }
 
 #[test]
+fn what_does_not_end_is_ended_when_draining_is_over() {
+    run(async {
+        let running = start(&settings());
+        let mut busy = Connection::to(&running).await;
+        busy.send("GET /wait HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        running.answers.arrived.notified().await;
+        running.drain.start();
+        tokio::task::yield_now().await;
+        assert!(!running.task.is_finished());
+        running.drain.give_up();
+        running.answers.given_up.notified().await;
+        assert_eq!(busy.read_all().await, "");
+        running.task.await.unwrap().unwrap();
+    });
+}
+
+#[test]
 fn no_more_connections_than_allowed() {
     run(async {
         let running = start(&Settings { connections_max: 1, ..settings() });

@@ -1,5 +1,8 @@
 //! The handlers: proxy, respond, redirect; files have a room of their own.
 
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode, header};
 
 use super::Pipeline;
@@ -8,7 +11,7 @@ use super::rewrite::{Subject, rewritten};
 use super::settings::{Handler, Proxy, RedirectPart, RedirectTarget};
 use super::split;
 use super::walk::Walk;
-use crate::exchange::{Asked, Connection, Exchange, Failure, Part, Reason, Response};
+use crate::exchange::{Asked, Connection, Exchange, Failure, Part, Reason, Response, Waits};
 use crate::http::{Body, Upgrade, UpgradeForm};
 use crate::repeats;
 use crate::time;
@@ -23,6 +26,26 @@ enum Wish {
     Unheard,
     /// The upstream is asked.
     Granted(Upgrade),
+}
+
+/// A request as an upstream is asked. Dropped, it is again what the client asked for: also where nobody waits for the answer any more.
+struct Asking<'w, 'p> {
+    walk: &'w mut Walk<'p>,
+    /// What the client asked for, where the upstream is asked for something else.
+    authority: Option<Arc<str>>,
+    target: Option<PathAndQuery>,
+}
+
+impl Drop for Asking<'_, '_> {
+    fn drop(&mut self) {
+        let request = &mut self.walk.exchange.request;
+        if let Some(authority) = self.authority.take() {
+            request.authority = authority;
+        }
+        if let Some(target) = self.target.take() {
+            request.target = target;
+        }
+    }
 }
 
 impl Pipeline {
@@ -54,28 +77,18 @@ impl Pipeline {
         let unnamed = request.authority.is_empty().then(|| self.upstreams.authority(upstream));
         let host = proxy.host.clone().or(unnamed);
         let authority = host.map(|host| std::mem::replace(&mut request.authority, host));
-        let target = match &proxy.rewrite {
-            None => None,
-            Some(rewrite) => {
-                let rewritten = rewritten(rewrite, &Subject::from(&*walk.exchange))?;
-                Some(std::mem::replace(&mut walk.exchange.request.target, rewritten))
-            }
-        };
-        let answered = match self.wished(walk, &proxy.upgrades) {
-            Ok(Wish::Granted(upgrade)) => self.tunnel(walk, upstream, &upgrade, body).await,
+        let mut asked = Asking { walk, authority, target: None };
+        let walk = &mut *asked.walk;
+        if let Some(rewrite) = &proxy.rewrite {
+            let rewritten = rewritten(rewrite, &Subject::from(&*walk.exchange))?;
+            asked.target = Some(std::mem::replace(&mut walk.exchange.request.target, rewritten));
+        }
+        match self.wished(walk, &proxy.upgrades)? {
+            Wish::Granted(upgrade) => self.tunnel(walk, upstream, &upgrade, body).await,
             // What would have been said in that protocol is no body.
-            Ok(Wish::Unheard) => self.proxy(walk, route, (upstream, proxy), Body::Empty).await,
-            Ok(Wish::None) => self.proxy(walk, route, (upstream, proxy), body).await,
-            Err(failure) => Err(failure),
-        };
-        let request = &mut walk.exchange.request;
-        if let Some(authority) = authority {
-            request.authority = authority;
+            Wish::Unheard => self.proxy(walk, route, (upstream, proxy), Body::Empty).await,
+            Wish::None => self.proxy(walk, route, (upstream, proxy), body).await,
         }
-        if let Some(target) = target {
-            request.target = target;
-        }
-        answered
     }
 
     /// The upstream whose turn it is.
@@ -112,9 +125,10 @@ impl Pipeline {
         said: Body,
     ) -> Result<Response, Failure> {
         let exchange = &mut *walk.exchange;
+        (exchange.delivery.upstream, exchange.waits) = (self.upstreams.name(upstream), Waits::Upstream);
         let sent = self.upstreams.tunnel(upstream, &exchange.client, &exchange.request, upgrade, said).await;
         exchange.timings.upstream = exchange.lap_of(asked(&sent), time::now());
-        exchange.delivery.upstream = self.upstreams.name(upstream);
+        exchange.waits = Waits::Nothing;
         let sent = sent.map_err(|error| failure(&error))?;
         exchange.delivery.endpoint = Some(sent.endpoint);
         Ok(sent.response)
@@ -141,13 +155,14 @@ impl Pipeline {
             }
             _ => body,
         };
+        (exchange.delivery.upstream, exchange.waits) = (self.upstreams.name(upstream), Waits::Upstream);
         let sent = self.upstreams.send(upstream, &exchange.client, &exchange.request, body).await;
         let now = time::now();
         exchange.timings.upstream = exchange.lap_of(asked(&sent), now);
+        exchange.waits = Waits::Nothing;
         if let Some(place) = place {
             place.leave(sent.as_ref().map_or(Outcome::Failed, |_| Outcome::Answered), now);
         }
-        exchange.delivery.upstream = self.upstreams.name(upstream);
         let sent = sent.map_err(|error| failure(&error))?;
         exchange.delivery.endpoint = Some(sent.endpoint);
         Ok(sent.response)

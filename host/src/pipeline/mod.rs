@@ -21,6 +21,7 @@ mod protect;
 mod rescue;
 mod rewrite;
 mod split;
+mod vigil;
 mod walk;
 
 use std::rc::Rc;
@@ -37,6 +38,7 @@ use crate::modes::{self, Mode};
 use crate::names::Hook;
 use crate::plugin::{Lane, Summary, Visit};
 use crate::router::{Asked, Routed};
+use crate::shutdown::Draining;
 use crate::telemetry::{End, Recorder};
 use crate::time;
 use crate::traffic::concurrency::Concurrency;
@@ -44,7 +46,7 @@ use crate::traffic::{Gate, give_back};
 use crate::upstream::Upstreams;
 
 use admit::Admitted;
-use caching::Looked;
+use caching::{Asking, Looked};
 pub use edits::{Edits, FieldPart, FieldText};
 pub use encode::Compression;
 use mirror::Copies;
@@ -52,6 +54,7 @@ pub use plan::{Chain, Plan, Route};
 pub use rewrite::{Subject, rewritten};
 pub use settings::{Handler, Mirror, Proxy, RedirectPart, RedirectTarget, Rewrite, Share, SplitBy};
 use split::Dealer;
+use vigil::Vigil;
 use walk::{Flow, Walk};
 
 /// One worker's way to answer requests in one generation.
@@ -66,6 +69,7 @@ pub struct Pipeline {
     gate: Rc<Gate>,
     ids: Rc<RequestIds>,
     recorder: Rc<Recorder>,
+    draining: Draining,
     dealer: Dealer,
     copies: Copies,
     /// Whether any route caches.
@@ -90,7 +94,7 @@ impl Pipeline {
         upstreams: Rc<Upstreams>,
         cache: Arc<Cache>,
         gate: Rc<Gate>,
-        (ids, recorder): (Rc<RequestIds>, Rc<Recorder>),
+        (ids, recorder, draining): (Rc<RequestIds>, Rc<Recorder>, Draining),
     ) -> Self {
         let known = before.map_or(&[][..], |before| &before.lanes);
         let lane = |plugin| {
@@ -113,6 +117,7 @@ impl Pipeline {
             gate,
             ids,
             recorder,
+            draining,
             dealer,
             copies,
             caches,
@@ -146,7 +151,15 @@ impl Pipeline {
         let answered = match (refused, self.gate.enter()) {
             (Some(failure), _) => Err(failure),
             (None, Err(refusal)) => Err(Failure::new(Reason::Overload, refusal.to_string())),
-            (None, Ok(_pass)) => self.answer(&mut walk, body).await,
+            (None, Ok(_pass)) => {
+                // The only step that waits, so that here the client may go away.
+                let vigil = Vigil::over(self, &mut walk);
+                let answered = self.answer(vigil.walk, body).await;
+                match vigil.ends(answered) {
+                    Some(answered) => answered,
+                    None => return vigil::nobody(),
+                }
+            }
         };
         if let Err(failure) = answered {
             walk.rescue(&failure);
@@ -195,14 +208,16 @@ impl Pipeline {
         // What plugins have found out can be told to the upstream, and what caches distinguish is what it will see.
         route.request_edits.edit_request(&mut walk.exchange);
         // A fresh stored response is the handler's answer; plugins on the way out see it like any other.
-        let looked = self.look_up(walk, route, &body, mode).await?;
+        let mut looked = self.look_up(walk, route, &body, mode).await?;
         if matches!(looked, Looked::Answered) {
             return Ok(());
         }
         if mode == Mode::CacheOnly && route.handler.asks_upstreams() {
             return Err(self.plan.only_stored());
         }
-        let handled = self.handle_with(walk, route, body).await;
+        let asking = Asking { walk, looked: &mut looked };
+        let handled = self.handle_with(asking.walk, route, body).await;
+        drop(asking);
         // What the handler gave is stored before any plugin dresses it for this client; where it failed, what is stored may do.
         self.settle(walk, route, looked, handled)
     }
@@ -264,29 +279,40 @@ impl Pipeline {
         }
         // Only here, where a plugin looks at it later, is the head copied.
         exchange.response = Some(Response { status, headers: headers.clone(), body: Body::Empty });
-        visit.keep_only(chain.callers(Hook::PostResponse).iter().filter_map(|index| Some(&**self.lanes.get(*index)?)));
+        self.keep_callers(&mut visit, chain);
         let pipeline = Rc::clone(self);
         let head = time::now().saturating_duration_since(exchange.started);
         body = body.observed(move |ended| {
             let end = end(&exchange, route, status, head, ended);
-            pipeline.recorder.ended(&exchange, &end);
-            let summary = Summary { body_bytes: end.body_bytes, duration: end.duration, complete: end.complete };
-            // On a task of its own, so that the connection's work is not held up.
-            tokio::task::spawn_local(async move {
-                // What lies between the last step and now was sending, and no plugin's time.
-                exchange.lap(time::now());
-                // What has been told already.
-                exchange.trace.iter_mut().for_each(|trace| trace.forget_steps());
-                let (lanes, chain) = (&pipeline.lanes[..], pipeline.chain(route));
-                let mut walk = Walk { exchange, visit, lanes, chain, route, failed };
-                walk.post_response(summary);
-                pipeline.recorder.spans().went_on(&walk.exchange, &end);
-            });
+            pipeline.account(Over { exchange, visit, route, failed }, end);
         });
         let mut response = http::Response::new(body);
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
+    }
+
+    /// Of the instances of a visit only those stay that `post-response` is called in.
+    fn keep_callers(&self, visit: &mut Visit, chain: &Chain) {
+        visit.keep_only(chain.callers(Hook::PostResponse).iter().filter_map(|index| Some(&**self.lanes.get(*index)?)));
+    }
+
+    /// Records how an exchange ended, and has its `post-response` hooks called.
+    fn account(self: Rc<Self>, over: Over, end: End) {
+        let Over { mut exchange, visit, route, failed } = over;
+        self.recorder.ended(&exchange, &end);
+        let summary = Summary { body_bytes: end.body_bytes, duration: end.duration, complete: end.complete };
+        // On a task of its own, so that the connection's work is not held up.
+        tokio::task::spawn_local(async move {
+            // What lies between the last step and now was sending, and no plugin's time.
+            exchange.lap(time::now());
+            // What has been told already.
+            exchange.trace.iter_mut().for_each(|trace| trace.forget_steps());
+            let (lanes, chain) = (&self.lanes[..], self.chain(route));
+            let mut walk = Walk { exchange, visit, lanes, chain, route, failed };
+            walk.post_response(summary);
+            self.recorder.spans().went_on(&walk.exchange, &end);
+        });
     }
 
     /// Keeps of a head what is recorded at the end, if anything is.
@@ -304,10 +330,18 @@ impl Pipeline {
     }
 }
 
+/// An exchange that has ended, for the hooks that are called behind it.
+struct Over {
+    exchange: Held,
+    visit: Visit,
+    route: Option<usize>,
+    failed: Vec<u32>,
+}
+
 /// How an exchange ended whose response has been handed on.
 fn end(exchange: &Exchange, route: Option<usize>, status: StatusCode, head: Duration, ended: BodyEnd) -> End {
     let duration = time::now().saturating_duration_since(exchange.started);
     // The body of an answer to HEAD is never asked for (RFC 9110 section 9.3.2).
     let complete = ended.outcome == BodyOutcome::Complete || exchange.request.method == Method::HEAD;
-    End { route, status, body_bytes: ended.bytes, head, duration, complete }
+    End { route, status, body_bytes: ended.bytes, head: Some(head), duration, complete }
 }

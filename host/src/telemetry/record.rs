@@ -18,13 +18,13 @@ use crate::exchange::{Exchange, Presence};
 pub struct End {
     /// The position of its route in the plan; none: it has none.
     pub route: Option<usize>,
-    /// The status that the client was sent.
+    /// The status that the client was sent, or would have been had it waited.
     pub status: StatusCode,
     /// Bytes of the response body that were handed on.
     pub body_bytes: u64,
-    /// From the request head being complete to the response head being complete.
-    pub head: Duration,
-    /// From the request head being complete to the last byte.
+    /// From the request head being complete to the response head being complete; none: there was no response.
+    pub head: Option<Duration>,
+    /// From the request head being complete to the last byte, or until it was given up.
     pub duration: Duration,
     /// Whether the client was handed everything.
     pub complete: bool,

@@ -120,6 +120,9 @@ pub enum UpstreamError {
         /// How long there was.
         timeout: Duration,
     },
+    /// The client went away in the middle of its body.
+    #[error("the client went away before the request body was complete")]
+    RequestGone,
     /// The client's body broke off.
     #[error("the request body broke off")]
     RequestBroken,
@@ -151,6 +154,7 @@ impl UpstreamError {
             Self::ConnectTimeout { .. } | Self::ResponseTimeout { .. } | Self::TotalTimeout { .. } => {
                 Reason::UpstreamTimeout
             }
+            Self::RequestGone => Reason::ClientGone,
             Self::RequestBroken | Self::RequestStalled { .. } => Reason::BadRequest,
             Self::RequestTooLarge => Reason::RequestTooLarge,
         }

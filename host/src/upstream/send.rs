@@ -222,6 +222,7 @@ impl Upstream {
         let progress = parcel.upload.as_ref().map_or(Progress::Done, |upload| upload.progress());
         let timeout = self.response_timeout;
         match (progress, trouble) {
+            (Progress::Gone, _) => UpstreamError::RequestGone,
             (Progress::Broken, _) => UpstreamError::RequestBroken,
             (Progress::TooLarge, _) => UpstreamError::RequestTooLarge,
             (Progress::Awaiting, Trouble::TimedOut) => UpstreamError::RequestStalled { timeout },

@@ -16,7 +16,7 @@ use super::origin::Step::{Await, Close, Read, Send, Tell};
 use super::origin::{HEAD, Origin, run};
 use super::*;
 use crate::exchange::{Client, Reason, Request};
-use crate::http::test_bodies::{chunks, chunks_then, failing};
+use crate::http::test_bodies::{chunks, chunks_then, cut_off, failing};
 use crate::http::{Body, BodyError};
 
 pub(super) const OK: super::origin::Step = Send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
@@ -466,11 +466,14 @@ fn uploads_are_framed_by_what_is_known() {
 #[test]
 fn a_clients_broken_body_is_the_clients_fault() {
     run(async {
-        let origin = Origin::start(vec![vec![HEAD, Read("never")]]).await;
+        let script = || vec![HEAD, Read("never")];
+        let origin = Origin::start(vec![script(), script()]).await;
         let upstreams = to(&[&origin]);
         let post = request(Method::POST, "/", &[]);
         let error = upstreams.send(0, &alice(), &post, failing()).await.unwrap_err();
         assert!(matches!(error, UpstreamError::RequestBroken), "{error}");
+        let error = upstreams.send(0, &alice(), &post, cut_off()).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::ClientGone, "{error}");
         let long = chunks(&["12", "345"]).limited(3).unwrap();
         let error = upstreams.send(0, &alice(), &post, long).await.unwrap_err();
         assert_eq!(error.reason(), Reason::RequestTooLarge);

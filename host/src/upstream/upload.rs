@@ -21,7 +21,9 @@ pub(super) enum Progress {
     Awaiting,
     /// All of it has been handed on.
     Done,
-    /// The client's connection or framing failed.
+    /// The client has gone away.
+    Gone,
+    /// The client's framing failed, or nothing of it came any more.
     Broken,
     /// It got longer than allowed.
     TooLarge,
@@ -73,6 +75,7 @@ impl http_body::Body for Watched {
             Poll::Pending => Progress::Awaiting,
             Poll::Ready(None) => Progress::Done,
             Poll::Ready(Some(Err(BodyError::TooLarge(_)))) => Progress::TooLarge,
+            Poll::Ready(Some(Err(BodyError::Closed))) => Progress::Gone,
             Poll::Ready(Some(Err(_))) => Progress::Broken,
             Poll::Ready(Some(Ok(frame))) => {
                 upload.bytes.set(upload.bytes.get() + frame.data_ref().map_or(0, |data| data.len() as u64));
@@ -95,7 +98,7 @@ impl http_body::Body for Watched {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::http::test_bodies::{chunks, collect, failing};
+    use crate::http::test_bodies::{chunks, collect, cut_off, failing};
 
     #[test]
     fn the_progress_tells_how_an_upload_ended() {
@@ -107,6 +110,7 @@ mod tests {
         };
         check(chunks(&["12", "345"]), Progress::Done, 5);
         check(failing(), Progress::Broken, 1);
+        check(cut_off(), Progress::Gone, 1);
         check(chunks(&["12", "345"]).limited(3).unwrap(), Progress::TooLarge, 2);
         assert!(Upload::watch(Body::Empty).0.is_none());
         assert!(Upload::watch(Bytes::from_static(b"x").into()).0.is_none());

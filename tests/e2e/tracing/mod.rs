@@ -286,6 +286,42 @@ async fn plugins_that_fail_and_answer_are_in_the_trace() {
 }
 
 #[tokio::test]
+async fn who_does_not_wait_for_the_response_leaves_a_span() {
+    let receiver = Receiver::http().await;
+    let origin = Origin::start(|_| Reply::silence()).await;
+    let setup = Setup::to(&origin).guest("trace-order", json!({ "label": "a" }));
+    let gateway = traced(setup, &receiver, json!({})).start().await;
+    let mut client = gateway.connect().await;
+    client.write("GET /slow HTTP/1.1\r\nHost: gateway.test\r\n\r\n").await;
+    origin.wait_for(1).await;
+    drop(client);
+    let all = receiver
+        .until("the last hook", |spans| spans.iter().any(|told| told.span.name.ends_with("post-response")))
+        .await;
+    let (server, asked) = (named(&all, "GET all"), named(&all, "GET origin"));
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        (server.text("http.response.status_code"), server.text("error.type")),
+        (text("499"), text("client_gone"))
+    );
+    assert_eq!((asked.text("error.type"), &asked.parent), (text("client_gone"), &server.id));
+    assert!(!server.failed() && !asked.failed(), "it is nobody's error but the client's");
+    assert!(asked.span.end_time_unix_nano <= server.span.end_time_unix_nano);
+    // And what the gateway would not have kept is not kept for it.
+    gateway.patch_config(&json!({ "tracing": { "sample": { "ratio": 0 } } }));
+    let generation = "portcullis_configuration_serving_generation";
+    eventually("the change", || async { (gateway.metric(generation).await == Some(2.0)).then_some(()) }).await;
+    let mut client = gateway.connect().await;
+    client.write("GET /slow HTTP/1.1\r\nHost: gateway.test\r\n\r\n").await;
+    origin.wait_for(2).await;
+    drop(client);
+    let aborted = "portcullis_worker_requests_aborted_total{worker=\"0\"}";
+    eventually("the abort", || async { (gateway.metric(aborted).await == Some(2.0)).then_some(()) }).await;
+    gateway.stop().await;
+    assert_eq!(servers(&receiver.spans()).len(), 1);
+}
+
+#[tokio::test]
 async fn a_receiver_in_any_mood_delays_nobody_and_gets_everything_in_the_end() {
     let receiver = Receiver::http().await;
     let origin = Origin::saying("hello").await;

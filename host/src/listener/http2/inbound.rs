@@ -199,7 +199,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Handle> Connection<S, H> {
         let inbox = (!ends).then(|| Inbox::new(waker, length));
         let body = inbox.as_ref().map_or(Body::Empty, |inbox| Body::boxed(Arriving(Rc::clone(inbox))));
         let request = request.map(|()| body);
-        let answer = answer(Rc::clone(&self.handler), Arc::clone(&self.client), request);
+        let (handler, client) = (Rc::clone(&self.handler), Arc::clone(&self.client));
+        let mut unbegun = Unbegun { handler, client, request: Some(request) };
+        // A block and no `async fn`, which would keep a second copy of it.
+        let answer = async move {
+            match unbegun.request.take() {
+                Some(request) => unbegun.handler.handle(&unbegun.client, request).await,
+                // It is there until here.
+                None => Response::new(Body::Empty),
+            }
+        };
         let mut stream = self.stream(id, kind, Work::Handling(Box::pin(answer)), ends);
         stream.inbox = inbox;
         stream.left = length;
@@ -337,6 +346,17 @@ fn unpadded(head: Head, payload: &[u8]) -> Result<&[u8], Broken> {
     Ok(rest.get(..length).unwrap_or_default())
 }
 
-async fn answer<H: Handle>(handler: Rc<H>, client: Arc<Client>, request: Request<Body>) -> Response<Body> {
-    handler.handle(&client, request).await
+/// A request that nobody has begun with. Dropped, it has been taken back.
+struct Unbegun<H: Handle> {
+    handler: Rc<H>,
+    client: Arc<Client>,
+    request: Option<Request<Body>>,
+}
+
+impl<H: Handle> Drop for Unbegun<H> {
+    fn drop(&mut self) {
+        if let Some(request) = self.request.take() {
+            self.handler.taken_back(&self.client, request);
+        }
+    }
 }

@@ -22,6 +22,7 @@ use frame::*;
 struct Answers {
     asked: RefCell<Vec<Request<()>>>,
     given_up: Rc<Cell<usize>>,
+    taken_back: Cell<usize>,
     go: Notify,
 }
 
@@ -58,6 +59,10 @@ impl Handle for Answers {
             "/large" => Response::new(Body::from(bytes::Bytes::from(vec![b'x'; 100_000]))),
             _ => Response::new(Body::from(bytes::Bytes::from_static(b"hello"))),
         }
+    }
+
+    fn taken_back(&self, _: &Arc<Client>, _: Request<Body>) {
+        self.taken_back.set(self.taken_back.get() + 1);
     }
 
     fn refuse(&self, _: &Arc<Client>, failure: &Failure) -> Response<Body> {
@@ -505,6 +510,20 @@ fn streams_beyond_the_limit_are_refused() {
         running.send(&[frame(RST_STREAM, 0, 1, &[0, 0, 0, 8]), get(7, "/")].concat()).await;
         assert_eq!(running.until("data").await.last().unwrap(), "data 7 hello end");
         assert_eq!(running.answers.given_up.get(), 1);
+    });
+}
+
+#[test]
+fn what_is_taken_back_before_it_is_begun_is_told_and_not_asked() {
+    run(async {
+        let mut running = start(settings());
+        running.greet().await;
+        let reset = |stream| frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
+        let both = [get(1, "/wait"), reset(1), post(3, "/echo", &[]), reset(3), get(5, "/")].concat();
+        running.send(&both).await;
+        assert_eq!(running.until("data").await.last().unwrap(), "data 5 hello end");
+        assert_eq!((running.answers.taken_back.get(), running.answers.asked.borrow().len()), (2, 1));
+        assert_eq!(running.answers.given_up.get(), 0);
     });
 }
 

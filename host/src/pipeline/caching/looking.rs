@@ -9,7 +9,7 @@ use super::status::{self, Forward};
 use super::{CONDITIONS, Fetch, is_safe, key, serve, take_fields};
 use crate::cache::policy::{Asked, Policy, Reuse, reuse};
 use crate::cache::{Boarding, Elsewhere, Found, Landing, Lead, Outcome, Stored};
-use crate::exchange::{CacheStatus, Failure, Part, Reason};
+use crate::exchange::{CacheStatus, Failure, Part, Reason, Waits};
 use crate::http::Body;
 use crate::modes::Mode;
 use crate::pipeline::plan::Route;
@@ -30,6 +30,23 @@ pub(in crate::pipeline) enum Looked {
     Unsafe(u64),
     /// Ask the handler; its answer may be stored.
     Ask(Box<Fetch>),
+}
+
+/// A request while the handler is asked for what the cache wants. Dropped, it is again what the client sent: that is what everybody sees from
+/// then on, also where nobody waits for the answer any more.
+pub(in crate::pipeline) struct Asking<'w, 'p> {
+    /// The exchange.
+    pub(in crate::pipeline) walk: &'w mut Walk<'p>,
+    /// What the cache has said.
+    pub(in crate::pipeline) looked: &'w mut Looked,
+}
+
+impl Drop for Asking<'_, '_> {
+    fn drop(&mut self) {
+        if let Looked::Ask(fetch) = self.looked {
+            fetch.give_back(&mut self.walk.exchange.request);
+        }
+    }
 }
 
 /// What is stored, as far as it is good for the request.
@@ -104,6 +121,7 @@ impl Pipeline {
         (asked, mode, started): (&Asked, Mode, Instant),
         (mut candidate, mut sequence): (Candidate, u64),
     ) -> Result<Looked, Failure> {
+        walk.exchange.waits = Waits::Cache;
         let mut collapsed = false;
         let (mut lock, mut looked_elsewhere) = (None, false);
         let (forward, basis, lead) = loop {
@@ -246,6 +264,17 @@ impl Fetch {
             completing: false,
             no_store: false,
             awaited: false,
+        }
+    }
+
+    /// Makes of the request that is sent the client's again.
+    fn give_back(&mut self, request: &mut crate::exchange::Request) {
+        let changed = !self.withheld.is_empty() || self.basis.is_some();
+        if changed && request.method == Method::GET {
+            for name in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE, header::IF_RANGE] {
+                request.headers.remove(name);
+            }
+            request.headers.extend(std::mem::take(&mut self.withheld));
         }
     }
 

@@ -20,7 +20,7 @@ use crate::cache::{Cache, Lead, Lock, Outcome, Outcomes, Stored};
 use crate::names::Name;
 use crate::pipeline::{Pipeline, Plan};
 
-pub(super) use looking::Looked;
+pub(super) use looking::{Asking, Looked};
 use status::Forward;
 
 /// Request fields that the gateway judges itself where it stores what comes.

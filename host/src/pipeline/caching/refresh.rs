@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{Method, header};
 
-use super::{CONDITIONS, Fetch, Looked, key, take_fields};
+use super::{Asking, CONDITIONS, Fetch, Looked, key, take_fields};
 use crate::cache::Stored;
 use crate::exchange::{CacheStatus, Exchange, Held, Request};
 use crate::http::Body;
@@ -29,9 +29,12 @@ impl Pipeline {
             let (lanes, chain) = (&pipeline.lanes[..], &route.chain);
             let (exchange, visit) = (Held::new(exchange), Visit::default());
             let mut walk = Walk { exchange, visit, lanes, chain, route: Some(number), failed: Vec::new() };
-            let handled = pipeline.handle_with(&mut walk, route, Body::Empty).await;
+            let mut looked = Looked::Ask(Box::new(fetch));
+            let asking = Asking { walk: &mut walk, looked: &mut looked };
+            let handled = pipeline.handle_with(asking.walk, route, Body::Empty).await;
+            drop(asking);
             // What came is being stored, or not; nobody waits for it.
-            if let Err(failure) = pipeline.settle(&mut walk, route, Looked::Ask(Box::new(fetch)), handled) {
+            if let Err(failure) = pipeline.settle(&mut walk, route, looked, handled) {
                 tracing::debug!(error = %failure.detail, "a stored response could not be fetched anew");
             }
             pipeline.recorder.spans().ended_beside(&walk.exchange);

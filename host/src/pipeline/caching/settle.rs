@@ -65,15 +65,6 @@ impl Pipeline {
         handled: Result<(), Failure>,
     ) -> Result<(), Failure> {
         let exchange = &mut *walk.exchange;
-        // What the client asked for is what everybody sees from here on.
-        let changed = !fetch.withheld.is_empty() || fetch.basis.is_some();
-        if changed && exchange.request.method == Method::GET {
-            let headers = &mut exchange.request.headers;
-            for name in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE, header::IF_RANGE] {
-                headers.remove(name);
-            }
-            headers.extend(std::mem::take(&mut fetch.withheld));
-        }
         let now = time::now();
         let status = match (&handled, &exchange.response) {
             (Ok(()), Some(response)) => Some(response.status),

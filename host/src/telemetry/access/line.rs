@@ -142,7 +142,7 @@ impl Form {
         let happened = |time: Duration| (!time.is_zero()).then_some(time);
         let time = match field {
             Field::Duration => end.duration,
-            Field::Head => end.head,
+            Field::Head => end.head?,
             Field::UpstreamTime => happened(timings.upstream)?,
             Field::CacheTime => happened(timings.cache)?,
             Field::PluginsTime if !timings.per_plugin.is_empty() => timings.plugins,

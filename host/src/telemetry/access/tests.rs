@@ -51,7 +51,7 @@ fn end() -> End {
         route: Some(0),
         status: StatusCode::OK,
         body_bytes: 1234,
-        head: Duration::from_micros(900),
+        head: Some(Duration::from_micros(900)),
         duration: Duration::from_micros(1250),
         complete: true,
     }

@@ -37,7 +37,9 @@ impl Accounts {
         let counts: [(&str, &str, Bytes); 3] = [
             ("portcullis_request_bytes_total", "Bytes of request bodies.", |sum| sum.request_bytes),
             ("portcullis_response_bytes_total", "Bytes of response bodies.", |sum| sum.response_bytes),
-            ("portcullis_responses_incomplete_total", "Responses that broke off.", |sum| sum.incomplete),
+            ("portcullis_responses_incomplete_total", "Responses that broke off, and requests without one.", |sum| {
+                sum.incomplete
+            }),
         ];
         for (name, help, value) in counts {
             out.family(name, help, Kind::Counter);
@@ -50,7 +52,7 @@ impl Accounts {
 
 fn requests(sums: &[(Owner, Sum)], out: &mut Exposition) {
     let name = "portcullis_requests_total";
-    out.family(name, "Requests that were answered, by route, method and status class.", Kind::Counter);
+    out.family(name, "Requests by route, method and status class; 4xx are also those whose client went away before there was a response.", Kind::Counter);
     for (owner, sum) in sums {
         for (method, classes) in Methods::ALL.iter().zip(sum.requests) {
             for (class, count) in CLASSES.iter().zip(classes).filter(|(_, count)| *count > 0) {

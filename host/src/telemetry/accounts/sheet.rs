@@ -81,7 +81,9 @@ impl Sheet {
         if let Some(count) = self.requests.get(method).and_then(|classes| classes.get(class)) {
             count.add(1);
         }
-        self.head.record(end.head);
+        if let Some(head) = end.head {
+            self.head.record(head);
+        }
         // A connection that speaks another protocol now lasts as long as it likes.
         if end.status != StatusCode::SWITCHING_PROTOCOLS {
             self.duration.record(end.duration);

@@ -34,7 +34,7 @@ fn end(route: Option<usize>, status: u16, millis: u64) -> End {
         route,
         status: StatusCode::from_u16(status).unwrap(),
         body_bytes: 10,
-        head: Duration::from_millis(1),
+        head: Some(Duration::from_millis(1)),
         duration: Duration::from_millis(millis),
         complete: true,
     }
@@ -106,7 +106,7 @@ fn workers_add_up_and_routes_are_known_by_name_whatever_their_place() {
 }
 
 #[test]
-fn what_is_dropped_half_way_is_aborted() {
+fn who_goes_away_before_the_response_is_aborted_and_an_error_of_the_client() {
     let accounts = Arc::<Accounts>::default();
     let book = accounts.book();
     let (one, two) = (exchange(&book, Method::GET, None), exchange(&book, Method::GET, None));
@@ -114,8 +114,17 @@ fn what_is_dropped_half_way_is_aborted() {
     book.record(&one, &end(None, 200, 1));
     // Hooks may hold it for longer.
     assert_eq!(accounts.workers(), [(1, 0)]);
+    let mut two = two;
+    two.failure = Some(Reason::ClientGone);
+    two.presence.abort();
+    book.record(&two, &End { head: None, complete: false, ..end(None, 499, 20) });
     drop((one, two));
     assert_eq!(accounts.workers(), [(0, 1)]);
+    let sum = sum(&accounts, "_none");
+    assert_eq!((sum.status(), sum.incomplete), ([0, 1, 0, 1, 0], 1));
+    // No response, hence no head of one.
+    assert_eq!((sum.duration.count(), sum.head.count()), (2, 1));
+    assert_eq!([Fault::Downstream, Fault::Upstream, Fault::Internal].map(|fault| sum.faults(fault)), [1, 0, 0]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::protobuf::Writer;
 use super::report::{Facts, Report, Told, What};
 use super::sampling::Fate;
 use super::settings::Attribute;
-use crate::exchange::{Asked, CacheStatus, Call, Connection, Sampled, SpanId};
+use crate::exchange::{Asked, CacheStatus, Call, Connection, Reason, Sampled, SpanId};
 
 /// Most spans in one request.
 const SPANS_MAX: usize = 2048;
@@ -285,7 +285,10 @@ fn answered(span: &mut Span<'_>, asked: &Asked) {
         }
         Err(reason) => {
             span.text("error.type", reason.as_str());
-            span.failed("");
+            // That nobody waited for the answer speaks against nobody.
+            if reason != Reason::ClientGone {
+                span.failed("");
+            }
         }
     }
 }

@@ -84,7 +84,7 @@ fn end(status: u16) -> End {
         route: Some(0),
         status: StatusCode::from_u16(status).unwrap(),
         body_bytes: 5,
-        head: Duration::from_millis(1),
+        head: Some(Duration::from_millis(1)),
         duration: Duration::from_millis(2),
         complete: true,
     }
