@@ -11,6 +11,8 @@ pub struct Counts {
     pub accepted: Count,
     /// Closed at once, since their address had as many as it may.
     pub crowded: Count,
+    /// Closed since their client may not come.
+    pub unwelcome: Count,
     /// Closed since they did not say for whom they were made, as they must.
     pub unannounced: Count,
     /// TLS handshakes that failed.
