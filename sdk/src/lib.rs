@@ -81,9 +81,11 @@ pub mod crypto;
 pub mod duration;
 pub mod kv;
 pub mod limits;
+pub mod list;
 pub mod log;
 pub mod metrics;
 pub mod origin;
+pub mod path;
 pub mod pattern;
 pub mod random;
 
@@ -95,6 +97,7 @@ pub use {schemars, serde, serde_json};
 
 pub use crate::error::{Error, Result};
 pub use crate::header::{HeaderName, HeaderSet, HeaderSetBuilder, HeaderValue};
+pub use crate::path::Path;
 pub use crate::plugin::{
     Admission, AdmitVerdict, Failure, Fault, Hook, KeyVerdict, NoConfig, Plugin, Summary, Verdict,
 };

@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::export::milliseconds;
@@ -77,6 +78,23 @@ pub fn take_all(wanted: Vec<Wanted>) -> Vec<Decision> {
     // The same memory, since the one is the other.
     let wanted: Vec<_> = wanted.into_iter().map(|wanted| wanted.0).collect();
     limits::take(&wanted)
+}
+
+/// The bits of an IP address by which a client is known, as a key: of an IPv6 address usually 64, since everybody has so many addresses.
+/// What is no address is taken as it is.
+#[must_use]
+pub fn network(address: &str, ipv4_prefix: u8, ipv6_prefix: u8) -> Vec<u8> {
+    match address.parse() {
+        Ok(IpAddr::V4(address)) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(ipv4_prefix.min(32))).unwrap_or(0);
+            (u32::from(address) & mask).to_be_bytes().to_vec()
+        }
+        Ok(IpAddr::V6(address)) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(ipv6_prefix.min(128))).unwrap_or(0);
+            (u128::from(address) & mask).to_be_bytes().to_vec()
+        }
+        Err(_) => address.as_bytes().to_vec(),
+    }
 }
 
 /// Notes that the client of this request did what it should not; the operator may ban clients that do so repeatedly.

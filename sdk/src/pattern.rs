@@ -2,6 +2,8 @@
 //!
 //! What operators write in a plugin's configuration, made once in `init`. Nothing here calls the gateway.
 
+use crate::path::{self, Path};
+
 /// A pattern, sorted into what is cheap to match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pattern {
@@ -21,7 +23,18 @@ impl Pattern {
     /// Makes a pattern of its text. Every text is one.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let mut parts: Vec<String> = text.split('*').map(str::to_owned).collect();
+        Self::of(text.split('*').map(str::to_owned).collect())
+    }
+
+    /// Makes a pattern of paths of its text, whichever way that is spelled: `/caf%C3%A9/*` and `/café/*` are the same, and `%2A` is a star that
+    /// stands for itself. To be matched against the readings of a [`Path`].
+    #[must_use]
+    pub fn of_paths(text: &str) -> Self {
+        Self::of(text.split('*').map(path::plain).collect())
+    }
+
+    /// Of the texts around its stars.
+    fn of(mut parts: Vec<String>) -> Self {
         let last = parts.pop().unwrap_or_default();
         if parts.is_empty() {
             return Self::Exact(last);
@@ -101,10 +114,28 @@ pub fn any(patterns: &[Pattern], text: &str) -> bool {
     patterns.iter().any(|pattern| pattern.matches(text))
 }
 
+/// Whether, in every way in which the path may be read, one of these matches. For what opens something: exceptions, what is left out.
+#[must_use]
+pub fn surely(patterns: &[Pattern], path: &Path) -> bool {
+    path.readings().all(|reading| any(patterns, reading))
+}
+
+/// Whether, in some way in which the path may be read, one of these matches. For what guards something.
+#[must_use]
+pub fn possibly(patterns: &[Pattern], path: &Path) -> bool {
+    path.readings().any(|reading| any(patterns, reading))
+}
+
 /// Patterns from their texts.
 #[must_use]
 pub fn all(texts: &[String]) -> Vec<Pattern> {
     texts.iter().map(|text| Pattern::new(text)).collect()
+}
+
+/// Patterns of paths from their texts.
+#[must_use]
+pub fn of_paths(texts: &[String]) -> Vec<Pattern> {
+    texts.iter().map(|text| Pattern::of_paths(text)).collect()
 }
 
 #[cfg(test)]
@@ -134,6 +165,28 @@ mod tests {
         check("ab*ba", "aba", false);
         check("utm_*", "utm_source", true);
     }
+
+    #[test]
+    fn patterns_of_paths_match_every_spelling() {
+        let check = |pattern: &str, path: &str, [surely, possibly]: [bool; 2]| {
+            let (patterns, path) = ([Pattern::of_paths(pattern)], Path::new(path.to_owned()));
+            assert_eq!(super::surely(&patterns, &path), surely, "{pattern} on {path:?}");
+            assert_eq!(super::possibly(&patterns, &path), possibly, "{pattern} on {path:?}");
+        };
+        check("/admin/*", "/%61dmin/x", [true, true]);
+        check("/admin/*", "//admin//x", [true, true]);
+        check("/admin/*", "/admin%2Fx", [false, true]);
+        check("/public/*", "/public/..%2Fadmin", [false, true]);
+        check("/admin", "/public/..%2Fadmin", [false, true]);
+        check("/public/*", "/public/a%2Fb", [true, true]);
+        check("/caf%c3%A9/*", "/caf%C3%a9/1", [true, true]);
+        check("/café/*", "/caf%C3%A9/1", [true, true]);
+        check("/a//b", "/a/b", [true, true]);
+        check("/%2a", "/x", [false, false]);
+        check("/%2A", "/*", [true, true]);
+        check("/a%2Fb", "/a%2fb", [false, true]);
+    }
+
     #[test]
     fn every_star_stands_for_something() {
         let check = |pattern: &str, text: &str, expected: Option<&[&str]>| {

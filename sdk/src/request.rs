@@ -2,7 +2,7 @@
 
 use crate::header::{HeaderName, HeaderSet, HeaderValue};
 use crate::raw::types::{self, CacheStatus, PluginTiming, Timings};
-use crate::{Invalid, Result};
+use crate::{Invalid, Path, Result};
 
 /// The request as the client sent it, less its hop-by-hop fields, and with the edits of the plugins before.
 ///
@@ -60,10 +60,16 @@ impl Request {
         self.0.set_authority(authority)
     }
 
-    /// The path, percent-encoded as it came.
+    /// The path, percent-encoded as it came. To compare it with something, take [`Self::plain_path`]: clients write a path as they like.
     #[must_use]
     pub fn path(&self) -> String {
         self.0.path()
+    }
+
+    /// The path in the spelling in which it is compared, the same for all that the gateway's router takes for the same path.
+    #[must_use]
+    pub fn plain_path(&self) -> Path {
+        Path::new(self.0.path())
     }
 
     /// The query without `?`, as it came.

@@ -264,6 +264,9 @@ async fn who_may_not_come_can_be_left_without_a_word() {
     assert_eq!(status_from(&gateway, "192.0.2.1", "/").await, 200);
     assert_eq!(status_from(&gateway, "198.51.100.1", "/").await, 0);
     assert_eq!(origin.seen().len(), 1);
+    let series =
+        format!(r#"portcullis_connections_refused_total{{listener="{}",reason="not_welcome"}}"#, gateway.address());
+    assert_eq!(gateway.metric(&series).await, Some(1.0));
 }
 
 #[tokio::test]
@@ -413,6 +416,75 @@ async fn a_route_takes_only_heads_of_its_size() {
         let response = gateway.send(with(target, fields, value)).await;
         assert_eq!(response.status, expected, "{target} {fields} {value}: {}", response.text());
     }
+    // What is ours does not count, and what the client sent does, whatever becomes of it.
+    let gateway = Setup::to(&origin)
+        .route(json!({ "name": "few", "proxy": proxy, "headers_max": 3 }))
+        .patch(&json!({ "tracing": { "sample": { "ratio": 1 } }, "forwarding": { "fields": "both", "incoming": "append" } }))
+        .start()
+        .await;
+    assert_eq!(gateway.send(with("/", 2, 1)).await.status, 200);
+    assert!(origin.seen().last().unwrap().value("traceparent").is_some());
+    let told = Request::get("/").field("x-forwarded-for", "192.0.2.1").field("forwarded", "for=192.0.2.1");
+    assert_eq!(gateway.send(told.clone()).await.status, 200);
+    assert_eq!(gateway.send(told.field("traceparent", "of theirs")).await.status, 431);
+}
+
+#[tokio::test]
+async fn bodies_that_are_too_long_do_not_shrink_what_others_may_ask() {
+    let origin = Origin::saying("hello").await;
+    let limit = json!({ "algorithm": "aimd", "latency_ms": 5000, "initial": 8, "min": 1, "max": 8 });
+    let route = json!({ "name": "all", "proxy": { "upstream": "origin" }, "concurrency": limit, "body_bytes_max": 10 });
+    let gateway = Setup::to(&origin).route(route).start().await;
+    let began = Instant::now();
+    let mut seen = 0;
+    // For some twenty of the windows after which the limit changes.
+    while began.elapsed() < Duration::from_millis(2_500) {
+        let mut client = gateway.connect().await;
+        client.write("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n".to_owned()).await;
+        client.write(format!("{}\r\n0\r\n\r\n", "x".repeat(32))).await;
+        assert_eq!(client.response_to("POST").await.unwrap().status, 413);
+        seen += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(seen > 20, "{seen}");
+    let at_once = (0..8).map(|_| gateway.get("/"));
+    let responses = futures_util::future::join_all(at_once).await;
+    assert_eq!(statuses(&responses), [200; 8]);
+}
+
+#[tokio::test]
+async fn who_guesses_passwords_keeps_nobody_else_out() {
+    let origin = Origin::saying("hello").await;
+    // `htpasswd -nbB -C 5 u open`
+    let user = json!({ "name": "u", "password": "$2y$05$T9Cyr3uaIzzSNtLMoEqGreEh25aKCR7HsLRLpfqhZR2JBzPqtV8nO" });
+    let gateway = |attempts: Value| {
+        let mut config = json!({ "users": [user] });
+        attempts.as_object().unwrap().iter().for_each(|(name, value)| config[name] = value.clone());
+        let entry = json!({ "config": config, "grants": ["crypto", "limits"] });
+        Setup::to(&origin).plugin("basic-auth", entry).patch(&told_addresses()).start()
+    };
+    let ask = async |gateway: &Gateway, address: &str, joined: &str| {
+        let credentials = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, joined);
+        let request = format!("GET / HTTP/1.1\r\nAuthorization: Basic {credentials}");
+        from(gateway, address, &request).await.map_or(0, |response| response.status)
+    };
+    let by_client = gateway(json!({ "attempts_per_second_of_all": 1000 })).await;
+    let mut guesses = Vec::new();
+    for guess in 0..20 {
+        guesses.push(ask(&by_client, "192.0.2.1", &format!("u:{guess}")).await);
+    }
+    assert!(guesses[..5] == [401; 5] && guesses.contains(&429), "{guesses:?}");
+    // Over both workers, and for the right password too; others are not kept out, nor is who knows it slowed down.
+    assert_eq!(ask(&by_client, "192.0.2.1", "u:open").await, 429);
+    for _ in 0..10 {
+        assert_eq!(ask(&by_client, "192.0.2.2", "u:open").await, 200);
+    }
+    let together = gateway(json!({ "attempts_per_second_of_all": 2 })).await;
+    let mut guesses = Vec::new();
+    for guess in 0..20 {
+        guesses.push(ask(&together, &format!("192.0.2.{guess}"), "u:guess").await);
+    }
+    assert!(guesses.contains(&401) && guesses.contains(&503) && !guesses.contains(&429), "{guesses:?}");
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ async fn origin() -> Origin {
 
 async fn with(plugin: &str, config: Value) -> (Origin, Gateway) {
     let origin = origin().await;
-    let entry = json!({ "config": config, "grants": ["log", "metrics", "clock", "crypto"] });
+    let entry = json!({ "config": config, "grants": ["log", "metrics", "clock", "crypto", "limits"] });
     let gateway = Setup::to(&origin).plugin(plugin, entry).start().await;
     (origin, gateway)
 }
@@ -172,11 +172,48 @@ async fn a_password_is_tried_once_and_guessing_has_an_end() {
 }
 
 #[tokio::test]
+async fn a_password_that_takes_longer_than_a_call_may_is_tried_all_the_same() {
+    let origin = origin().await;
+    // Some fifty milliseconds at least.
+    let stored = hash(&["password"], "open sesame\n");
+    let config = json!({ "users": [{ "name": "alice", "password": stored.trim() }], "attempts_per_second": 1000 });
+    let entry = json!({ "config": config, "grants": ["crypto", "limits"], "limits": { "timeout_ms": 10 } });
+    let gateway = Setup::to(&origin).plugin("basic-auth", entry).start().await;
+    for (joined, expected) in [("alice:wrong", 401), ("alice:open sesame", 200), ("bob:open sesame", 401)] {
+        let response = gateway.send(Request::get("/a").field("authorization", basic(joined))).await;
+        assert_eq!(response.status, expected, "{joined}: {}", response.text());
+    }
+}
+
+#[tokio::test]
+async fn a_place_is_the_same_however_its_path_is_spelled() {
+    let origin = origin().await;
+    let policy =
+        json!({ "places": [{ "paths": ["/admin/*"], "roles": ["admin"] }, { "paths": ["/*"], "allow": "anyone" }] });
+    let proxy = json!({ "upstream": "origin" });
+    let gateway = Setup::to(&origin)
+        .route(json!({ "name": "admin", "match": { "path": "/admin/*" }, "proxy": proxy }))
+        .route(json!({ "name": "rest", "proxy": proxy }))
+        .plugin("access-control", json!({ "config": policy, "grants": [] }))
+        .plugin("csrf", json!({ "config": { "except": ["/hooks/*"] }, "grants": [] }))
+        .start()
+        .await;
+    for path in ["/admin/users", "/%61dmin/users", "//admin/users", "/admin%2Fusers", "/x%2F..%2Fadmin%2Fusers"] {
+        assert_eq!(gateway.get(path).await.status, 401, "{path}");
+    }
+    assert_eq!(gateway.get("/open/%61").await.status, 200);
+    for (path, expected) in [("/hooks/a", 200), ("//%68ooks/a", 200), ("/hooks/..%2Faccount", 403), ("/account", 403)] {
+        let request = Request::new("POST", path).field("sec-fetch-site", "cross-site");
+        assert_eq!(gateway.send(request).await.status, expected, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn roles_of_whoever_authenticated_decide() {
     let origin = origin().await;
     let digest = |key: &str| line(&hash(&["key", "--stdin"], key), "sha256: ");
     let keys = json!([
-        { "name": "ed", "sha256": digest("ed"), "roles": ["editor", "x"] }, { "name": "rita", "sha256": digest("rita"), "roles": ["reader"] },
+        { "name": "ed", "sha256": digest("ed"), "roles": ["chief editor", "editor", "x"] }, { "name": "rita", "sha256": digest("rita"), "roles": ["reader", "no editor"] },
     ]);
     let policy = json!({
         "roles": { "editor": ["articles:*"], "reader": ["articles:read"] },
@@ -211,13 +248,14 @@ async fn what_would_protect_nothing_is_refused_at_the_start() {
     let origin = origin().await;
     for (plugin, config, wanted) in [
         ("cors", json!({ "origins": ["*"], "credentials": true }), "every site"),
+        ("cors", json!({ "origins": ["null"], "credentials": true }), "every site"),
         ("csrf", json!({ "trusted_origins": ["*"] }), "trust everybody"),
         ("basic-auth", json!({ "users": [{ "name": "a", "password": "secret" }] }), "not a hash of bcrypt"),
         ("basic-auth", json!({}), "nobody could pass"),
         ("api-key", json!({ "keys": [{ "name": "a", "sha256": "abc" }] }), "keys[0].sha256"),
         ("access-control", json!({ "places": [{ "permissions": ["a"] }] }), "no role gives"),
     ] {
-        let entry = json!({ "config": config, "grants": ["crypto", "clock"] });
+        let entry = json!({ "config": config, "grants": ["crypto", "limits"] });
         let (code, text) = Gateway::fail_to_start(&Setup::to(&origin).plugin(plugin, entry)).await;
         assert_eq!(code, Some(1));
         assert!(text.contains(wanted), "{plugin}: {text}");

@@ -169,11 +169,11 @@ fn workers(workers: &[(u64, u64)], out: &mut Exposition) {
 }
 
 fn connections(doors: &[(SocketAddr, Arc<Counts>)], out: &mut Exposition) {
-    let mut listeners: BTreeMap<SocketAddr, [u64; 5]> = BTreeMap::new();
+    let mut listeners: BTreeMap<SocketAddr, [u64; 6]> = BTreeMap::new();
     for (address, counts) in doors {
-        let Counts { open, accepted, crowded, unannounced, handshakes_failed, crowds: _ } = &**counts;
+        let Counts { open, accepted, crowded, unwelcome, unannounced, handshakes_failed, crowds: _ } = &**counts;
         let sums = listeners.entry(*address).or_default();
-        let counts = [open, accepted, crowded, unannounced, handshakes_failed];
+        let counts = [open, accepted, crowded, unannounced, handshakes_failed, unwelcome];
         sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count.value());
     }
     let families = [
@@ -189,8 +189,10 @@ fn connections(doors: &[(SocketAddr, Arc<Counts>)], out: &mut Exposition) {
     }
     let name = "portcullis_connections_refused_total";
     out.family(name, "Connections that were closed at once, by why.", Kind::Counter);
-    for (address, [_, _, crowded, unannounced, _]) in &listeners {
-        for (reason, count) in [("connections_per_address_max", crowded), ("proxy_protocol", unannounced)] {
+    for (address, [_, _, crowded, unannounced, _, unwelcome]) in &listeners {
+        let by_reason =
+            [("connections_per_address_max", crowded), ("proxy_protocol", unannounced), ("not_welcome", unwelcome)];
+        for (reason, count) in by_reason {
             out.count(name, &[("listener", address.to_string()), ("reason", reason.to_owned())], *count);
         }
     }

@@ -228,12 +228,23 @@ pub struct Exchange {
     pub delivery: Delivery,
     /// The distributed trace that it is part of; none where nothing is traced.
     pub trace: Option<Box<Trace>>,
+    /// How long the request's head was as the client sent it; zero where no route asks.
+    pub head: HeadSize,
     /// What has come of the request's body.
     pub received: Received,
     /// What it waits for, where it waits.
     pub waits: Waits,
     /// That it is under way.
     pub presence: Presence,
+}
+
+/// How long the head of a request is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HeadSize {
+    /// Header fields.
+    pub fields: usize,
+    /// Their bytes, as HTTP/1.1 writes them.
+    pub bytes: usize,
 }
 
 impl Exchange {
@@ -255,6 +266,7 @@ impl Exchange {
             failure: None,
             delivery: Delivery::default(),
             trace: None,
+            head: HeadSize::default(),
             received: Received::Nothing,
             waits: Waits::Nothing,
             presence: Presence::default(),

@@ -34,7 +34,7 @@ pub(crate) use framing::parse_length;
 pub use framing::settle_length;
 pub use hang_up::HangUp;
 pub use hop::{is_framing, is_framing_in_request, is_plainly_framed, strip_request, strip_response};
-pub use network::{Network, NetworkError, customer};
+pub use network::{Network, NetworkError, customer, is_nobody};
 pub use observe::{BodyEnd, BodyOutcome, Observed};
 pub use range::{Range, Ranges, wanted_ranges};
 pub(crate) use request_id::hex;

@@ -1,7 +1,7 @@
 //! Networks as operators write them: an address, or an address and the length of its prefix (RFC 4632, RFC 4291).
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 /// A network.
@@ -15,6 +15,9 @@ pub struct Network {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not a network; write one such as \"10.0.0.0/8\", \"2001:db8::/32\" or \"192.0.2.1\"")]
 pub struct NetworkError;
+
+/// Bits of an IPv6 address by which clients count.
+const CUSTOMER_BITS: u8 = 64;
 
 impl Network {
     /// Whether an address belongs to it. An IPv4 address that arrived over IPv6 counts as IPv4.
@@ -34,6 +37,14 @@ impl Network {
 }
 
 impl Network {
+    /// Whether any address that counts together with this one ([`customer`]) belongs to it.
+    pub fn touches(&self, address: IpAddr) -> bool {
+        match self.address {
+            IpAddr::V4(_) => self.contains(address),
+            IpAddr::V6(_) => Self { prefix_bits: self.prefix_bits.min(CUSTOMER_BITS), ..*self }.contains(address),
+        }
+    }
+
     /// Its first and its last address, as numbers.
     pub fn bounds(&self) -> (u128, u128) {
         let (address, bits) = match self.address {
@@ -64,6 +75,11 @@ pub fn customer(address: IpAddr) -> IpAddr {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
         address @ IpAddr::V4(_) => address,
     }
+}
+
+/// Whether a client is nobody: what we ask ourselves for, and what comes over a Unix socket, comes from no port.
+pub fn is_nobody(client: SocketAddr) -> bool {
+    client.port() == 0 && client.ip().is_loopback()
 }
 
 impl FromStr for Network {
@@ -114,6 +130,24 @@ mod tests {
         check("2001:db8::/32", "2001:db8:ffff::1", true);
         check("2001:db8::/33", "2001:db8:ffff::1", false);
         check("::/0", "::1", true);
+    }
+
+    #[test]
+    fn a_customer_belongs_where_one_of_its_addresses_does() {
+        let check = |network: &str, address: &str, belongs: bool| {
+            let network: Network = network.parse().unwrap();
+            assert_eq!(network.touches(customer(address.parse().unwrap())), belongs, "{network} {address}");
+        };
+        check("::1", "::1", true);
+        check("2001:db8::5/128", "2001:db8::5", true);
+        check("2001:db8::5/128", "2001:db8::6", true);
+        check("2001:db8::5/128", "2001:db8:0:1::5", false);
+        check("2001:db8::/48", "2001:db8:0:1::5", true);
+        check("::/0", "2001:db8::5", true);
+        check("192.0.2.1", "192.0.2.1", true);
+        check("192.0.2.1", "192.0.2.2", false);
+        check("10.0.0.0/8", "::ffff:10.0.0.1", true);
+        check("::1", "127.0.0.1", false);
     }
 
     #[test]

@@ -67,6 +67,7 @@ impl<H: Handle> Door<H> {
             }
         }
         if !self.handler.admits(SocketAddr::new(ends.0.ip().to_canonical(), ends.0.port())) {
+            self.registry.counts.unwelcome.add(1);
             return tracing::debug!(client = %ends.0, "may not connect");
         }
         let guest = self.settings.connections_per_address_max.map(|max| self.crowd.enter(ends.0.ip(), max));

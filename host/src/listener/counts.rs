@@ -14,6 +14,8 @@ pub struct Counts {
     pub crowded: Count,
     /// Whose those were.
     pub crowds: Refusals,
+    /// Closed since their client may not come.
+    pub unwelcome: Count,
     /// Closed since they did not say for whom they were made, as they must.
     pub unannounced: Count,
     /// TLS handshakes that failed.

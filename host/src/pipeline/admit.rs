@@ -7,8 +7,8 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request};
 
-use super::Pipeline;
-use crate::exchange::{Attributes, Client, Credentials, Exchange, Failure, Held, Reason, Received, Request};
+use super::{Pipeline, protect};
+use crate::exchange::{Attributes, Client, Credentials, Exchange, Failure, HeadSize, Held, Reason, Received, Request};
 use crate::http::{Body, REQUEST_ID, Upgrade, has_dot_segment, is_plainly_framed, strip_request};
 use crate::time;
 
@@ -43,6 +43,7 @@ impl Pipeline {
         strip_request(&mut headers);
         let sent = headers.contains_key(header::AUTHORIZATION);
         let credentials = if sent { Credentials::Sent } else { Credentials::None };
+        let head = if self.measures_heads { protect::head_size(&headers) } else { HeadSize::default() };
         let forwarding = &self.plan.forwarding;
         let id = self.ids.id(&headers, forwarding.incoming);
         forwarding.apply(&mut headers, &client.address_value, client.scheme.as_str(), &authority);
@@ -52,7 +53,7 @@ impl Pipeline {
         let request = Request { method, authority, target, headers, version, upgrade };
         let (body, received) = received(body, &request);
         let mut exchange = Exchange { trace, ..exchange(client, id, started, request, credentials) };
-        exchange.received = received;
+        (exchange.received, exchange.head) = (received, head);
         exchange.presence = self.recorder.presence();
         Admitted { exchange: Held::new(exchange), body, refused }
     }

@@ -5,17 +5,16 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode, header};
 
-use super::Pipeline;
 use super::plan::Route;
 use super::rewrite::{Subject, rewritten};
 use super::settings::{Handler, Proxy, RedirectPart, RedirectTarget};
 use super::split;
 use super::walk::Walk;
+use super::{Pipeline, protect};
 use crate::exchange::{Asked, Connection, Exchange, Failure, Part, Reason, Response, Waits};
 use crate::http::{Body, Upgrade, UpgradeForm};
 use crate::repeats;
 use crate::time;
-use crate::traffic::concurrency::Outcome;
 use crate::upstream::{Connected, Sent, UpstreamError};
 
 /// What becomes of a client's wish for another protocol.
@@ -156,12 +155,14 @@ impl Pipeline {
             _ => body,
         };
         (exchange.delivery.upstream, exchange.waits) = (self.upstreams.name(upstream), Waits::Upstream);
+        let (asked_whole, body) = if place.is_some() { protect::timed(body) } else { (None, body) };
         let sent = self.upstreams.send(upstream, &exchange.client, &exchange.request, body).await;
         let now = time::now();
         exchange.timings.upstream = exchange.lap_of(asked(&sent), now);
         exchange.waits = Waits::Nothing;
         if let Some(place) = place {
-            place.leave(sent.as_ref().map_or(Outcome::Failed, |_| Outcome::Answered), now);
+            let whole_at = asked_whole.map_or(Some(place.began()), |at| at.get());
+            protect::leave(place, sent.as_ref().err(), whole_at, now);
         }
         let sent = sent.map_err(|error| failure(&error))?;
         exchange.delivery.endpoint = Some(sent.endpoint);

@@ -74,6 +74,8 @@ pub struct Pipeline {
     copies: Copies,
     /// Whether any route caches.
     caches: bool,
+    /// Whether any route limits the heads of requests.
+    measures_heads: bool,
     /// How requests fare at the cache, by route; none where it does not cache.
     outcomes: Vec<Option<Arc<Outcomes>>>,
     /// How many requests may be under way, by route; none where any number may.
@@ -105,6 +107,7 @@ impl Pipeline {
         let copies = before.map(|before| before.copies.clone()).unwrap_or_default();
         let files = files::of(&plan);
         let caches = plan.routes.iter().any(|route| route.cache.is_some());
+        let measures_heads = protect::measures_heads(&plan);
         let outcomes = caching::outcomes(&plan, before, &cache);
         let concurrency = protect::concurrency(&plan, before);
         let dealer = Dealer::default();
@@ -121,6 +124,7 @@ impl Pipeline {
             dealer,
             copies,
             caches,
+            measures_heads,
             outcomes,
             concurrency,
         }
@@ -178,7 +182,7 @@ impl Pipeline {
     /// Answers what could not be read as a request. No plugin sees it: there is nothing it could rely on.
     pub fn refuse(&self, client: &Arc<Client>, failure: &Failure) -> http::Response<Body> {
         let response = self.answer_alone(Held::new(self.blank(client)), failure);
-        self.gate.saw(client.address.ip(), response.status(), time::now());
+        self.gate.saw(client.address, response.status(), time::now());
         response
     }
 

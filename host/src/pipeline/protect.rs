@@ -2,27 +2,20 @@
 //!
 //! Who is turned away at the door is answered without any plugin: what keeps somebody out must not cost what letting them in does.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use super::plan::{Plan, Route};
 use super::{Pipeline, rescue};
-use crate::exchange::{Exchange, Failure, Held, Reason, Response};
-use crate::http::{Body, HangUp, REQUEST_ID};
-use crate::time;
+use crate::exchange::{Exchange, Failure, HeadSize, Held, Reason, Response};
+use crate::http::{Body, BodyOutcome, HangUp};
+use crate::time::{self, Instant};
 use crate::traffic::access::{Refusing, Verdict};
-use crate::traffic::concurrency::{Concurrency, Place};
+use crate::traffic::concurrency::{Concurrency, Outcome, Place};
 use crate::traffic::{Unwelcome, Why};
-
-/// Fields of ours in a request, which the client has not sent.
-const OURS: [HeaderName; 5] = [
-    REQUEST_ID,
-    header::FORWARDED,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-host"),
-];
+use crate::upstream::UpstreamError;
 
 impl Pipeline {
     /// Answers a client that may not come.
@@ -57,7 +50,7 @@ impl Pipeline {
         if let Some(response) = &exchange.response
             && response.status.as_u16() >= 400
         {
-            self.gate.saw(exchange.client.address.ip(), response.status, time::now());
+            self.gate.saw(exchange.client.address, response.status, time::now());
         }
     }
 
@@ -86,10 +79,7 @@ pub(super) fn admit(route: &Route, exchange: &Exchange) -> Result<(), Failure> {
     if protection.headers_max.is_none() && protection.header_bytes_max.is_none() {
         return Ok(());
     }
-    let sent = exchange.request.headers.iter().filter(|(name, _)| !OURS.contains(name));
-    // As they are written in HTTP/1.1: a colon and a space between, and a line break behind.
-    let (fields, bytes) =
-        sent.fold((0, 0), |(fields, bytes), (name, value)| (fields + 1, bytes + name.as_str().len() + value.len() + 4));
+    let HeadSize { fields, bytes } = exchange.head;
     let check = |what: &str, is: usize, max: Option<usize>| match max {
         Some(max) if is > max => {
             Err(Failure::new(Reason::HeadTooLarge, format!("{is} {what} in the request; the route takes {max}")))
@@ -98,6 +88,55 @@ pub(super) fn admit(route: &Route, exchange: &Exchange) -> Result<(), Failure> {
     };
     check("header fields", fields, protection.headers_max)?;
     check("bytes of header fields", bytes, protection.header_bytes_max)
+}
+
+/// The size of a head as the client sent it, before anything of ours is in it.
+pub(super) fn head_size(headers: &HeaderMap) -> HeadSize {
+    let mut size = HeadSize::default();
+    for (name, value) in headers {
+        size.fields += 1;
+        // As they are written in HTTP/1.1: a colon and a space between, and a line break behind.
+        size.bytes += name.as_str().len() + value.len() + 4;
+    }
+    size
+}
+
+/// Whether any route wants to know that size.
+pub(super) fn measures_heads(plan: &Plan) -> bool {
+    let measures = |route: &Route| route.protection.headers_max.or(route.protection.header_bytes_max).is_some();
+    plan.routes.iter().any(measures)
+}
+
+/// When the last byte of a body had been handed on; none before.
+type WholeAt = Rc<Cell<Option<Instant>>>;
+
+/// This body, and when it will have been handed on as a whole; none where it is at hand.
+pub(super) fn timed(body: Body) -> (Option<WholeAt>, Body) {
+    if matches!(body, Body::Empty | Body::Full(_)) || http_body::Body::is_end_stream(&body) {
+        return (None, body);
+    }
+    let at = WholeAt::default();
+    let noted = Rc::clone(&at);
+    let body = body.observed(move |end| {
+        if end.outcome == BodyOutcome::Complete {
+            noted.set(Some(time::now()));
+        }
+    });
+    (Some(at), body)
+}
+
+/// Gives a place back, and tells what is learned about the handler: only what the client had no part in. `whole_at` is when the request was
+/// complete, if it was.
+pub(super) fn leave(place: Place, failed: Option<&UpstreamError>, whole_at: Option<Instant>, now: Instant) {
+    match (failed, whole_at) {
+        (None, Some(whole_at)) => place.leave(Outcome::Answered, whole_at, now),
+        (Some(error), whole_at) if error.is_endpoints() && (whole_at.is_some() || error.is_unsent()) => {
+            place.leave(Outcome::Failed, now, now);
+        }
+        // Who sends slowly, too much or not all of it says nothing about how long the handler takes. Nor does it where the handler
+        // was not asked.
+        _ => drop(place),
+    }
 }
 
 /// What limits each route of a plan, going on with what `before` has learned.
@@ -112,4 +151,74 @@ pub(super) fn concurrency(plan: &Plan, before: Option<&Pipeline>) -> Vec<Option<
         Some(known(route).unwrap_or_else(|| Concurrency::new(settings)))
     };
     plan.routes.iter().map(of).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::http::test_bodies::{chunks, collect, failing};
+    use crate::traffic::concurrency::{Algorithm, Settings};
+
+    /// The limit after many windows in which requests ended so, each together with ten that were answered in 1 ms.
+    fn limit_after(end: impl Fn(Place, Instant)) -> u32 {
+        let algorithm = Algorithm::Aimd { latency: Duration::from_millis(20) };
+        let concurrency = Concurrency::new(Settings { initial: 20, min: 2, max: 20, algorithm });
+        let mut now = time::now();
+        for _ in 0..100 {
+            now += Duration::from_millis(110);
+            end(concurrency.enter(now).unwrap(), now);
+            for _ in 0..10 {
+                concurrency.enter(now).unwrap().leave(Outcome::Answered, now, now + Duration::from_millis(1));
+            }
+        }
+        concurrency.limit()
+    }
+
+    #[test]
+    fn what_clients_bring_about_does_not_shrink_the_limit() {
+        let timeout = Duration::from_secs(9);
+        for error in [
+            UpstreamError::RequestTooLarge,
+            UpstreamError::RequestBroken,
+            UpstreamError::RequestStalled { timeout },
+            UpstreamError::Open { retry_after: timeout },
+            UpstreamError::QueueFull { max: 1 },
+            UpstreamError::NoTunnel,
+        ] {
+            let limit = limit_after(|place, now| leave(place, Some(&error), Some(now), now));
+            assert_eq!(limit, 20, "{error}");
+        }
+        // An upload of ten seconds that is answered at once, or not waited for.
+        let late = Duration::from_secs(10);
+        assert_eq!(limit_after(|place, now| leave(place, None, Some(now + late), now + late)), 20);
+        assert_eq!(limit_after(|place, now| leave(place, None, None, now + late)), 20);
+        let slow = UpstreamError::TotalTimeout { timeout };
+        assert_eq!(limit_after(|place, now| leave(place, Some(&slow), None, now)), 20);
+        // The same in the handler.
+        assert_eq!(limit_after(|place, now| leave(place, None, Some(now), now + late)), 2);
+        assert_eq!(
+            limit_after(|place, now| {
+                leave(place, Some(&slow), Some(now), now);
+            }),
+            20,
+            "one in eleven"
+        );
+    }
+
+    #[test]
+    fn it_is_known_when_a_request_was_whole() {
+        let (at, body) = timed(chunks(&["12", "345"]));
+        assert_eq!(at.as_ref().unwrap().get(), None);
+        drop(collect(body));
+        assert!(at.unwrap().get().is_some());
+        let (at, body) = timed(failing());
+        drop(collect(body));
+        assert_eq!(at.unwrap().get(), None);
+        assert!(timed(Body::Empty).0.is_none() && timed(Bytes::from_static(b"whole").into()).0.is_none());
+    }
 }

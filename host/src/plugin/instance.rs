@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::Instance as WasmInstance;
-use wasmtime::{Store, Trap};
+use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::code::flat;
 use super::contract::exports::portcullis::plugin as hooks;
@@ -172,6 +172,10 @@ impl Instance {
         let mut store = Store::new(&loaded.services.engine, state);
         store.data_mut().prints = prints;
         store.limiter(|state| &mut state.memory);
+        store.epoch_deadline_callback(|mut store| match store.data_mut().patience.more() {
+            Some(owed) => Ok(UpdateDeadline::Continue(ticks(owed))),
+            None => Err(Trap::Interrupt.into()),
+        });
         store.set_hostcall_fuel(limits.host_bytes_max.saturating_add(HOSTCALL_SLACK));
         store.set_max_component_handles(HANDLES_MAX);
         let budget = Budget::init(limits);

@@ -4,6 +4,7 @@
 //! out after it, whatever the call did.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime::ResourceLimiter;
@@ -107,6 +108,35 @@ pub(super) struct Bytes {
     pub(super) log_dropped: u64,
 }
 
+/// How a call's deadline takes what is slow by design and ours: the first password that a call verifies does not count towards it. Further ones do,
+/// so that no call holds its worker for long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Nothing slow has been asked for. Goes on to [`Self::Owed`].
+    Untouched,
+    /// So long took what does not count. Goes on to [`Self::Spent`] when the deadline passes.
+    Owed(Duration),
+    /// What was owed has been given.
+    Spent,
+}
+
+impl Patience {
+    /// Notes that something slow took so long.
+    pub(super) fn note(&mut self, took: Duration) {
+        if *self == Self::Untouched {
+            *self = Self::Owed(took);
+        }
+    }
+
+    /// How much longer a call may take whose deadline has passed.
+    pub(super) fn more(&mut self) -> Option<Duration> {
+        match std::mem::replace(self, Self::Spent) {
+            Self::Owed(owed) => Some(owed),
+            Self::Untouched | Self::Spent => None,
+        }
+    }
+}
+
 /// The data of one instance's store.
 pub(super) struct State {
     pub(super) plugin: Name,
@@ -116,6 +146,7 @@ pub(super) struct State {
     responses: Vec<Option<Response>>,
     pub(super) prepared: Arc<Prepared>,
     pub(super) bytes: Bytes,
+    pub(super) patience: Patience,
     pub(super) memory: MemoryGuard,
     /// Handles of WASI resources that the instance was given. They cannot be part of a snapshot.
     pub(super) wasi_handles: u32,
@@ -143,13 +174,15 @@ impl State {
             wasi_handles: 0,
             prints: false,
             bytes,
+            patience: Patience::Untouched,
             memory,
             limits,
         }
     }
 
-    /// Fills the byte budgets for the next call.
+    /// Fills the budgets for the next call.
     pub(super) fn refill(&mut self) {
+        self.patience = Patience::Untouched;
         self.bytes = Bytes { host: self.limits.host_bytes_max, log: self.limits.log_bytes_max, log_dropped: 0 };
     }
 

@@ -1,14 +1,15 @@
 //! Bans: who does what it should not again and again is kept out for a while, and longer each time.
 //!
 //! Shared by all workers. Only offences come by the count of them, and only while somebody is banned does anybody else look here. Addresses count as
-//! customers ([`customer`]). Nothing is kept over a restart.
+//! customers ([`customer`]). Who was banned is remembered for as long again, and forgotten when others are banned. Nothing is kept over a restart.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
 use http::StatusCode;
 
 use super::access::Refusing;
@@ -20,6 +21,8 @@ use crate::time::{self, Instant};
 
 /// Bans at the same time, about 20 MB. Further ones are not made: whoever has so many addresses is not kept out by bans.
 const BANS_MAX: usize = 100_000;
+/// How often those are forgotten who have not been banned for long.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Longest reason that is kept, in bytes.
 const REASON_BYTES_MAX: usize = 256;
 
@@ -45,7 +48,7 @@ pub struct Settings {
 /// Why somebody is not banned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BanError {
-    /// The operator has said so.
+    /// The operator has said so, of it or of one that counts together with it.
     #[error("this address is never banned (bans.never)")]
     Never,
     /// There are as many bans as there may be.
@@ -78,6 +81,18 @@ struct Ban {
     times: u32,
 }
 
+impl Ban {
+    fn new(lasts: Duration, (reason, offences, times): (&str, u64, u32), now: Instant) -> Self {
+        // A time beyond what the clock can say is one that nobody lives to see.
+        let far = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+        let until = now.checked_add(lasts.min(far)).unwrap_or(now);
+        let remembered = until.checked_add(lasts.min(far)).unwrap_or(until);
+        let kept = reason.char_indices().map(|(at, _)| at).find(|at| *at >= REASON_BYTES_MAX).unwrap_or(reason.len());
+        let reason = reason.get(..kept).unwrap_or_default().into();
+        Self { until, remembered, reason, offences, times }
+    }
+}
+
 /// What is in force.
 #[derive(Debug, Clone)]
 struct InForce {
@@ -86,15 +101,36 @@ struct InForce {
 }
 
 /// Everybody who is banned.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Bans {
     in_force: RwLock<Option<InForce>>,
     limits: Limits,
     bans: DashMap<IpAddr, Ban>,
     /// Who was turned away lately, here or by address lists.
     pub turned_away: Refusals,
-    /// How many there are in `bans`, so that nobody has to look while there are none.
+    /// How many there are in `bans`.
     held: AtomicUsize,
+    /// The beginning of the times below.
+    since: Instant,
+    /// Microseconds after which no ban lasts, so that nobody has to look while there is none.
+    latest: AtomicU64,
+    /// Microseconds after which it is time to forget.
+    sweep_at: AtomicU64,
+}
+
+impl Default for Bans {
+    fn default() -> Self {
+        Self {
+            in_force: RwLock::default(),
+            limits: Limits::default(),
+            bans: DashMap::default(),
+            turned_away: Refusals::default(),
+            held: AtomicUsize::default(),
+            since: time::now(),
+            latest: AtomicU64::default(),
+            sweep_at: AtomicU64::default(),
+        }
+    }
 }
 
 impl Bans {
@@ -121,7 +157,7 @@ impl Bans {
     /// How much longer an address is banned, if it is.
     #[inline]
     pub fn left(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        if self.held.load(Ordering::Relaxed) == 0 {
+        if self.latest.load(Ordering::Relaxed) <= self.micros(now) {
             return None;
         }
         let ban = self.bans.get(&customer(address))?;
@@ -138,14 +174,28 @@ impl Bans {
         if (counted.allowed && counted.remaining > 0) || self.left(address, now).is_some() {
             return;
         }
-        // Those that led to this ban do not lead to the next one.
-        offences.give_back(key.as_bytes(), u64::from(settings.after));
-        let times = self.bans.get(&address).filter(|ban| now < ban.remembered).map_or(0, |ban| ban.times);
-        let lasts = settings.lasts.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX)).min(settings.lasts_max);
-        let seconds = settings.within.as_secs();
-        let reason = format!("{} offences within {seconds} s", settings.after);
-        match self.insert(address, lasts, (&reason, u64::from(settings.after), times + 1), now) {
-            Ok(()) => tracing::warn!(%address, seconds = lasts.as_secs(), times = times + 1, "banned: {reason}"),
+        let reason = format!("{} offences within {} s", settings.after, settings.within.as_secs());
+        let lasts = |times: u32| {
+            let longer = settings.lasts.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX));
+            longer.min(settings.lasts_max)
+        };
+        // Another worker may have seen one offence too many at the same moment; only one of them bans.
+        let made = self.insert(address, now, |known| match known {
+            Some(ban) if now < ban.until => None,
+            known => {
+                let times = known.map_or(0, |ban| ban.times);
+                Some(Ban::new(lasts(times), (&reason, u64::from(settings.after), times + 1), now))
+            }
+        });
+        if !matches!(made, Ok(None)) {
+            // Those that led to this ban do not lead to the next one.
+            offences.give_back(key.as_bytes(), u64::from(settings.after));
+        }
+        match made {
+            Ok(None) => {}
+            Ok(Some(times)) => {
+                tracing::warn!(%address, seconds = lasts(times - 1).as_secs(), times, "banned: {reason}")
+            }
             Err(BanError::Never) => tracing::debug!(%address, "would be banned: {reason}"),
             Err(error @ BanError::Full) => tracing::error!(%address, %error, "is not banned"),
         }
@@ -154,8 +204,9 @@ impl Bans {
     /// Bans an address by hand, instead of as it may have been banned already.
     pub fn ban(&self, address: IpAddr, lasts: Duration, reason: &str, now: Instant) -> Result<(), BanError> {
         let address = customer(address);
-        let times = self.bans.get(&address).filter(|ban| now < ban.remembered).map_or(0, |ban| ban.times);
-        self.insert(address, lasts, (reason, 0, times + 1), now)?;
+        self.insert(address, now, |known| {
+            Some(Ban::new(lasts, (reason, 0, known.map_or(0, |ban| ban.times) + 1), now))
+        })?;
         tracing::warn!(%address, seconds = lasts.as_secs(), "banned: {reason}");
         Ok(())
     }
@@ -186,38 +237,48 @@ impl Bans {
         list
     }
 
+    /// Makes a ban, where `make` gives one for what is remembered of the address: how often it has been banned now.
     fn insert(
         &self,
         address: IpAddr,
-        lasts: Duration,
-        (reason, offences, times): (&str, u64, u32),
         now: Instant,
-    ) -> Result<(), BanError> {
+        make: impl FnOnce(Option<&Ban>) -> Option<Ban>,
+    ) -> Result<Option<u32>, BanError> {
         let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
-        if in_force.as_ref().is_some_and(|of| of.settings.never.iter().any(|network| network.contains(address))) {
+        if in_force.as_ref().is_some_and(|of| of.settings.never.iter().any(|network| network.touches(address))) {
             return Err(BanError::Never);
         }
         drop(in_force);
-        if self.held.load(Ordering::Relaxed) >= BANS_MAX {
+        let full = || self.held.load(Ordering::Relaxed) >= BANS_MAX;
+        if full() || self.sweep_at.load(Ordering::Relaxed) <= self.micros(now) {
             self.sweep(now);
-            if self.held.load(Ordering::Relaxed) >= BANS_MAX {
-                return Err(BanError::Full);
-            }
         }
-        // A time beyond what the clock can say is one that nobody lives to see.
-        let far = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-        let until = now.checked_add(lasts.min(far)).unwrap_or(now);
-        let remembered = until.checked_add(lasts.min(far)).unwrap_or(until);
-        let kept = reason.char_indices().map(|(at, _)| at).find(|at| *at >= REASON_BYTES_MAX).unwrap_or(reason.len());
-        let reason = reason.get(..kept).unwrap_or_default().into();
-        if self.bans.insert(address, Ban { until, remembered, reason, offences, times }).is_none() {
+        if full() {
+            return Err(BanError::Full);
+        }
+        let entry = self.bans.entry(address);
+        let known = match &entry {
+            Entry::Occupied(entry) => Some(entry.get()).filter(|ban| now < ban.remembered),
+            Entry::Vacant(_) => None,
+        };
+        let Some(ban) = make(known) else { return Ok(None) };
+        let times = ban.times;
+        self.latest.fetch_max(self.micros(ban.until), Ordering::Relaxed);
+        if matches!(entry, Entry::Vacant(_)) {
             self.held.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(())
+        entry.insert(ban);
+        Ok(Some(times))
+    }
+
+    /// Microseconds since the beginning.
+    fn micros(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.since).as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Forgets who has not been banned for long.
-    pub fn sweep(&self, now: Instant) {
+    fn sweep(&self, now: Instant) {
+        self.sweep_at.store(self.micros(now + SWEEP_EVERY), Ordering::Relaxed);
         self.bans.retain(|_, ban| {
             let kept = now < ban.remembered;
             if !kept {
@@ -240,7 +301,7 @@ mod tests {
             lasts: Duration::from_secs(100),
             lasts_max: Duration::from_secs(300),
             statuses: vec![StatusCode::UNAUTHORIZED],
-            never: vec!["10.0.0.0/8".parse().unwrap()],
+            never: ["10.0.0.0/8", "::1", "2001:db8:9::5/128"].map(|text| text.parse().unwrap()).into(),
             refusing: Refusing::Answer,
         }
     }
@@ -299,7 +360,40 @@ mod tests {
         assert!(bans.left(address("192.0.2.9"), now).is_some());
         assert_eq!(bans.left(address("2001:db8:0:1::1"), now), None);
         assert_eq!(bans.left(address("10.1.1.1"), now), None);
-        assert_eq!(bans.ban(address("10.1.1.1"), Duration::from_secs(1), "", now), Err(BanError::Never));
+        // Where addresses count together, so do those that are never banned.
+        for never in ["10.1.1.1", "::1", "2001:db8:9::5", "2001:db8:9::6"] {
+            assert_eq!(bans.ban(address(never), Duration::from_secs(1), "", now), Err(BanError::Never), "{never}");
+        }
+    }
+
+    #[test]
+    fn offences_at_the_same_moment_are_one_ban() {
+        let (bans, now) = bans();
+        for _ in 0..20 {
+            bans.offence(address("192.0.2.1"), now);
+        }
+        let banned = |now: Instant| {
+            bans.insert(address("192.0.2.1"), now, |known| match known {
+                Some(ban) if now < ban.until => None,
+                _ => Some(Ban::new(Duration::from_secs(1), ("", 0, 7), now)),
+            })
+        };
+        assert_eq!(banned(now), Ok(None), "another worker has been faster");
+        assert_eq!(bans.list(now)[0].times, 1);
+        assert_eq!(banned(now + Duration::from_secs(100)), Ok(Some(7)));
+    }
+
+    #[test]
+    fn who_was_banned_is_forgotten_and_nobody_looks_for_him() {
+        let (bans, now) = bans();
+        let after = |seconds| now + Duration::from_secs(seconds);
+        bans.ban(address("192.0.2.1"), Duration::from_secs(10), "", now).unwrap();
+        bans.ban(address("192.0.2.2"), Duration::from_secs(100), "", now).unwrap();
+        assert!(bans.left(address("192.0.2.2"), after(99)).is_some());
+        assert!(bans.latest.load(Ordering::Relaxed) <= bans.micros(after(100)), "over when the last ban is");
+        assert_eq!(bans.held.load(Ordering::Relaxed), 2);
+        bans.ban(address("192.0.2.3"), Duration::from_secs(1), "", after(61)).unwrap();
+        assert_eq!(bans.held.load(Ordering::Relaxed), 2, "the first is forgotten, twenty seconds after its ban began");
     }
 
     #[test]

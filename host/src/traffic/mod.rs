@@ -12,7 +12,7 @@ pub mod rate;
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::http::is_nobody;
 use crate::time::Instant;
 use access::{Access, Refusing, Verdict};
 use bans::Bans;
@@ -215,8 +216,7 @@ impl Gate {
 
     #[inline]
     fn welcome(&self, client: SocketAddr, now: Instant) -> Result<(), Unwelcome> {
-        // What we ask ourselves for comes from no port.
-        if client.port() == 0 && client.ip().is_loopback() {
+        if is_nobody(client) {
             return Ok(());
         }
         if let Some(access) = &*self.access.borrow()
@@ -234,10 +234,10 @@ impl Gate {
     }
 
     /// Notes what a client was answered with: it may be an offence.
-    pub fn saw(&self, client: IpAddr, status: StatusCode, now: Instant) {
+    pub fn saw(&self, client: SocketAddr, status: StatusCode, now: Instant) {
         let offends = self.banning.borrow().as_ref().is_some_and(|banning| banning.statuses.contains(&status));
-        if offends {
-            self.bans.offence(client, now);
+        if offends && !is_nobody(client) {
+            self.bans.offence(client.ip(), now);
         }
     }
 
@@ -324,6 +324,29 @@ mod tests {
         let (admitted, received) = (gate.admits(client, now), gate.receive(client, now));
         assert!(admitted && received.is_err());
         assert_eq!(told(), 1, "its request was, its connection was not");
+    }
+
+    #[test]
+    fn what_we_ask_ourselves_for_is_no_offence_of_anybody() {
+        let banning = bans::Settings {
+            after: 1,
+            within: Duration::from_secs(60),
+            lasts: Duration::from_secs(60),
+            lasts_max: Duration::from_secs(60),
+            statuses: vec![StatusCode::FORBIDDEN],
+            never: Vec::new(),
+            refusing: Refusing::Answer,
+        };
+        let banning = Arc::new(banning);
+        let bans = Arc::<Bans>::default();
+        bans.adopt(Some(&banning));
+        let settings = Settings { bans: Some(banning), ..Settings::default() };
+        let gate = Gate::new(Arc::default(), Arc::clone(&bans), &settings);
+        let now = crate::time::now();
+        (0..9).for_each(|_| gate.saw("127.0.0.1:0".parse().unwrap(), StatusCode::FORBIDDEN, now));
+        assert!(bans.list(now).is_empty());
+        (0..9).for_each(|_| gate.saw("127.0.0.1:5000".parse().unwrap(), StatusCode::FORBIDDEN, now));
+        assert_eq!(bans.list(now).len(), 1);
     }
 
     #[test]

@@ -169,7 +169,7 @@ impl UpstreamError {
     }
 
     /// Whether it speaks against the endpoint: it cannot be reached, breaks off or does not answer.
-    pub(super) const fn is_endpoints(&self) -> bool {
+    pub const fn is_endpoints(&self) -> bool {
         matches!(
             self,
             Self::Connect { .. }
@@ -201,7 +201,7 @@ impl UpstreamError {
     }
 
     /// Whether another endpoint may be asked: nothing of the request has been sent.
-    pub(super) const fn is_unsent(&self) -> bool {
+    pub const fn is_unsent(&self) -> bool {
         matches!(
             self,
             Self::Overload { .. }

@@ -17,7 +17,7 @@ pub struct Config {
     /// The attribute that says who it is.
     #[serde(default = "subject")]
     pub subject_attribute: String,
-    /// The attribute that holds the roles, separated by commas or blanks.
+    /// The attribute that holds the roles, separated by commas or blanks; such characters in a role are percent-encoded.
     #[serde(default = "roles")]
     pub roles_attribute: String,
     /// The value of `WWW-Authenticate` in a 401.
@@ -28,10 +28,10 @@ pub struct Config {
 /// What is asked for somewhere. All that is written must be there; of each list one.
 #[portcullis_sdk::config]
 pub struct PlaceConfig {
-    /// Patterns of paths, such as `/articles/*`. Empty: all.
+    /// Patterns of paths, such as `/articles/*`, which matches what is below `/articles/`. Empty: all.
     #[serde(default)]
     pub paths: Vec<String>,
-    /// Methods. Empty: all.
+    /// Methods; GET includes HEAD. Empty: all.
     #[serde(default)]
     pub methods: Vec<String>,
     /// Who passes without more being asked.

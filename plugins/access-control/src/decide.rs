@@ -1,11 +1,12 @@
 //! The decision. Pure: method, path and facts come in.
 //!
-//! Invariant: what is not known is not allowed. A place that asks for something lets nobody pass of whom that is not known.
+//! Invariant: what is not known is not allowed. A place that asks for something lets nobody pass of whom that is not known. A path that can be
+//! read in two ways passes only where it would in both.
 
 use std::collections::BTreeMap;
 
 use portcullis_sdk::pattern::{self, Pattern};
-use portcullis_sdk::{Error, Result};
+use portcullis_sdk::{Error, Path, Result, list};
 
 use crate::config::{Allow, Config, Otherwise, PlaceConfig};
 
@@ -29,8 +30,8 @@ struct Place {
     attributes: BTreeMap<String, Vec<String>>,
 }
 
-/// What becomes of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What becomes of a request; the strictest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Decided {
     Allowed,
     /// Who it is must be known first.
@@ -66,6 +67,17 @@ impl Policy {
     pub(crate) fn decide(
         &self,
         method: &str,
+        path: &Path,
+        subject: Option<&str>,
+        attribute: &dyn Fn(&str) -> Option<String>,
+    ) -> Decided {
+        let decided = path.readings().map(|reading| self.decide_reading(method, reading, subject, attribute));
+        decided.max().unwrap_or(Decided::Denied)
+    }
+
+    fn decide_reading(
+        &self,
+        method: &str,
         path: &str,
         subject: Option<&str>,
         attribute: &dyn Fn(&str) -> Option<String>,
@@ -88,13 +100,13 @@ impl Policy {
 
     fn has_all(&self, place: &Place, subject: &str, attribute: &dyn Fn(&str) -> Option<String>) -> bool {
         let has = attribute(&self.roles_attribute).unwrap_or_default();
-        let roles = || has.split([',', ' ']).filter(|role| !role.is_empty());
+        let roles = || list::parts(&has);
         let gives = |role: &str, wanted: &str| {
             self.roles.get(role).is_some_and(|given| given.iter().any(|known| known.matches(wanted)))
         };
-        let role = place.roles.is_empty() || roles().any(|role| place.roles.iter().any(|wanted| wanted == role));
+        let role = place.roles.is_empty() || roles().any(|role| place.roles.iter().any(|wanted| *wanted == role));
         let permission = place.permissions.is_empty()
-            || place.permissions.iter().any(|wanted| roles().any(|role| gives(role, wanted)));
+            || place.permissions.iter().any(|wanted| roles().any(|role| gives(&role, wanted)));
         let who = place.subjects.is_empty() || place.subjects.iter().any(|known| known == subject);
         let facts = || {
             let mut facts = place.attributes.iter();
@@ -106,7 +118,7 @@ impl Policy {
 
 fn compiled(place: &PlaceConfig) -> Place {
     Place {
-        paths: pattern::all(&place.paths),
+        paths: pattern::of_paths(&place.paths),
         methods: place.methods.clone(),
         allow: place.allow,
         roles: place.roles.clone(),
@@ -118,7 +130,9 @@ fn compiled(place: &PlaceConfig) -> Place {
 
 impl Place {
     fn is_at(&self, method: &str, path: &str) -> bool {
-        let by_method = self.methods.is_empty() || self.methods.iter().any(|known| known == method);
+        // As for routes: whoever may GET a thing may ask for its head, and nobody else.
+        let is = |known: &String| known == method || (method == "HEAD" && known == "GET");
+        let by_method = self.methods.is_empty() || self.methods.iter().any(is);
         by_method && (self.paths.is_empty() || pattern::any(&self.paths, path))
     }
 }
@@ -154,7 +168,7 @@ mod tests {
                 "auth.tenant" => tenant.map(str::to_owned),
                 _ => None,
             };
-            let decided = policy.decide(request.0, request.1, subject, &attribute);
+            let decided = policy.decide(request.0, &Path::new(request.1.to_owned()), subject, &attribute);
             assert_eq!(decided, expected, "{request:?} {subject:?} {roles} {tenant:?}");
         };
         use Decided::{Allowed, Denied, Unknown};
@@ -176,6 +190,47 @@ mod tests {
         check(("GET", "/mine"), Some("bob"), "admin", None, Denied);
         check(("GET", "/elsewhere"), Some("a"), "admin", None, Denied);
         check(("GET", "/elsewhere"), None, "", None, Unknown);
+    }
+
+    #[test]
+    fn a_path_is_the_same_however_it_is_spelled() {
+        let policy = policy(json!({ "places": [
+            { "paths": ["/admin/*", "/caf%C3%A9"], "roles": ["admin"] },
+            { "paths": ["/secret"], "methods": ["GET"], "allow": "nobody" },
+            { "paths": ["/*"], "allow": "anyone" }
+        ] }))
+        .unwrap();
+        let decide = |method: &str, path: &str| policy.decide(method, &Path::new(path.to_owned()), None, &|_| None);
+        for path in [
+            "/admin/users",
+            "/%61dmin/users",
+            "//admin//users",
+            "/admin%2Fusers",
+            "/admin%2fusers",
+            "/public/..%2Fadmin%2Fusers",
+            "/%2Fadmin/users",
+            "/caf%c3%a9",
+        ] {
+            assert_eq!(decide("GET", path), Decided::Unknown, "{path}");
+        }
+        for path in ["/public/a%2Fb", "/administration", "/%2561dmin/users", "/Admin/users"] {
+            assert_eq!(decide("GET", path), Decided::Allowed, "{path}");
+        }
+        assert_eq!([decide("GET", "/secret"), decide("HEAD", "/secret")], [Decided::Denied; 2]);
+    }
+
+    #[test]
+    fn a_role_is_what_it_is_called_and_nothing_in_it() {
+        let policy = policy(json!({ "places": [
+            { "paths": ["/admin"], "roles": ["admin"] }, { "paths": ["/team"], "roles": ["Team admin"] }
+        ] }))
+        .unwrap();
+        let decide = |path: &str, roles: &str| {
+            policy.decide("GET", &Path::new(path.to_owned()), Some("a"), &|_| Some(roles.to_owned()))
+        };
+        let one = list::joined(["Team admin", "x,admin", "100%"]);
+        assert_eq!([decide("/admin", &one), decide("/team", &one)], [Decided::Denied, Decided::Allowed]);
+        assert_eq!(decide("/admin", "Team admin"), Decided::Allowed);
     }
 
     #[test]

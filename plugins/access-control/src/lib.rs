@@ -16,6 +16,9 @@
 //! `"attributes": { "auth.subject": "sub", "auth.roles": "roles" }`). The first place that matches path and method decides; all that it asks for
 //! must be there, and of each list one. What matches no place is denied, unless `"otherwise": "allow"`. Who is not known gets 401, who
 //! is known and may not gets 403.
+//!
+//! Paths are compared as the gateway's router reads them, however they are spelled. Where an encoded slash (`%2F`) lets a path be read in two ways,
+//! what is decided about both counts: the stricter. A place for GET is one for HEAD, too.
 
 mod config;
 mod decide;
@@ -45,7 +48,7 @@ impl Plugin for AccessControl {
     }
 
     fn pre_handler(&self, request: &Request) -> Result<Verdict> {
-        let (method, path) = (request.method(), request.path());
+        let (method, path) = (request.method(), request.plain_path());
         let attribute = |name: &str| request.attribute(name);
         match self.policy.decide(&method, &path, request.attribute(&self.subject).as_deref(), &attribute) {
             Decided::Allowed => Ok(Verdict::Next),

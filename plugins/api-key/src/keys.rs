@@ -11,7 +11,7 @@ const LENGTH: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) name: String,
-    /// Separated by commas.
+    /// As one list ([`portcullis_sdk::list`]).
     pub(crate) roles: String,
 }
 

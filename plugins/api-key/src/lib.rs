@@ -20,6 +20,7 @@
 mod keys;
 
 use portcullis_sdk::crypto::{self, Hash};
+use portcullis_sdk::list;
 use portcullis_sdk::prelude::*;
 
 use crate::keys::{Keys, Known};
@@ -98,7 +99,7 @@ impl Plugin for ApiKey {
     fn init(config: Config) -> Result<Self> {
         let mut keys = Keys::default();
         for key in config.keys {
-            keys.add(&key.sha256, Known { name: key.name, roles: key.roles.join(",") })?;
+            keys.add(&key.sha256, Known { name: key.name, roles: list::joined(key.roles) })?;
         }
         let places = config.places.into_iter().map(|place| match (place.header, place.query, place.scheme) {
             (Some(header), None, scheme) => Ok(Place::Header(HeaderName::intern(&header)?, scheme)),

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! Passwords are kept as bcrypt hashes; `portcullis hash password` or `htpasswd -B` makes them. Trying one takes the worker some hundredths
-//! of a second: what was right is remembered as a keyed digest, and `attempts_per_second` bounds the rest, so that guessing cannot keep a worker
-//! busy. A name that does not exist takes as long as a wrong password. Use it over TLS only: the password travels with every request.
+//! of a second: what was right is remembered as a keyed digest, and what was wrong is bounded, by client (`attempts_per_second`: then 429) and for
+//! all together (`attempts_per_second_of_all`: then 503), so that guessing keeps neither the workers busy nor others out. Who has passed lately always
+//! passes. A name that does not exist takes as long as a wrong password. Use it over TLS only: the password travels with every request.
 //!
 //! The attributes `auth.subject`, `auth.method` (`basic`) and `auth.roles` tell later plugins, limits and logs who it was.
 
@@ -20,11 +21,10 @@ mod users;
 
 use std::cell::RefCell;
 
-use portcullis_sdk::clock;
 use portcullis_sdk::crypto::{self, Algorithm, Key, Password};
 use portcullis_sdk::prelude::*;
 
-use crate::attempts::Attempts;
+use crate::attempts::{Attempts, Room};
 use crate::credentials::Credentials;
 use crate::users::{Remembered, Users};
 
@@ -49,10 +49,16 @@ pub struct Config {
     /// The request header that tells the upstream the name. What clients send under that name is removed.
     #[serde(default)]
     name_header: Option<String>,
-    /// How many passwords are tried per second and worker. Over it the answer is 429.
-    #[serde(default = "five")]
+    /// How many wrong passwords one client (an address, or a /64 of IPv6) may try per second in the long run; five at once are always allowed. Over it the
+    /// answer is 429.
+    #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000))]
     attempts_per_second: u32,
+    /// How many wrong passwords are tried per second for all clients together. Ten keep half a worker busy; a hash of cost 11 counts twice, one of
+    /// cost 12 four times. Over it the answer is 503 for everybody who has not passed lately.
+    #[serde(default = "ten")]
+    #[schemars(range(min = 1, max = 10_000))]
+    attempts_per_second_of_all: u32,
 }
 
 /// One user.
@@ -72,19 +78,23 @@ fn realm() -> String {
     "restricted".to_owned()
 }
 
-const fn five() -> u32 {
-    5
+const fn one() -> u32 {
+    1
+}
+
+const fn ten() -> u32 {
+    10
 }
 
 /// One instance.
 pub struct BasicAuth {
     users: Users<Password>,
-    /// Somebody's, tried for names that do not exist, so that both take the same time.
-    nobody: Password,
+    /// Somebody's with its weight, tried for names that do not exist, so that both take the same time.
+    nobody: (Password, u32),
     /// Keys the digests in `remembered`.
     secret: Key,
     remembered: RefCell<Remembered>,
-    attempts: RefCell<Attempts>,
+    attempts: Attempts,
     challenge: String,
     optional: bool,
     keep_credentials: bool,
@@ -92,7 +102,7 @@ pub struct BasicAuth {
     name_header: Option<HeaderName>,
 }
 
-#[portcullis_sdk::plugin(grants = ["crypto", "clock"])]
+#[portcullis_sdk::plugin(grants = ["crypto", "limits"])]
 impl Plugin for BasicAuth {
     type Config = Config;
 
@@ -106,14 +116,14 @@ impl Plugin for BasicAuth {
             users.add_file(text, import)?;
         }
         let nobody = users.any().ok_or_else(|| Error::new("nobody could pass: write `users` or `htpasswd`"))?;
-        let nobody = nobody.password;
+        let nobody = (nobody.password, nobody.weight);
         let realm = config.realm.replace('\\', "\\\\").replace('"', "\\\"");
         Ok(Self {
             users,
             nobody,
             secret: Key::secret(crypto::random(32), Algorithm::Hs256)?,
             remembered: RefCell::default(),
-            attempts: RefCell::new(Attempts::new(config.attempts_per_second)),
+            attempts: Attempts::new(config.attempts_per_second, config.attempts_per_second_of_all)?,
             challenge: format!("Basic realm=\"{realm}\", charset=\"UTF-8\""),
             optional: config.optional,
             keep_credentials: config.keep_credentials,
@@ -135,13 +145,17 @@ impl Plugin for BasicAuth {
         };
         let digest = self.secret.hmac(credentials.joined());
         if !self.remembered.borrow().has(&digest) {
-            if !self.attempts.borrow_mut().take(clock::now_ms()) {
-                let _ = request.set_attribute("auth.failure", "too many attempts");
-                return Ok(Response::problem(429, "too many attempts").with_header("retry-after", "1").into());
+            let address = request.client_address();
+            match self.attempts.room(&address) {
+                Room::There => {}
+                Room::NoneForClient => return Ok(refused(request, 429, "too many attempts")),
+                // Not the fault of who asks, and so nothing that others would ban them for.
+                Room::NoneForAnybody => return Ok(refused(request, 503, "too many attempts by others")),
             }
             let user = self.users.find(credentials.name());
-            let stored = user.map_or(self.nobody, |user| user.password);
+            let (stored, weight) = user.map_or(self.nobody, |user| (user.password, user.weight));
             if !stored.verify(credentials.password()) || user.is_none() {
+                self.attempts.failed(&address, weight);
                 let _ = request.set_attribute("auth.failure", "wrong password");
                 return Ok(self.denied("the name or the password is wrong"));
             }
@@ -159,6 +173,12 @@ impl Plugin for BasicAuth {
         }
         Ok(Verdict::Next)
     }
+}
+
+/// Without having tried the password.
+fn refused(request: &Request, status: u16, why: &str) -> Verdict {
+    let _ = request.set_attribute("auth.failure", why);
+    Response::problem(status, why).with_header("retry-after", "1").into()
 }
 
 impl BasicAuth {

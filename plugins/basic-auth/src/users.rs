@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portcullis_sdk::{Error, Result};
+use portcullis_sdk::{Error, Result, list};
+
+use crate::attempts::weight;
 
 /// Most passwords that are remembered. An instance lives on, so that this must have an end.
 const REMEMBERED_MAX: usize = 1024;
@@ -14,7 +16,9 @@ const REMEMBERED_MAX: usize = 1024;
 pub(crate) struct User<P> {
     pub(crate) name: String,
     pub(crate) password: P,
-    /// Separated by commas.
+    /// How many times as long as usual trying it takes.
+    pub(crate) weight: u32,
+    /// As one list ([`portcullis_sdk::list`]).
     pub(crate) roles: String,
 }
 
@@ -41,7 +45,7 @@ impl<P> Users<P> {
             return Err(wrong("a name holds no colon and no control characters (RFC 7617 section 2)"));
         }
         let password = import(stored).map_err(|what| wrong(&format!("`password` is {what}")))?;
-        let user = User { name: name.to_owned(), password, roles: roles.join(",") };
+        let user = User { name: name.to_owned(), password, weight: weight(stored), roles: list::joined(roles) };
         match self.0.insert(name.as_bytes().to_vec(), user) {
             None => Ok(()),
             Some(_) => Err(wrong("stands twice")),
@@ -104,10 +108,10 @@ mod tests {
     fn a_file_is_read_line_by_line() {
         let mut users = Users::default();
         users.add_file("# users\n\nalice:$1\r\n  bob:$2:x\n", import).unwrap();
-        users.add("carol", "$3", &["a".into(), "b".into()], import).unwrap();
+        users.add("carol", "$3", &["a".into(), "Team admin".into()], import).unwrap();
         assert_eq!(users.find(b"alice").unwrap().password, "$1");
         assert_eq!(users.find(b"bob").unwrap().password, "$2:x");
-        assert_eq!(users.find(b"carol").unwrap().roles, "a,b");
+        assert_eq!(users.find(b"carol").unwrap().roles, "a,Team%20admin");
         assert!(users.find(b"dave").is_none() && users.find(b"").is_none());
         let mut why = |text: &str| users.add_file(text, import).unwrap_err().message().to_owned();
         assert_eq!(why("\nx"), "`htpasswd`, line 2: not `name:hash`");

@@ -18,7 +18,7 @@ pub struct Config {
     /// The response headers that they may read beyond the simple ones.
     #[serde(default)]
     pub response_headers: Vec<String>,
-    /// Whether they may send cookies and `Authorization`. Not together with `*` as an origin.
+    /// Whether they may send cookies and `Authorization`. Not together with `*` or `null` as an origin.
     #[serde(default)]
     pub credentials: bool,
     /// For how long a browser may remember the answer to a preflight, in seconds.
@@ -50,10 +50,12 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn new(config: &Config) -> Result<Self> {
         let origins: Vec<_> = config.origins.iter().map(|text| OriginPattern::parse(text)).collect::<Result<_>>()?;
-        if config.credentials && origins.contains(&OriginPattern::Any) {
+        // Every page may say that it is `null`: it is the origin of what is in a sandboxed frame (HTML, origins).
+        let everybody = [(OriginPattern::Any, "*"), (OriginPattern::Null, "null")];
+        if let Some((_, text)) = everybody.iter().find(|(pattern, _)| config.credentials && origins.contains(pattern)) {
             let remedy = "name the origins, or leave `credentials` out";
             return Err(Error::new(format_args!(
-                "`credentials` with \"*\" would give every site what users see; {remedy}"
+                "`credentials` with {text:?} would give every site what users see; {remedy}"
             )));
         }
         let is_token = |text: &String| {
@@ -117,6 +119,11 @@ mod tests {
     fn what_would_open_everything_is_refused() {
         let why = |config| settings(config).unwrap_err().message().to_owned();
         assert!(why(json!({"origins": ["*"], "credentials": true})).contains("every site"));
+        assert!(
+            why(json!({"origins": ["https://a.test", "null"], "credentials": true}))
+                .contains("\"null\" would give every site")
+        );
+        assert!(settings(json!({"origins": ["null"]})).is_ok());
         assert!(why(json!({"origins": ["a.test"]})).contains("not an origin"));
         assert!(why(json!({"origins": ["*"], "response_headers": ["x a"]})).contains("\"x a\""));
     }

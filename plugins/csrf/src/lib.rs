@@ -30,7 +30,7 @@ pub struct Config {
     /// What becomes of requests that do not say where they come from: those of programs and very old browsers.
     #[serde(default)]
     without_origin: WithoutOrigin,
-    /// Patterns of paths that are not checked, such as `/webhooks/*`.
+    /// Patterns of paths that are not checked, such as `/webhooks/*`. Compared as the gateway's router reads a path.
     #[serde(default)]
     except: Vec<String>,
 }
@@ -70,7 +70,7 @@ impl Plugin for Csrf {
         let unknown = if config.without_origin == WithoutOrigin::Deny { Unknown::Denied } else { Unknown::Passes };
         Ok(Self {
             trust: Trust { origins: origins.collect::<Result<_>>()?, same_site: config.same_site, unknown },
-            except: pattern::all(&config.except),
+            except: pattern::of_paths(&config.except),
             site: HeaderName::intern("sec-fetch-site")?,
             origin: HeaderName::intern("origin")?,
             websocket: HeaderName::intern("sec-websocket-key")?,
@@ -93,7 +93,7 @@ impl Plugin for Csrf {
         };
         match self.trust.judge(facts) {
             Judged::Passes => Ok(Verdict::Next),
-            Judged::Denied(_) if pattern::any(&self.except, &request.path()) => Ok(Verdict::Next),
+            Judged::Denied(_) if pattern::surely(&self.except, &request.plain_path()) => Ok(Verdict::Next),
             Judged::Denied(why) => {
                 let _ = request.set_attribute("csrf.denied", why);
                 Ok(Response::problem(403, why).into())

@@ -12,7 +12,7 @@ use portcullis_sdk::{clock, crypto};
 use crate::claims::{ClaimPath, Claims};
 use crate::config::Config;
 use crate::deny::{Challenge, Denial};
-use crate::forward;
+use crate::forward::{self, Reader};
 use crate::place::{self, Found, Place};
 use crate::settings::{self, Missing, Settings, TokenFate};
 use crate::token::{Host, Scratch, authenticate};
@@ -157,19 +157,19 @@ impl JwtAuth {
 
     /// Headers and attributes. What is set before a denial reaches nobody, since the handler is not called then.
     fn tell(&self, request: &Request, claims: Claims<'_>) -> Result<Result<(), Denial>> {
-        let text = |path| match claims.at(path) {
-            Ok(value) => forward::text(value),
+        let text = |path, reader| match claims.at(path) {
+            Ok(value) => forward::text(value, reader),
             Err(_) => Err(Denial::Invalid("a claim stands twice")),
         };
         for (name, path) in &self.headers {
-            match text(path) {
+            match text(path, Reader::Upstream) {
                 Ok(Some(text)) => request.set_header(*name, text.as_bytes()).map_err(|_| TOO_LARGE)?,
                 Ok(None) => request.remove_header(*name),
                 Err(denial) => return Ok(Err(denial)),
             }
         }
         for (name, path) in &self.attributes {
-            match text(path) {
+            match text(path, Reader::Plugins) {
                 Ok(Some(text)) => request.set_attribute(name, &text).map_err(|_| TOO_LARGE)?,
                 Ok(None) => {}
                 Err(denial) => return Ok(Err(denial)),

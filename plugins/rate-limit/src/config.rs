@@ -152,7 +152,7 @@ pub enum OnExceed {
 pub struct ConditionConfig {
     /// One of these methods.
     pub methods: Vec<String>,
-    /// One of these paths, in which `*` stands for anything. Compared decoded and without repeated slashes.
+    /// One of these paths, in which `*` stands for anything. Compared as the gateway's router reads a path, however it is spelled.
     pub paths: Vec<String>,
     /// One of these routes.
     pub routes: Vec<String>,

@@ -3,8 +3,8 @@
 //! Invariant: two keys are the same bytes only if all their parts are the same, whatever clients write into headers: each part says how long
 //! it is and whether it was there at all.
 
-use std::net::IpAddr;
-
+use portcullis_sdk::Path;
+use portcullis_sdk::limits;
 use portcullis_sdk::prelude::*;
 
 use crate::config::Missing;
@@ -63,7 +63,9 @@ pub(crate) fn number(name: &str, names: &mut Vec<String>) -> usize {
 pub(crate) trait Facts {
     /// The client's address.
     fn address(&self) -> String;
-    /// What a part says; none where the request has no such thing. Never asked for the address.
+    /// The path.
+    fn path(&self) -> Path;
+    /// What a part says; none where the request has no such thing. Never asked for address or path.
     fn part(&self, part: &Part) -> Option<Vec<u8>>;
 }
 
@@ -79,41 +81,33 @@ pub(crate) fn key(parts: &[Part], missing: Missing, prefixes: Prefixes, facts: &
     let mut key = Vec::with_capacity(32);
     for part in parts {
         if matches!(part, Part::Address) {
-            push(&mut key, b'a', &network(&facts.address(), prefixes));
+            push(&mut key, b'a', &network(facts, prefixes));
             continue;
         }
-        match (facts.part(part), missing) {
+        // By what it may be read as, so that nobody gets another count by writing it another way.
+        let value = match part {
+            Part::Path => Some(facts.path().resolved().as_bytes().to_vec()),
+            part => facts.part(part),
+        };
+        match (value, missing) {
             (Some(value), _) => push(&mut key, b'v', &value),
             (None, Missing::Skip) => return None,
             (None, Missing::Together) => push(&mut key, b'-', b""),
-            (None, Missing::Address) => push(&mut key, b'a', &network(&facts.address(), prefixes)),
+            (None, Missing::Address) => push(&mut key, b'a', &network(facts, prefixes)),
         }
     }
     Some(key)
+}
+
+/// The bits of the client's address that count.
+fn network(facts: &dyn Facts, prefixes: Prefixes) -> Vec<u8> {
+    limits::network(&facts.address(), prefixes.ipv4, prefixes.ipv6)
 }
 
 fn push(key: &mut Vec<u8>, kind: u8, value: &[u8]) {
     key.push(kind);
     key.extend_from_slice(&(value.len() as u64).to_le_bytes());
     key.extend_from_slice(value);
-}
-
-/// The bits of an address that count.
-fn network(address: &str, prefixes: Prefixes) -> Vec<u8> {
-    match address.parse() {
-        Ok(IpAddr::V4(address)) => {
-            let bits = u32::from(address);
-            let kept = u32::from(prefixes.ipv4.min(32));
-            let mask = u32::MAX.checked_shl(32 - kept).unwrap_or(0);
-            (bits & mask).to_be_bytes().to_vec()
-        }
-        Ok(IpAddr::V6(address)) => {
-            let kept = u32::from(prefixes.ipv6.min(128));
-            let mask = u128::MAX.checked_shl(128 - kept).unwrap_or(0);
-            (u128::from(address) & mask).to_be_bytes().to_vec()
-        }
-        Err(_) => address.as_bytes().to_vec(),
-    }
 }
 
 /// The value of a cookie in `Cookie` lines (RFC 6265 section 4.2.1).
@@ -123,29 +117,4 @@ pub(crate) fn cookie<'a>(lines: impl Iterator<Item = &'a [u8]>, name: &str) -> O
         let value = pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
         Some(value.to_vec())
     })
-}
-
-/// A path as it is compared: decoded and without repeated slashes, so that nobody gets another count by writing it another way.
-pub(crate) fn plain_path(path: &str) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(path.len());
-    let mut bytes = path.bytes();
-    while let Some(byte) = bytes.next() {
-        let mut byte = byte;
-        if byte == b'%' {
-            let mut ahead = bytes.clone();
-            let digits = (ahead.next().and_then(hex), ahead.next().and_then(hex));
-            if let (Some(high), Some(low)) = digits {
-                byte = high << 4 | low;
-                bytes = ahead;
-            }
-        }
-        if byte != b'/' || plain.last() != Some(&b'/') {
-            plain.push(byte);
-        }
-    }
-    plain
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }

@@ -115,7 +115,8 @@ impl Plan {
     pub(crate) fn asked(&self, facts: &dyn Facts) -> [Vec<(usize, Vec<u8>)>; 2] {
         let mut asked = [Vec::new(), Vec::new()];
         for (number, limit) in self.limits.iter().enumerate() {
-            let applies = limit.when.holds(facts) && !limit.unless.as_ref().is_some_and(|unless| unless.holds(facts));
+            let exempt = || limit.unless.as_ref().is_some_and(|unless| unless.surely_holds(facts));
+            let applies = limit.when.may_hold(facts) && !exempt();
             if !applies {
                 continue;
             }

@@ -1,5 +1,6 @@
 //! The plugin itself: asks the gateway about the limits that a request falls under, and tells what it said.
 
+use portcullis_sdk::Path;
 use portcullis_sdk::limits::{self, Decision, Limit};
 use portcullis_sdk::metrics::Counter;
 use portcullis_sdk::prelude::*;
@@ -38,13 +39,16 @@ impl Facts for Asked<'_> {
         self.request.client_address()
     }
 
+    fn path(&self) -> Path {
+        self.request.plain_path()
+    }
+
     fn part(&self, part: &Part) -> Option<Vec<u8>> {
         let name = |number: &usize| self.names.get(*number).copied();
         match part {
-            Part::Address => Some(self.request.client_address().into_bytes()),
+            Part::Address | Part::Path => None,
             Part::Route => self.request.route().map(String::into_bytes),
             Part::Method => Some(self.request.method().into_bytes()),
-            Part::Path => Some(key::plain_path(&self.request.path())),
             Part::Host => Some(self.request.authority().to_ascii_lowercase().into_bytes()),
             Part::Header(number) => self.request.header(name(number)?).map(|value| value.as_bytes().to_vec()),
             Part::Cookie { header, name: cookie } => {

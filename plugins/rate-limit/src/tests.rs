@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use portcullis_sdk::Path;
 use portcullis_sdk::limits::Decision;
 use portcullis_sdk::serde_json::{self, Value, json};
 
@@ -10,7 +11,6 @@ use crate::config::Config;
 use crate::fields::{self, Least};
 use crate::key::{self, Facts, Part};
 use crate::plan::Plan;
-use crate::when;
 use portcullis_sdk::duration::Milliseconds;
 
 /// A request by what it says.
@@ -29,10 +29,13 @@ impl Facts for Said {
         self.address.to_owned()
     }
 
+    fn path(&self) -> Path {
+        Path::new(self.path.to_owned())
+    }
+
     fn part(&self, part: &Part) -> Option<Vec<u8>> {
         match part {
             Part::Method => Some(self.method.into()),
-            Part::Path => Some(key::plain_path(self.path)),
             Part::Route => self.route.map(Into::into),
             Part::Header(number) => self.headers.get(number).map(|value| value.to_vec()),
             Part::Cookie { header, name } => key::cookie(self.headers.get(header).into_iter().copied(), name),
@@ -127,29 +130,26 @@ fn cookies_attributes_routes_and_everybody_are_keys() {
 }
 
 #[test]
-fn paths_are_compared_plainly() {
-    let check = |path: &str, expected: &[u8]| assert_eq!(key::plain_path(path), expected, "{path}");
-    check("/a/b", b"/a/b");
-    check("//a///b", b"/a/b");
-    check("/%61%2Fb%2f/c", b"/a/b/c");
-    check("/100%", b"/100%");
-    check("/%zz%4", b"/%zz%4");
-}
-
-#[test]
-fn patterns_match_whole_paths() {
-    let check = |pattern: &str, text: &str, expected: bool| {
-        assert_eq!(when::matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+fn a_path_counts_as_one_however_it_is_spelled() {
+    let key = |path: &'static str| key_of(json!({ "key": ["path"] }), &Said { path, ..client("192.0.2.1") }).unwrap();
+    for path in ["/a/b", "//a///b", "/%61%2Fb", "/x%2F..%2Fa/b"] {
+        assert_eq!(key(path), key("/a/b"), "{path}");
+    }
+    assert_ne!(key("/a/b"), key("/a/b/"));
+    let applies = |condition: &str, path: &'static str| {
+        let said = Said { path, ..client("192.0.2.1") };
+        key_of(json!({ condition: { "paths": ["/login", "/free/*"] } }), &said).is_some()
     };
-    check("/login", "/login", true);
-    check("/login", "/login/", false);
-    check("/api/*", "/api/a/b", true);
-    check("/api/*", "/apis", false);
-    check("*", "", true);
-    check("*.css", "/a.css", true);
-    check("/a*b*c", "/axbxbc", true);
-    check("/a*b*c", "/acb", false);
-    check("/a*ab", "/ab", false);
+    for (path, when, unless) in [
+        ("/login", true, false),
+        ("//%6Cogin", true, false),
+        ("/login/", false, true),
+        ("/x%2F..%2Flogin", true, true),
+        ("/free/a", true, false),
+        ("/free/..%2Fx", true, true),
+    ] {
+        assert_eq!((applies("when", path), applies("unless", path)), (when, unless), "{path}");
+    }
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! To which requests a limit applies.
 
+use portcullis_sdk::Path;
+use portcullis_sdk::pattern::{self, Pattern};
+
 use crate::config::ConditionConfig;
 use crate::key::{Facts, Part, number};
 
@@ -7,7 +10,7 @@ use crate::key::{Facts, Part, number};
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Condition {
     methods: Vec<Vec<u8>>,
-    paths: Vec<Vec<u8>>,
+    paths: Vec<Pattern>,
     routes: Vec<Vec<u8>>,
     /// Parts that must be there, with the value that they must have where there is one.
     facts: Vec<(Part, Option<Vec<u8>>)>,
@@ -20,41 +23,31 @@ impl Condition {
         facts.extend(written.attributes.iter().map(|name| (Part::Attribute(name.clone()), None)));
         let values = written.attribute_values.iter();
         facts.extend(values.map(|(name, value)| (Part::Attribute(name.clone()), Some(value.as_bytes().to_vec()))));
-        Self { methods: bytes(&written.methods), paths: bytes(&written.paths), routes: bytes(&written.routes), facts }
+        let paths = pattern::of_paths(&written.paths);
+        Self { methods: bytes(&written.methods), paths, routes: bytes(&written.routes), facts }
     }
 
-    /// Whether it holds; asks no more than it must.
-    pub(crate) fn holds(&self, facts: &dyn Facts) -> bool {
+    /// Whether it holds, or may hold where the path can be read in two ways. Asks no more than it must.
+    pub(crate) fn may_hold(&self, facts: &dyn Facts) -> bool {
+        self.holds(facts, pattern::possibly)
+    }
+
+    /// Whether it holds however the path is read: what exempts from a limit.
+    pub(crate) fn surely_holds(&self, facts: &dyn Facts) -> bool {
+        self.holds(facts, pattern::surely)
+    }
+
+    fn holds(&self, facts: &dyn Facts, match_path: fn(&[Pattern], &Path) -> bool) -> bool {
         let among = |part: Part, known: &[Vec<u8>]| {
             known.is_empty() || facts.part(&part).is_some_and(|value| known.contains(&value))
         };
-        let path = || facts.part(&Part::Path).unwrap_or_default();
         among(Part::Method, &self.methods)
             && among(Part::Route, &self.routes)
-            && (self.paths.is_empty() || {
-                let path = path();
-                self.paths.iter().any(|pattern| matches(pattern, &path))
-            })
+            && (self.paths.is_empty() || match_path(&self.paths, &facts.path()))
             && self.facts.iter().all(|(part, wanted)| match (facts.part(part), wanted) {
                 (Some(value), Some(wanted)) => value == *wanted,
                 (Some(_), None) => true,
                 (None, _) => false,
             })
     }
-}
-
-/// Whether a text is what a pattern says, in which `*` stands for anything.
-pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    let mut parts = pattern.split(|byte| *byte == b'*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let mut parts: Vec<_> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        // The leftmost place of each part leaves most room for the next.
-        let found = (0..=rest.len()).find(|at| rest.get(*at..).is_some_and(|tail| tail.starts_with(part)));
-        let Some(tail) = found.and_then(|at| rest.get(at + part.len()..)) else { return false };
-        rest = tail;
-    }
-    rest.ends_with(last)
 }

@@ -72,7 +72,9 @@ impl Admit {
         adaptive: Option<&Adaptive>,
         key: &Key,
     ) -> AdmitVerdict {
-        let place = if self.ttl.looks_at_path() { self.ttl.place(asked.path()) } else { None };
+        let place = if self.ttl.looks_at_path() { self.ttl.place(&asked.request.plain_path()) } else { Ok(None) };
+        // What may be private is not stored as something that is not.
+        let Ok(place) = place else { return AdmitVerdict::NoStore };
         let facts = self.facts(asked.request, response);
         let mut decision = self.ttl.decide(place, &facts);
         if let (Decision::Adapt(otherwise), Some(adaptive)) = (decision, adaptive) {

@@ -33,7 +33,7 @@ impl Client {
                 Some(value) => base().set("cache-control", value.as_str()),
                 None => base(),
             };
-            entries.push((entry.path.as_deref().map_or(Pattern::Any, Pattern::new), prepare(builder)?));
+            entries.push((entry.path.as_deref().map_or(Pattern::Any, Pattern::of_paths), prepare(builder)?));
         }
         let otherwise = prepare(base())?;
         let errors = match config.errors {
@@ -63,7 +63,10 @@ impl Client {
         match self.entries.as_slice() {
             [] => self.otherwise,
             [(Pattern::Any, set), ..] => *set,
-            entries => first(entries, &request.path()).unwrap_or(self.otherwise),
+            entries => {
+                // Where the readings of a path do not agree, what the origin says stays.
+                request.plain_path().agreed(|reading| first(entries, reading)).flatten().unwrap_or(self.otherwise)
+            }
         }
     }
 }

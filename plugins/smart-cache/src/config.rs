@@ -53,7 +53,8 @@ pub struct Config {
 /// What is different for some paths.
 #[portcullis_sdk::config]
 pub struct PathEntry {
-    /// The pattern, for instance `/static/*`. Matched against the path as it came, percent-encoded.
+    /// The pattern, for instance `/static/*`. Matched as the gateway's router reads a path, however it is spelled; what differs by how
+    /// an encoded slash is read is not stored.
     pub path: String,
     /// How long, for 200, 203, 204, 300, 301 and 308.
     #[serde(default)]

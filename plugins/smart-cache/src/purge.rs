@@ -75,7 +75,9 @@ impl Purging {
             return;
         }
         let base = || format!("{}://{}", request.scheme(), request.authority());
-        for (target, mode) in self.targets(&method, &request.path(), &|name| request.parameter(name), &base) {
+        for (target, mode) in
+            self.targets(&method, request.plain_path().plain(), &|name| request.parameter(name), &base)
+        {
             // The gateway logs what fails. The write has happened, and an error of ours would not undo it.
             let _ = cache::purge(&target, mode);
         }
@@ -108,7 +110,7 @@ fn succeeded(status: u16) -> bool {
 
 impl Entry {
     fn new(entry: &PurgeEntry) -> Result<Self> {
-        let path = Pattern::new(&entry.path);
+        let path = Pattern::of_paths(&entry.path);
         let kinds = [(Kind::Tag, &entry.tags), (Kind::Url, &entry.urls), (Kind::Pattern, &entry.patterns)];
         let mut targets = Vec::new();
         for (kind, text) in kinds.into_iter().flat_map(|(kind, texts)| texts.iter().map(move |text| (kind, text))) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use portcullis_sdk::Path;
 use portcullis_sdk::prelude::*;
 
 use crate::config::{Config, NegativeChoice, PathEntry, StatusEntry};
@@ -110,10 +111,14 @@ pub(crate) struct Place {
     pub(crate) tags: Vec<String>,
 }
 
+/// The path may be read in two ways, which are in different places.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ambiguous;
+
 impl Place {
     fn new(entry: &PathEntry) -> Result<Self> {
         Ok(Self {
-            pattern: Pattern::new(&entry.path),
+            pattern: Pattern::of_paths(&entry.path),
             store: entry.store,
             adaptive: entry.adaptive,
             override_origin: entry.override_origin,
@@ -178,9 +183,10 @@ impl Ttl {
         !self.places.is_empty()
     }
 
-    /// What is different for this path.
-    pub(crate) fn place(&self, path: &str) -> Option<&Place> {
-        self.places.iter().find(|place| place.pattern.matches(path))
+    /// What is different for this path; an error where it depends on how it is read: what the origin understands is not known then.
+    pub(crate) fn place(&self, path: &Path) -> Result<Option<&Place>, Ambiguous> {
+        let first = |reading: &str| self.places.iter().position(|place| place.pattern.matches(reading));
+        path.agreed(first).map(|place| self.places.get(place?)).ok_or(Ambiguous)
     }
 
     /// Whose word counts here.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::contract::crypto::{Algorithm, Hash, Host, KeySource};
 use crate::plugin::crypto;
 use crate::plugin::state::{PREPARED_MAX, State};
+use crate::time;
 
 const fn algorithm(algorithm: Algorithm) -> crypto::Algorithm {
     match algorithm {
@@ -77,7 +78,11 @@ impl Host for State {
     }
 
     fn verify_password(&mut self, password: u32, given: Vec<u8>) -> wasmtime::Result<bool> {
-        Ok(self.prepared.passwords.get(password as usize).is_some_and(|password| password.verify(&given)))
+        let Some(password) = self.prepared.passwords.get(password as usize) else { return Ok(false) };
+        let began = time::now();
+        let is_right = password.verify(&given);
+        self.patience.note(time::now().saturating_duration_since(began));
+        Ok(is_right)
     }
 
     fn digest(&mut self, hash: Hash, data: Vec<u8>) -> wasmtime::Result<Vec<u8>> {

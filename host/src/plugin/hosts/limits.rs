@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::contract::limits::{Algorithm, Decision, Host, Settings, Wanted};
+use crate::http::is_nobody;
 use crate::plugin::rates::{self, RateAlgorithm, RateDecision, RateSettings};
 use crate::plugin::state::{PREPARED_MAX, State};
 use crate::time;
@@ -107,7 +108,7 @@ impl Host for State {
     }
 
     fn offence(&mut self) -> wasmtime::Result<()> {
-        if let Some(exchange) = &self.exchange {
+        if let Some(exchange) = self.exchange.as_ref().filter(|exchange| !is_nobody(exchange.client.address)) {
             self.services.limiter().offence(exchange.client.address.ip(), time::now());
         }
         Ok(())

@@ -16,6 +16,8 @@ const ANSWERS_MIN: u32 = 10;
 const MEASURE_AFTER: u32 = 300;
 /// The limit shrinks by this part at once when answers fail or take too long.
 const BACK_OFF: f64 = 0.9;
+/// Failures fewer than one in so many requests are those of some requests, and not of too many.
+const FAILING_ONE_IN: u32 = 10;
 /// How much of a new limit counts, so that one odd window does not matter.
 const SMOOTHING: f64 = 0.3;
 
@@ -45,8 +47,15 @@ struct Window {
     began: Option<Instant>,
     answers: u32,
     seconds: f64,
-    failed: bool,
+    failures: u32,
     most_under_way: u32,
+}
+
+impl Window {
+    /// Whether so much failed that it is too much that was asked.
+    fn failed(&self) -> bool {
+        self.failures > 0 && self.failures.saturating_mul(FAILING_ONE_IN) >= self.failures.saturating_add(self.answers)
+    }
 }
 
 impl Core {
@@ -91,10 +100,10 @@ impl Core {
                 self.window.answers += 1;
                 self.window.seconds += took.as_secs_f64();
             }
-            Outcome::Failed => self.window.failed = true,
+            Outcome::Failed => self.window.failures += 1,
         }
         let over = now.saturating_duration_since(began) >= WINDOW;
-        if over && (self.window.answers >= ANSWERS_MIN || self.window.failed) {
+        if over && (self.window.answers >= ANSWERS_MIN || self.window.failures > 0) {
             let window = std::mem::take(&mut self.window);
             self.conclude(&window);
         }
@@ -117,7 +126,7 @@ impl Core {
             State::Measuring => State::Following(0),
         };
         // What was asked by half of the limit says nothing about the whole.
-        if before == State::Measuring && !window.failed {
+        if before == State::Measuring && !window.failed() {
             return;
         }
         // Where less than half of it is used, nothing says that more would do.
@@ -126,7 +135,7 @@ impl Core {
     }
 
     fn next(&self, window: &Window, mean: Option<f64>, used: bool) -> f64 {
-        if window.failed {
+        if window.failed() {
             return self.limit * BACK_OFF;
         }
         let Some(mean) = mean else { return self.limit };

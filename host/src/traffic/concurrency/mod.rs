@@ -90,9 +90,14 @@ pub struct Place {
 }
 
 impl Place {
-    /// Is not under way any more.
-    pub fn leave(self, outcome: Outcome, now: Instant) {
-        let took = now.saturating_duration_since(self.began);
+    /// Since when it has been under way.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Is not under way any more. What the answer took counts from `asked` on, when the request was whole.
+    pub fn leave(self, outcome: Outcome, asked: Instant, now: Instant) {
+        let took = now.saturating_duration_since(asked);
         self.of.core.borrow_mut().learn(took, outcome, now);
     }
 }

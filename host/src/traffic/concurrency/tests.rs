@@ -51,7 +51,7 @@ impl Simulation {
                 work -= 1.0;
                 let (began, place) = self.inside.remove(0);
                 took.push(self.now - began);
-                place.leave(Outcome::Answered, self.now);
+                place.leave(Outcome::Answered, began, self.now);
             }
         }
         self.took = took.split_off(took.len() / 2);
@@ -123,9 +123,27 @@ fn failures_shrink_the_limit_to_its_minimum_and_no_further() {
     let mut now = time::now();
     for _ in 0..100 {
         now += Duration::from_millis(120);
-        concurrency.enter(now).unwrap().leave(Outcome::Failed, now + Duration::from_millis(110));
+        concurrency.enter(now).unwrap().leave(Outcome::Failed, now, now + Duration::from_millis(110));
     }
     assert_eq!(concurrency.limit(), 4);
+}
+
+#[test]
+fn a_few_failures_among_many_answers_are_not_too_much_load() {
+    let settings = Settings { max: 20, ..aimd() };
+    let limit = |failures: u32| {
+        let concurrency = Concurrency::new(settings);
+        let mut now = time::now();
+        for _ in 0..100 {
+            now += Duration::from_millis(120);
+            for number in 0..20 {
+                let outcome = if number < failures { Outcome::Failed } else { Outcome::Answered };
+                concurrency.enter(now).unwrap().leave(outcome, now, now + Duration::from_millis(5));
+            }
+        }
+        concurrency.limit()
+    };
+    assert_eq!((limit(1), limit(20)), (20, 4));
 }
 
 #[test]

@@ -147,6 +147,20 @@ fn a_log_has_a_bounded_number_of_entries() {
 }
 
 #[test]
+fn what_is_given_back_does_not_make_older_uses_count_longer() {
+    // An entry stands for a millisecond.
+    let settings = window(1_000, 250);
+    let mut log = super::window::Log::default();
+    for now in [0, 2_000] {
+        assert!(log.take(&settings, now, 1).allowed);
+    }
+    log.give_back(1);
+    assert!(log.take(&settings, 2_500, 1).allowed);
+    assert_eq!(log.look(&settings, 249_999, 0).remaining, 998);
+    assert_eq!(log.look(&settings, 250_001, 0).remaining, 999);
+}
+
+#[test]
 fn decisions_say_what_is_left_and_when_there_is_more() {
     let limits = Limits::default();
     let limit = limits.define(&"p".parse().unwrap(), "a", window(3, 1_000));

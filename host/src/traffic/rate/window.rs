@@ -10,7 +10,8 @@ use super::{Decision, Micros, Settings};
 
 /// Up to this limit each use has an entry of its own.
 const EXACT_MAX: u64 = 250;
-/// Above, an entry stands for this part of the window, so that a log has about as many entries at most (2 KiB).
+/// Above, an entry stands for this part of the window, so that a log has about as many entries at most (2 KiB); beyond 16 million uses in a
+/// window one more for each 65 535 of them.
 const ENTRIES: u64 = 250;
 
 /// An entry: when its last use was, in the upper 48 bits, and how much was used, in the lower 16.
@@ -41,8 +42,8 @@ pub(super) struct Log {
     entries: VecDeque<Entry>,
     /// The sum of the entries.
     used: u64,
-    /// When the newest entry began.
-    began: Micros,
+    /// When the newest entry began; none where the next use begins one.
+    began: Option<Micros>,
 }
 
 impl Log {
@@ -75,6 +76,8 @@ impl Log {
             cost -= some;
             if last.count() == 0 {
                 self.entries.pop_back();
+                // When the one before began is not known any more, and it must not grow without end.
+                self.began = None;
             }
         }
     }
@@ -108,13 +111,13 @@ impl Log {
         let now = self.entries.back().map_or(now, |last| now.max(last.at()));
         let grain = if settings.requests <= EXACT_MAX { 0 } else { settings.window_us() / ENTRIES };
         if let Some(last) = self.entries.back_mut()
-            && now.saturating_sub(self.began) <= grain
+            && self.began.is_some_and(|began| now.saturating_sub(began) <= grain)
             && last.count() + cost <= COUNT_MAX
         {
             *last = Entry::new(now, last.count() + cost);
             return;
         }
-        self.began = now;
+        self.began = Some(now);
         while cost > 0 {
             let some = cost.min(COUNT_MAX);
             self.entries.push_back(Entry::new(now, some));

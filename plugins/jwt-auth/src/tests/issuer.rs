@@ -13,7 +13,7 @@ use portcullis_sdk::serde_json::{self, Value, json};
 use crate::base64url;
 use crate::config::Config;
 use crate::deny::Denial;
-use crate::forward;
+use crate::forward::{self, Reader};
 use crate::keys;
 use crate::settings::{self, Handling, Settings};
 use crate::token::{Host, Scratch, authenticate};
@@ -217,9 +217,10 @@ impl Guard {
     pub(super) fn judge(&self, token: &str) -> Result<Vec<Option<String>>, Denial> {
         let mut scratch = Scratch::default();
         let claims = authenticate(token.as_bytes(), &self.settings, &mut scratch, &self.gateway)?;
-        let paths = self.handling.attributes.iter().chain(&self.handling.headers);
-        let text = |path| forward::text(claims.at(path).map_err(|_| Denial::Invalid("twice"))?);
-        paths.map(|(_, path)| text(path).map(|text| text.map(|text| text.into_owned()))).collect()
+        let attributes = self.handling.attributes.iter().map(|(_, path)| (path, Reader::Plugins));
+        let headers = self.handling.headers.iter().map(|(_, path)| (path, Reader::Upstream));
+        let text = |(path, reader)| forward::text(claims.at(path).map_err(|_| Denial::Invalid("twice"))?, reader);
+        attributes.chain(headers).map(|of| text(of).map(|text| text.map(|text| text.into_owned()))).collect()
     }
 
     /// The status that a token with these claims, signed with HS256, meets.
