@@ -147,6 +147,60 @@ async fn who_may_open_the_socket_may_do_everything() {
 }
 
 #[tokio::test]
+async fn who_may_only_look_reads_no_files_and_variables() {
+    let tokens = json!([
+        { "name": "reader", "role": "read", "token": "the-token-of-the-reader" },
+        { "name": "operator", "role": "operate", "token": "the-token-of-the-operator" },
+        { "name": "boss", "role": "admin", "token": "the-token-of-the-boss" },
+    ]);
+    let gateway =
+        setup().patch(&json!({ "admin": { "tokens": tokens } })).environment("KEPT", "hunter2-hunter2").start().await;
+    let mut document = gateway.config();
+    document["addresses"] = json!({ "allow": ["${KEPT}", { "file": "portcullis.json" }] });
+    let body = json!({ "document": document }).to_string();
+    let ask = async |path: &str, token: &str| {
+        let request = Request::post(path, &body).field("Content-Type", "application/json").bearer(token);
+        gateway.ask_admin(&request).await
+    };
+    for path in ["/api/v1/configuration/validate", "/api/v1/configuration/diff"] {
+        for token in ["the-token-of-the-reader", "the-token-of-the-operator"] {
+            assert_eq!(ask(path, token).await.status, 403, "{path}");
+        }
+    }
+    let told = ask("/api/v1/configuration/validate", "the-token-of-the-boss").await;
+    let text = told.text().to_owned();
+    assert!(
+        text.contains(r#"\"${KEPT}\" is not a network"#) && text.contains("portcullis.json, line 1: is not"),
+        "{text}"
+    );
+    assert!(!text.contains("hunter2") && !text.contains("the-token-of"), "{text}");
+    // Nor does what was refused in the file tell it, to whoever looks at the state or reads the log.
+    let mark = gateway.logs().mark();
+    gateway.patch_config(&json!({ "addresses": { "allow": ["${KEPT}"] } }));
+    gateway.logs().wait_for_words(mark, &["configuration refused"]).await;
+    let state = gateway.ask_admin(&Request::get("/api/v1/state").bearer("the-token-of-the-reader")).await;
+    assert!(state.text().contains("${KEPT}") && !state.text().contains("hunter2"), "{}", state.text());
+    assert!(!gateway.logs().text().contains("hunter2"));
+    // What was tried stands in the audit log.
+    let entries = gateway.ask_admin(&Request::get("/api/v1/audit").bearer("the-token-of-the-reader")).await;
+    assert!(entries.text().contains("POST /api/v1/configuration/validate"), "{}", entries.text());
+}
+
+#[tokio::test]
+async fn somebody_gets_in_after_the_last_token_was_removed() {
+    let tokens =
+        json!({ "admin": { "tokens": [{ "name": "one", "role": "admin", "token": "the-first-token-of-all" }] } });
+    let gateway = setup().patch(&tokens).start().await;
+    assert!(gateway.admin_token().is_none());
+    let mark = gateway.logs().mark();
+    gateway.patch_config(&json!({ "admin": { "tokens": null } }));
+    gateway.logs().wait_for_words(mark, &["admin token made"]).await;
+    let made = gateway.admin_token().unwrap();
+    let ask = async |token: &str| gateway.ask_admin(&Request::get("/api/v1/state").bearer(token)).await.status;
+    assert_eq!((ask("the-first-token-of-all").await, ask(&made).await), (401, 200));
+}
+
+#[tokio::test]
 async fn tokens_change_while_the_gateway_runs() {
     let token =
         |name: &str, token: &str| json!({ "admin": { "tokens": [{ "name": name, "role": "read", "token": token }] } });

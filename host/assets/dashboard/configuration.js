@@ -148,7 +148,7 @@ export function configuration() {
       h('section', { 'aria-labelledby': 'document-title' }, h('h2', { id: 'document-title' }, 'Document'), about,
         h('div', { class: 'panel' }, edit.node,
           h('div', { class: 'toolbar' },
-            button('Validate', { press: validate }), button('Diff', { press: compare }), button('Apply', { kind: 'primary', need: 'admin', press: apply }),
+            button('Validate', { need: 'admin', press: validate }), button('Diff', { need: 'admin', press: compare }), button('Apply', { kind: 'primary', need: 'admin', press: apply }),
             button('Start over', { press: () => { if (base) edit.text = base.text; result.replaceChildren(); mark(); } }), note)),
         result),
       past.node),

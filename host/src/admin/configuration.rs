@@ -30,11 +30,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         ))
         .takes(document_schema())
         .by(apply),
-        Endpoint::post("/api/v1/configuration/validate", Role::Read, "Say what is wrong with a configuration")
+        Endpoint::post("/api/v1/configuration/validate", Role::Admin, "Say what is wrong with a configuration")
             .takes(document_schema())
             .gives(validity_schema())
             .by(validate),
-        Endpoint::post("/api/v1/configuration/diff", Role::Read, "Say what a configuration would change")
+        Endpoint::post("/api/v1/configuration/diff", Role::Admin, "Say what a configuration would change")
             .takes(document_schema())
             .gives(diff_schema())
             .by(diff),
@@ -110,7 +110,7 @@ impl From<Refusal> for Trouble {
         let status = match &refusal {
             Refusal::NotCurrent { .. } => StatusCode::PRECONDITION_FAILED,
             Refusal::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Refusal::Overridden { .. } | Refusal::ReadOnly(_) => StatusCode::CONFLICT,
+            Refusal::Edited { .. } | Refusal::Overridden { .. } | Refusal::ReadOnly(_) => StatusCode::CONFLICT,
             Refusal::Unknown(_) => StatusCode::NOT_FOUND,
             Refusal::Storage(_) => StatusCode::INSUFFICIENT_STORAGE,
             Refusal::Busy | Refusal::Draining => StatusCode::SERVICE_UNAVAILABLE,

@@ -8,6 +8,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::access::Caller;
 use super::settings::Role;
@@ -26,6 +27,8 @@ pub(super) struct Context {
     pub(super) body: Bytes,
     /// The body, where it is JSON; otherwise null.
     pub(super) json: Value,
+    /// The turn of an upload, which lasts as long as its bytes are kept.
+    pub(super) _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Context {

@@ -1,4 +1,6 @@
 //! Is it alive, is it ready, has it started: a line of text each, for whoever asks without credentials.
+//!
+//! Strangers ask by any name, so they learn which of our parts is not well, and never why or where: that is `/api/v1/health`.
 
 use http::{HeaderValue, Method, StatusCode, header};
 
@@ -13,7 +15,7 @@ pub(super) fn is_ours(path: &str) -> bool {
     matches!(path, "/livez" | "/readyz" | "/startupz")
 }
 
-/// The answer to a question after its health. `?verbose` lists the parts, without their reasons.
+/// The answer to a question after its health. `?verbose` lists the parts.
 pub(super) fn answer(method: &Method, path: &str, query: Option<&str>, status: &Status) -> Answer {
     if !matches!(*method, Method::GET | Method::HEAD) {
         let answer = Answer::text("only by GET\n").status(StatusCode::METHOD_NOT_ALLOWED);
@@ -39,10 +41,10 @@ fn readiness(verbose: bool, status: &Status) -> Answer {
         return Answer::text("starting\n").status(StatusCode::SERVICE_UNAVAILABLE);
     };
     let mut text = word.as_str().to_owned();
-    let tells = matches!(word, Word::Degraded | Word::Unhealthy | Word::Maintenance);
-    if tells && !whole.reasons.is_empty() {
+    let ailing = whole.ailing();
+    if matches!(word, Word::Degraded | Word::Unhealthy) && !ailing.is_empty() {
         text.push_str(": ");
-        text.push_str(&whole.reasons.join("; "));
+        text.push_str(&ailing.join(", "));
     }
     text.push('\n');
     if verbose {

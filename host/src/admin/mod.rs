@@ -196,7 +196,7 @@ pub(crate) fn local(socket: &Socket, predecessor: Predecessor) -> io::Result<Loc
 /// Starts to answer operators.
 pub(crate) fn start(equipment: Equipment) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let built_in = built_in(&equipment.settings);
+    let built_in = prepared(&equipment.settings);
     thread::Builder::new().name("admin".into()).spawn(move || {
         let Equipment { settings, listener, local, status, process, draining, leaving } = equipment;
         let admin = Rc::new(Admin {
@@ -206,11 +206,11 @@ pub(crate) fn start(equipment: Equipment) -> io::Result<()> {
             doorkeeper: Doorkeeper::new(built_in),
             audit: Audit::new(&settings.state),
             router: Router::new(endpoints()),
-            uploads: Semaphore::new(UPLOADS_MAX),
+            uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
             started: (time::now(), time::unix()),
             settings,
         });
-        let desk = Rc::new(respond::Desk(admin));
+        let desk = Rc::new(respond::Desk(Rc::clone(&admin)));
         let by_address = async {
             match listener {
                 Some(listener) => listener.serve(Rc::clone(&desk), leaving.clone()).await,
@@ -223,7 +223,9 @@ pub(crate) fn start(equipment: Equipment) -> io::Result<()> {
                 None => Ok(()),
             }
         };
-        let (one, other) = LocalSet::new().block_on(&runtime, async { tokio::join!(by_address, by_socket) });
+        let set = LocalSet::new();
+        set.spawn_local(token_when_none_is_left(Rc::clone(&admin)));
+        let (one, other) = set.block_on(&runtime, async { tokio::join!(by_address, by_socket) });
         if let Err(error) = one.and(other) {
             tracing::error!(%error, "the admin listener ended");
         }
@@ -231,14 +233,26 @@ pub(crate) fn start(equipment: Equipment) -> io::Result<()> {
     Ok(())
 }
 
-/// The token that counts where none is configured; made if there is none. A gateway that cannot make one still serves.
-fn built_in(settings: &Settings) -> Option<[u8; 32]> {
+/// Makes the folder, and the token if it counts from the start.
+fn prepared(settings: &Settings) -> Option<[u8; 32]> {
     if let Err(error) = store::prepare(&settings.state) {
         tracing::error!(path = %settings.state.display(), %error, "admin.state: cannot be made; nothing can be changed");
     }
-    if !settings.access.tokens.is_empty() {
-        return None;
+    if settings.access.tokens.is_empty() { built_in(settings) } else { None }
+}
+
+/// Sees to it that somebody gets in also after the last token has been taken out of the configuration.
+async fn token_when_none_is_left(admin: Rc<Admin>) {
+    let mut serving = admin.status.lock().unwrap_or_else(PoisonError::into_inner).serving.subscribe();
+    while serving.changed().await.is_ok() {
+        if admin.access().tokens.is_empty() && !admin.doorkeeper.has_built_in() {
+            built_in(&admin.settings).into_iter().for_each(|digest| admin.doorkeeper.take_built_in(digest));
+        }
     }
+}
+
+/// The token that counts where none is configured; made if there is none. A gateway that cannot make one still serves.
+fn built_in(settings: &Settings) -> Option<[u8; 32]> {
     match store::token(&settings.state) {
         Ok((digest, path, store::Made::Now)) => {
             tracing::info!(path = %path.display(), "admin token made");
@@ -256,7 +270,7 @@ fn built_in(settings: &Settings) -> Option<[u8; 32]> {
     }
 }
 
-/// Uploads that are taken at once; each is kept in memory whole.
+/// Uploads that are taken at once; each is kept in memory whole until it is answered.
 const UPLOADS_MAX: usize = 2;
 /// Longest wait for a turn.
 const UPLOAD_PATIENCE: Duration = Duration::from_secs(5);
@@ -271,7 +285,7 @@ struct Admin {
     doorkeeper: Doorkeeper,
     audit: Audit,
     router: Router,
-    uploads: Semaphore,
+    uploads: Arc<Semaphore>,
     /// On the two clocks.
     started: (Instant, Duration),
 }

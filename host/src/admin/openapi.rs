@@ -46,7 +46,7 @@ pub(super) fn document<'e>(endpoints: impl Iterator<Item = &'e Endpoint>) -> Val
             "schemas": { "Problem": trouble::schema() },
             "securitySchemes": {
                 "token": { "type": "http", "scheme": "bearer" },
-                "session": { "type": "apiKey", "in": "cookie", "name": "portcullis_session" },
+                "session": { "type": "apiKey", "in": "cookie", "name": "portcullis_session", "description": "Over TLS: `__Host-portcullis_session`." },
             },
         },
     })

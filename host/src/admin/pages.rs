@@ -131,7 +131,7 @@ async fn logout(admin: &Rc<Admin>, client: &Arc<Client>, head: &Parts) -> Result
     check_site(head)?;
     let caller = admin.who(client, &head.headers).await?;
     tracing::debug!(caller = caller.name, source = access::source(client), "signed out");
-    let cookie = admin.doorkeeper.sign_out(&head.headers);
+    let cookie = admin.doorkeeper.sign_out(client, &head.headers);
     let answer = Answer::text("").status(StatusCode::SEE_OTHER).field(header::LOCATION, HeaderValue::from_static("/"));
     let cookie = HeaderValue::try_from(cookie).map_err(|_| Trouble::unavailable("internal", "no cookie"))?;
     Ok(answer.field(header::SET_COOKIE, cookie))

@@ -221,16 +221,17 @@ impl Admin {
             }
         }
         let query = target::query(head.uri.query(), &endpoint.query)?;
-        let _turn = match &endpoint.takes {
+        let turn = match &endpoint.takes {
             Takes::Bytes(_) => {
-                let turn = tokio::time::timeout(UPLOAD_PATIENCE, self.uploads.acquire()).await;
-                Some(turn.map_err(|_| Trouble::unavailable("busy", "other uploads are under way; try again"))?)
+                let turn = tokio::time::timeout(UPLOAD_PATIENCE, Arc::clone(&self.uploads).acquire_owned()).await;
+                let busy = || Trouble::unavailable("busy", "other uploads are under way; try again");
+                Some(turn.map_err(|_| busy())?.map_err(|_| busy())?)
             }
             Takes::Nothing | Takes::Json { .. } => None,
         };
         let (body, json) = body::read(endpoint, &head.headers, content).await?;
         let (admin, headers) = (Rc::clone(self), head.headers.clone());
-        Ok(Context { admin, caller, parameters, query, headers, body, json })
+        Ok(Context { admin, caller, parameters, query, headers, body, json, _turn: turn })
     }
 }
 

@@ -7,11 +7,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
+use super::configuration::operations;
 use super::context::Context;
 use super::endpoint::Endpoint;
 use super::settings::Role;
 use super::trouble::{Problem, Trouble};
-use crate::config::{Config, Route};
+use crate::config::{Config, Hidden, Route};
 use crate::exchange::Scheme;
 use crate::generation::Generation;
 use crate::http::merged_slashes;
@@ -32,19 +33,23 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn list(context: Context) -> Result<Answer, Trouble> {
     let generation = context.generation()?;
-    let routes: Vec<Value> = generation.config.routes.iter().map(|route| shown(&generation, route)).collect();
+    let hidden = operations(&context)?.hidden();
+    let routes = generation.config.routes.iter().map(|route| shown(&generation, route, &hidden));
+    let routes: Vec<Value> = routes.collect();
     Ok(Answer::json(&json!({ "routes": routes })))
 }
 
-fn shown(generation: &Generation, route: &Route) -> Value {
+fn shown(generation: &Generation, route: &Route, hidden: &Hidden) -> Value {
     let settings = &route.matches;
     let path = settings.path_regex.as_ref().map_or_else(|| settings.path.to_string(), ToString::to_string);
     let mut conditions = Map::new();
+    // Values that are asked for may be secrets, such as what a CDN proves itself with.
+    let covered = |test: &dyn std::fmt::Display| Value::from(hidden.cover_whole(&test.to_string()));
     for (name, test) in &settings.conditions.headers {
-        conditions.insert(format!("header {name}"), test.to_string().into());
+        conditions.insert(format!("header {name}"), covered(test));
     }
     for (name, test) in &settings.conditions.query {
-        conditions.insert(format!("query {name}"), test.to_string().into());
+        conditions.insert(format!("query {name}"), covered(test));
     }
     if let Some(scheme) = settings.conditions.scheme {
         conditions.insert("scheme".to_owned(), scheme.as_str().into());
@@ -149,7 +154,7 @@ impl Request {
 }
 
 async fn explain(context: Context) -> Result<Answer, Trouble> {
-    let generation = context.generation()?;
+    let (generation, hidden) = (context.generation()?, operations(&context)?.hidden());
     let request =
         Request::read(&context.json).map_err(|problems| Trouble::bad_request("this is no request").with(problems))?;
     let target = request.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
@@ -182,7 +187,8 @@ async fn explain(context: Context) -> Result<Answer, Trouble> {
     for (_, route) in routes.iter().enumerate().filter(|(index, _)| Some(*index) != winner) {
         let misses: Vec<String> = misses(&route.matches, &asked).iter().map(ToString::to_string).collect();
         let why = if misses.is_empty() { "matches too, but comes later".to_owned() } else { misses.join("; ") };
-        others.push((misses.len(), json!({ "route": route.matches.name.as_str(), "why_not": why })));
+        others
+            .push((misses.len(), json!({ "route": route.matches.name.as_str(), "why_not": hidden.cover_whole(&why) })));
     }
     // Those that came closest first.
     others.sort_by_key(|(misses, _)| *misses);
@@ -191,7 +197,7 @@ async fn explain(context: Context) -> Result<Answer, Trouble> {
     Ok(Answer::json(&json!({
         "outcome": outcome,
         "route": won.map(|route| route.matches.name.as_str()),
-        "why": won.map(|route| route.matches.to_string()),
+        "why": won.map(|route| hidden.cover_whole(&route.matches.to_string()).into_owned()),
         "parameters": named,
         "chain": won.map(|route| chain(&generation, route)).unwrap_or_default(),
         "handler": won.map(|route| handler(&generation.config, &route.handler)),

@@ -47,7 +47,7 @@ impl Socket {
 /// Who may do what.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Tokens. Without any, one is made.
+    /// Tokens. As long as there is none, one that the gateway makes counts.
     pub tokens: Vec<Token>,
     /// Clients that show a certificate.
     pub certificates: Vec<CertificateHolder>,

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::answer::Answer;
+use super::configuration::operations;
 use super::context::Context;
 use super::endpoint::Endpoint;
 use super::settings::Role;
@@ -24,7 +25,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn traps(context: Context) -> Result<Answer, Trouble> {
-    let text = context.parameter("plugin");
+    let (text, hidden) = (context.parameter("plugin"), operations(&context)?.hidden());
     let services = context.status().instruments.services.clone();
     let (generation, name) = (context.generation()?, text.parse::<Name>().ok());
     let known = |name: &Name| {
@@ -40,7 +41,8 @@ async fn traps(context: Context) -> Result<Answer, Trouble> {
             "route": call.route.as_ref().map(Name::as_str),
             "request_id": call.request_id,
             "kind": call.kind,
-            "what": call.what,
+            // A plugin that panics may say what it was configured with.
+            "what": hidden.cover_all(&call.what),
         })
     };
     Ok(Answer::json(&json!({ "traps": failures.iter().map(trap).collect::<Vec<_>>() })))

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use crate::plugin::schema::{self, JsonPath};
+use crate::plugin::schema;
 
 /// Why something is refused.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ impl Problem {
 
 impl From<&schema::Problem> for Problem {
     fn from(problem: &schema::Problem) -> Self {
-        Self { path: shown(&problem.path), what: problem.what.clone(), remedy: problem.remedy.clone() }
+        Self { path: problem.path.from_root(), what: problem.what.clone(), remedy: problem.remedy.clone() }
     }
 }
 
@@ -50,15 +50,6 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}; {}", self.path, self.what, self.remedy)
     }
-}
-
-/// A place as this API writes it: `$.routes[0].cache`.
-pub(super) fn shown(path: &JsonPath) -> String {
-    if path.steps().is_empty() {
-        return "$".to_owned();
-    }
-    let path = path.to_string();
-    if path.starts_with('[') { format!("${path}") } else { format!("$.{path}") }
 }
 
 impl Trouble {

@@ -40,7 +40,7 @@ pub(super) struct Operator {
     /// The gateway's configuration, to take admin address, socket and token file from.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A file with a token [default: the variable PORTCULLIS_TOKEN, or the token that the gateway made].
+    /// A file with a token [default: the variable PORTCULLIS_TOKEN, or on this machine the token that the gateway made].
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -156,6 +156,14 @@ impl Door {
         })
     }
 
+    /// Whether what is sent stays on this machine.
+    fn is_local(&self) -> bool {
+        match self {
+            Self::Address(address) => address.ip().to_canonical().is_loopback(),
+            Self::Socket(_) => true,
+        }
+    }
+
     fn host(&self) -> String {
         match self {
             Self::Address(address) => address.to_string(),
@@ -188,14 +196,18 @@ impl Operator {
         door.context("\"admin\" has neither an address nor a socket; write --admin")
     }
 
-    /// The token: none where there is no file that was not asked for.
-    fn token(&self, settings: Option<&Settings>) -> anyhow::Result<Option<String>> {
+    /// The token for a door: none where there is no file that was not asked for. The one that the gateway of this machine made is for that
+    /// gateway; in cleartext to somewhere else it would be given away.
+    fn token(&self, door: &Door, settings: Option<&Settings>) -> anyhow::Result<Option<String>> {
         if let Some(path) = &self.token_file {
             let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
             return Ok(Some(text.trim().to_owned()));
         }
         if let Some(token) = std::env::var(TOKEN).ok().filter(|token| !token.trim().is_empty()) {
             return Ok(Some(token.trim().to_owned()));
+        }
+        if !door.is_local() {
+            return Ok(None);
         }
         let made = match settings {
             Some(settings) => settings.state.join("admin-token"),
@@ -214,12 +226,12 @@ impl Operator {
             || format!("no gateway listens at {door}; start one, or name its admin address by --admin or --config");
         let stream = door.open().with_context(nobody)?;
         // Who may open the socket needs no token.
-        let token = if let Door::Socket(_) = door { None } else { self.token(settings.as_ref())? };
+        let token = if let Door::Socket(_) = door { None } else { self.token(&door, settings.as_ref())? };
         let (status, value) =
             exchange(stream, &call.bytes_for(&door.host(), token.as_deref())?).with_context(failed)?;
         anyhow::ensure!(
             status != 401,
-            "the gateway at {door} wants a token: name its file by --token-file, put it into {TOKEN}, or name the configuration by --config"
+            "the gateway at {door} wants a token: name its file by --token-file, put it into {TOKEN}, or, on its own machine, name the configuration by --config"
         );
         Ok((status, value))
     }
@@ -257,6 +269,10 @@ fn parse(answer: &[u8]) -> anyhow::Result<(u16, Value)> {
     let httparse::Status::Complete(length) = head.parse(answer)? else { bail!("the answer breaks off") };
     let status = head.code.context("the answer has no status")?;
     let body = answer.get(length..).unwrap_or_default();
+    let announced = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"));
+    let announced = announced.and_then(|field| std::str::from_utf8(field.value).ok()?.parse::<usize>().ok());
+    // A connection that is lost in mid-answer ends like one that was closed.
+    anyhow::ensure!(announced.is_none_or(|announced| announced == body.len()), "the answer breaks off");
     if body.is_empty() {
         return Ok((status, json!({})));
     }
@@ -270,6 +286,36 @@ fn parse(answer: &[u8]) -> anyhow::Result<(u16, Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_breaks_off_is_none() {
+        let answer = |body: &str| parse(format!("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{body}").as_bytes());
+        assert_eq!(answer("{\"a\": 1}").ok(), Some((200, json!({ "a": 1 }))));
+        assert!(answer("{\"a\": ").is_err() && answer("").is_err());
+        assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Len").is_err());
+    }
+
+    #[test]
+    fn the_token_of_this_machine_stays_on_it() -> anyhow::Result<()> {
+        let state = tempfile::tempdir()?;
+        fs::write(state.path().join("admin-token"), "made\n")?;
+        let settings = Settings {
+            listener: None,
+            socket: None,
+            state: state.path().to_owned(),
+            access: crate::admin::Access::default(),
+        };
+        let operator = |token_file| Operator { admin: None, config: None, token_file };
+        let token = |operator: Operator, door: &str| operator.token(&door.parse()?, Some(&settings));
+        for (door, expected) in
+            [("127.0.0.1:9900", Some("made")), ("[::1]:9900", Some("made")), ("192.0.2.1:9900", None)]
+        {
+            assert_eq!(token(operator(None), door)?.as_deref(), expected, "{door}");
+        }
+        let named = Some(state.path().join("admin-token"));
+        assert_eq!(token(operator(named), "192.0.2.1:9900")?.as_deref(), Some("made"), "who names it means it");
+        Ok(())
+    }
 
     #[test]
     fn nothing_ends_a_line() {

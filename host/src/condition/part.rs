@@ -113,25 +113,13 @@ impl Part {
         })
     }
 
-    /// One line for each part below, for people.
-    pub fn lines(&self) -> String {
-        let mut out = String::new();
-        self.write_lines(0, &mut out);
-        out
+    /// The parts directly below that are not healthy, by their names only.
+    pub fn ailing(&self) -> Vec<&str> {
+        self.parts.iter().filter(|part| part.status != Status::Healthy).map(|part| part.name.as_str()).collect()
     }
 
-    fn write_lines(&self, depth: usize, out: &mut String) {
-        for part in &self.parts {
-            out.push_str(&"  ".repeat(depth));
-            out.push_str(&part.name);
-            out.push(' ');
-            out.push_str(part.status.as_str());
-            if !part.reasons.is_empty() {
-                out.push_str(": ");
-                out.push_str(&part.reasons.join("; "));
-            }
-            out.push('\n');
-            part.write_lines(depth + 1, out);
-        }
+    /// One line for each part directly below, for whoever asks: its name and status. What is further below has names of operators' own.
+    pub fn lines(&self) -> String {
+        self.parts.iter().map(|part| format!("{} {}\n", part.name, part.status.as_str())).collect()
     }
 }

@@ -175,7 +175,8 @@ fn a_tree_names_its_worst_first_and_counts_the_rest() {
     assert_eq!(whole.status, Status::Degraded);
     assert_eq!(whole.reasons, ["p6: why", "p0: why", "p1: why", "p2: why", "p3: why", "and 3 more"]);
     assert_eq!(whole.find("p7").unwrap().status, Status::Degraded);
-    assert_eq!(whole.lines().lines().next(), Some("p0 degraded: why; more"));
+    assert_eq!(whole.lines().lines().next(), Some("p0 degraded"));
+    assert_eq!(whole.ailing().len(), 8);
     assert_eq!(whole.json()["parts"][6]["status"], "unhealthy");
 }
 

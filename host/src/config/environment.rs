@@ -43,6 +43,7 @@ fn expand_at(
         }
         Value::String(text) if text.contains("${") => match expand_text(text, environment) {
             Ok(expanded) => {
+                expanded.filled.iter().for_each(|(name, value)| report.hidden.variable(at, name, value));
                 if let Some(name) = expanded.whole {
                     variables.insert(at.clone(), name);
                 }
@@ -61,11 +62,13 @@ struct Expanded {
     text: String,
     /// The variable's name, if the string was nothing but one variable.
     whole: Option<String>,
+    /// The variables with what was filled in for them.
+    filled: Vec<(String, String)>,
 }
 
 fn expand_text(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Expanded, (String, String)> {
     let mut expanded = String::new();
-    let mut whole = None;
+    let (mut whole, mut filled) = (None, Vec::new());
     let mut rest = text;
     while let Some(start) = rest.find("${") {
         let (before, variable) = rest.split_at(start);
@@ -88,10 +91,11 @@ fn expand_text(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Resu
             whole = Some(name.to_owned());
         }
         expanded.push_str(&value);
+        filled.push((name.to_owned(), value));
         rest = after;
     }
     expanded.push_str(rest);
-    Ok(Expanded { text: expanded, whole })
+    Ok(Expanded { text: expanded, whole, filled })
 }
 
 /// The name and value of what stands between the braces.

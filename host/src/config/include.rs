@@ -66,7 +66,10 @@ impl Include<'_> {
         };
         match (named, &mut *value) {
             (Some(Some(name)), _) => match self.read(&name) {
-                Ok(held) => *value = held,
+                Ok(held) => {
+                    self.report.hidden.file(at, &name, &held);
+                    *value = held;
+                }
                 Err(what) => {
                     self.report.add(&at.key(FILE), what, "name a file that the gateway may read");
                     self.report.mark_gone(at.clone());

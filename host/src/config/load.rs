@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::overlay::Provenance;
 use super::problem::{Problem, Report, unreadable};
+use super::secrets::Shape;
 use super::{Config, Problems, compile, environment, include, read, shape};
 use crate::plugin::schema::JsonPath;
 
@@ -37,6 +38,11 @@ pub fn examine(
 ) -> (Option<Config>, Option<Problems>) {
     let Examined { config, problems, .. } = examined(read::read(path), path, overlays, environment);
     (config, problems)
+}
+
+/// What a file says, as it is written: the same for all ways to write a number. Blocks.
+pub fn document(path: &Path) -> Result<Value, Problem> {
+    read::read(path).map(|document| document.value)
 }
 
 /// What could be understood of a document, and what is wrong with it.
@@ -111,6 +117,8 @@ fn examined(
     let mut config = compile::compile(&file, folder, &mut report);
     config.included.extend(included);
     (config.written, config.merged) = (written, merged);
+    report.hidden.document(&config.merged, &|_| Shape::Unmarked);
+    config.hidden = report.hidden.clone();
     let problems = (!report.is_empty()).then(|| report.into_problems(&document, &provenance, &overlays));
     Examined { config: Some(config), problems, provenance, overlays }
 }

@@ -6,11 +6,13 @@
 mod compile;
 mod environment;
 mod file;
+mod hidden;
 mod include;
 mod load;
 mod overlay;
 mod problem;
 mod read;
+pub mod secrets;
 mod shape;
 
 use std::path::PathBuf;
@@ -29,7 +31,8 @@ use crate::{acme, cache, cdn, listener, plugin, redis, router, traffic, upstream
 
 pub(crate) use compile::log_filter;
 pub use file::schema;
-pub use load::{Examined, examine, examine_document, load};
+pub use hidden::Hidden;
+pub use load::{Examined, document, examine, examine_document, load};
 pub use problem::{Place, Problem, Problems};
 
 /// Everything the gateway needs to know. Nothing in it needs checking again, except what only the plugins' own schemas can check.
@@ -85,6 +88,8 @@ pub struct Config {
     pub written: Arc<Value>,
     /// The same with the overlays merged in.
     pub merged: Arc<Value>,
+    /// What of it must not be read in messages.
+    pub hidden: Hidden,
 }
 
 impl Config {

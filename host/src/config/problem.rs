@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::hidden::Hidden;
 use super::overlay::Provenance;
 use crate::plugin::schema::{self, JsonPath, Step};
 
@@ -84,6 +85,8 @@ pub(super) struct Report {
     found: Vec<(JsonPath, Problem)>,
     /// Places whose values, now gone, were reported; what is missing there is no news.
     gone: Vec<JsonPath>,
+    /// What no message may show.
+    pub(super) hidden: Hidden,
 }
 
 impl Report {
@@ -124,13 +127,19 @@ impl Report {
         self.found.is_empty()
     }
 
-    /// The problems in the order of the document, each with the overlay it comes from.
+    /// The problems in the order of the document, each with the overlay it comes from and without what came from variables and files.
     pub(super) fn into_problems(mut self, document: &Value, provenance: &Provenance, overlays: &[PathBuf]) -> Problems {
         self.found.sort_by_cached_key(|(path, _)| position(path, document));
         let overlay = |path: &JsonPath| provenance.overlay_of(path).and_then(|index| overlays.get(index)).cloned();
-        let problems = self.found.into_iter().map(|(path, mut problem)| {
-            problem.file = problem.file.or_else(|| overlay(&path));
-            problem
+        let hidden = &self.hidden;
+        let problems = self.found.into_iter().map(|(path, problem)| Problem {
+            file: problem.file.or_else(|| overlay(&path)),
+            place: match problem.place {
+                Place::Path(path) => Place::Path(hidden.place(&path)),
+                place => place,
+            },
+            what: hidden.of_place(&path, &problem.what),
+            remedy: hidden.of_remedy(&path, &problem.remedy),
         });
         Problems(problems.collect())
     }

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
-use super::{Gateway, lines, telling};
+use super::{Gateway, covered, lines, operate, telling};
 use crate::admin::{self, Instruments};
 use crate::config::Config;
 use crate::generation::{Generation, wanted};
@@ -187,15 +187,20 @@ impl Gateway {
     /// The same with this folder as it was scanned.
     pub(super) fn prepare_with(&self, config: Arc<Config>, folder: Folder, change: Change) -> Result<Prepared, Unfit> {
         let next = self.generation.roster.next(&self.services, &folder, &wanted(&config), change);
-        let (roster, problems) = next.map_err(|refused| Unfit::Plugins(refused.0))?;
-        let generation = Generation::new(self.generation.number + 1, config, roster);
-        let generation = generation.map_err(Unfit::Plan)?;
+        // Plugins may repeat what they were configured with.
+        let hidden = || operate::hidden(&config, &folder);
+        let (roster, problems) = next.map_err(|refused| Unfit::Plugins(covered(refused.0, hidden)))?;
+        let problems = covered(problems, hidden);
+        let generation = Generation::new(self.generation.number + 1, Arc::clone(&config), roster);
+        let generation = generation.map_err(|what| Unfit::Plan(hidden().cover_all(&what).into_owned()))?;
         Ok(Prepared { generation, folder, problems, opened: Opened::default() })
     }
 
     /// Opens what the next generation writes to. The last step that may fail.
     pub(super) fn open_outputs(&self, prepared: Prepared) -> Result<Prepared, Unfit> {
-        let opened = self.records.access().open(prepared.generation.config.access_log.as_ref()).map_err(Unfit::Plan)?;
+        let config = &prepared.generation.config;
+        let opened = self.records.access().open(config.access_log.as_ref());
+        let opened = opened.map_err(|what| Unfit::Plan(config.hidden.cover_all(&what).into_owned()))?;
         Ok(Prepared { opened, ..prepared })
     }
 
@@ -223,8 +228,12 @@ impl Gateway {
         let next = self.generation.roster.next(&self.services, &self.folder, &wanted(&config), Change::Folder);
         let (roster, problems) = match next {
             Ok(next) => next,
-            Err(refused) => return self.refuse(of::PLUGINS, "the running plugins stay", lines(&refused.0), true),
+            Err(refused) => {
+                let what = lines(&covered(refused.0, || operate::hidden(&config, &self.folder)));
+                return self.refuse(of::PLUGINS, "the running plugins stay", what, true);
+            }
         };
+        let problems = covered(problems, || operate::hidden(&config, &self.folder));
         self.note(problems);
         if self.refused.is_none() {
             self.status.lock().unwrap_or_else(PoisonError::into_inner).refused = None;

@@ -28,7 +28,7 @@ use crate::admin::{self, Status};
 use crate::cache::Cache;
 use crate::cdn::Forwarder;
 use crate::condition::{self, Monitor};
-use crate::config::Config;
+use crate::config::{Config, Hidden};
 use crate::generation::{Generation, wanted};
 use crate::plugin::metrics::Registry;
 use crate::plugin::{Change, Folder, Problem, Roster, Services, Watch};
@@ -149,7 +149,19 @@ pub fn plugins(
 ) -> Result<(Roster, Vec<Problem>), StartError> {
     folder.scan(services).map_err(|error| StartError::Folder { path: folder.path().to_owned(), error })?;
     let next = Roster::default().next(services, folder, &wanted(config), Change::Configuration);
-    next.map_err(|refused| StartError::Plugins(refused.0))
+    let hidden = || operate::hidden(config, folder);
+    let (roster, problems) = next.map_err(|refused| StartError::Plugins(covered(refused.0, hidden)))?;
+    Ok((roster, covered(problems, hidden)))
+}
+
+/// Problems without what must not be read in messages.
+fn covered(problems: Vec<Problem>, hidden: impl Fn() -> Hidden) -> Vec<Problem> {
+    if problems.is_empty() {
+        return problems;
+    }
+    let hidden = hidden();
+    let covered = |Problem { plugin, what }| Problem { what: hidden.cover_all(&what).into_owned(), plugin };
+    problems.into_iter().map(covered).collect()
 }
 
 impl Gateway {
@@ -178,7 +190,7 @@ impl Gateway {
         let status = Status { bans, limits, cdn: cdn.clone(), redis: redis.clone(), ..Status::default() };
         let serving = status.serving.subscribe();
         let watched = (generations.subscribe(), serving, orders.draining.clone());
-        let desk = Desk::new(&control, watched, &services, &source.file);
+        let desk = Desk::new(&control, watched, &services, (&source.file, &generation.config));
         let status = Status { operations: Some(desk.operations.clone()), ..status };
         let mut gateway = Self {
             status: Arc::new(Mutex::new(status)),

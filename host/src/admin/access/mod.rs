@@ -6,14 +6,14 @@ pub(super) mod origin;
 mod sessions;
 mod throttle;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use http::{HeaderMap, header};
 
-use self::sessions::Sessions;
+use self::sessions::{Channel, Sessions};
 use self::throttle::Throttle;
 use super::settings::{Access, Mark, Role, Token};
 use crate::exchange::Client;
@@ -51,14 +51,14 @@ pub(super) enum Unknown {
     Anonymous,
     /// They are wrong. The answer is to wait this long.
     Wrong(Duration),
-    /// There were too many wrong ones: these are not looked at until then.
+    /// They are wrong, and there were too many of those: none is counted until then.
     Later(Duration),
 }
 
 /// Knows people.
 #[derive(Debug, Default)]
 pub(super) struct Doorkeeper {
-    built_in: Option<[u8; 32]>,
+    built_in: Cell<Option<[u8; 32]>>,
     sessions: RefCell<Sessions>,
     throttle: RefCell<Throttle>,
 }
@@ -66,7 +66,17 @@ pub(super) struct Doorkeeper {
 impl Doorkeeper {
     /// With the digest of the token that counts where none is configured.
     pub(super) fn new(built_in: Option<[u8; 32]>) -> Self {
-        Self { built_in, ..Self::default() }
+        Self { built_in: Cell::new(built_in), ..Self::default() }
+    }
+
+    /// Whether there is a token for when none is configured.
+    pub(super) fn has_built_in(&self) -> bool {
+        self.built_in.get().is_some()
+    }
+
+    /// Takes the digest of that token, where none was configured later.
+    pub(super) fn take_built_in(&self, digest: [u8; 32]) {
+        self.built_in.set(Some(digest));
     }
 
     /// Who asks.
@@ -87,7 +97,8 @@ impl Doorkeeper {
             let name = format!("uid:{uid}");
             return Ok(Caller { name, role: Role::Admin, source: source(client), by: By::Request });
         }
-        if let Some(token) = sessions::cookie(headers).and_then(|cookie| self.sessions.borrow_mut().find(cookie, now)) {
+        let cookie = sessions::cookie(headers, Channel::of(client));
+        if let Some(token) = cookie.and_then(|cookie| self.sessions.borrow_mut().find(cookie, now)) {
             let token = self.tokens(access).into_iter().find(|known| known.digest == token);
             if let Some(Token { name, role, .. }) = token {
                 return Ok(Caller { name, role, source: source(client), by: By::Session });
@@ -119,25 +130,22 @@ impl Doorkeeper {
     ) -> Result<(Caller, String), Unknown> {
         let (name, role) = self.judge(access, client, token, now)?;
         let cookie = self.sessions.borrow_mut().begin(digest_of(token), now).ok_or(Unknown::Anonymous)?;
-        let line = sessions::set(&cookie, client.tls.is_some());
+        let line = sessions::set(&cookie, Channel::of(client));
         Ok((Caller { name, role, source: source(client), by: By::Session }, line))
     }
 
     /// Ends a session. Gives the line for `Set-Cookie` that makes the browser forget it.
-    pub(super) fn sign_out(&self, headers: &HeaderMap) -> String {
-        if let Some(cookie) = sessions::cookie(headers) {
+    pub(super) fn sign_out(&self, client: &Client, headers: &HeaderMap) -> String {
+        if let Some(cookie) = sessions::cookie(headers, Channel::of(client)) {
             self.sessions.borrow_mut().end(cookie);
         }
-        sessions::unset()
+        sessions::unset(Channel::of(client))
     }
 
     /// Whose token this is.
     fn judge(&self, access: &Access, client: &Client, token: &[u8], now: Instant) -> Result<(String, Role), Unknown> {
         let mut throttle = self.throttle.borrow_mut();
         let address = client.address.ip();
-        if let Some(left) = throttle.locked(address, now) {
-            return Err(Unknown::Later(left));
-        }
         let digest = digest_of(token);
         let mut known = None;
         for token in self.tokens(access) {
@@ -146,11 +154,17 @@ impl Doorkeeper {
             }
         }
         match known {
+            // A right one counts also behind an address that others try tokens out from, as all of this machine do. It does not set them free.
             Some(known) if !token.is_empty() => {
-                throttle.succeeded(address);
+                if throttle.locked(address, now).is_none() {
+                    throttle.succeeded(address);
+                }
                 Ok(known)
             }
-            _ => Err(Unknown::Wrong(throttle.failed(address, now))),
+            _ => match throttle.locked(address, now) {
+                Some(left) => Err(Unknown::Later(left)),
+                None => Err(Unknown::Wrong(throttle.failed(address, now))),
+            },
         }
     }
 
@@ -160,7 +174,7 @@ impl Doorkeeper {
             return access.tokens.clone();
         }
         let built_in = |digest| Token { name: BUILT_IN.to_owned(), role: Role::Admin, digest };
-        self.built_in.map(built_in).into_iter().collect()
+        self.built_in.get().map(built_in).into_iter().collect()
     }
 }
 

@@ -10,14 +10,38 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
 
 use super::digest_of;
+use crate::exchange::Client;
 use crate::time::Instant;
 
 /// How long a session lasts: a long day at work.
 const LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// Most sessions. The oldest makes room for a new one.
 const SESSIONS_MAX: usize = 256;
-/// The cookie's name.
+/// The cookie's name. Cookies are shared by all ports of a host (RFC 6265 section 8.5), so another server of this machine may see it.
 const NAME: &str = "portcullis_session";
+/// The same over TLS: no other host and nothing without TLS can set it (RFC 6265bis section 4.1.3.2).
+const SECURE_NAME: &str = "__Host-portcullis_session";
+
+/// Whether a connection is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Channel {
+    Cleartext,
+    Encrypted,
+}
+
+impl Channel {
+    /// That of a client.
+    pub(super) fn of(client: &Client) -> Self {
+        if client.tls.is_some() { Self::Encrypted } else { Self::Cleartext }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Cleartext => NAME,
+            Self::Encrypted => SECURE_NAME,
+        }
+    }
+}
 
 /// The sessions, by the digest of their cookie.
 #[derive(Debug, Default)]
@@ -59,19 +83,23 @@ impl Sessions {
 }
 
 /// Our cookie in a request.
-pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn cookie(headers: &HeaderMap, channel: Channel) -> Option<&str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(|(name, _)| *name == NAME).map(|(_, value)| value).next()
+    pairs.filter(|(name, _)| *name == channel.name()).map(|(_, value)| value).next()
 }
 
 /// What `Set-Cookie` says of a new session.
-pub(super) fn set(cookie: &str, encrypted: bool) -> String {
-    let secure = if encrypted { "; Secure" } else { "" };
-    format!("{NAME}={cookie}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{secure}", LIFETIME.as_secs())
+pub(super) fn set(cookie: &str, channel: Channel) -> String {
+    line(cookie, LIFETIME.as_secs(), channel)
 }
 
 /// What makes a browser forget it.
-pub(super) fn unset() -> String {
-    format!("{NAME}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0")
+pub(super) fn unset(channel: Channel) -> String {
+    line("", 0, channel)
+}
+
+fn line(cookie: &str, seconds: u64, channel: Channel) -> String {
+    let (name, secure) = (channel.name(), if channel == Channel::Encrypted { "; Secure" } else { "" });
+    format!("{name}={cookie}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}")
 }

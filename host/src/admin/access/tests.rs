@@ -57,13 +57,15 @@ fn tokens_name_who_has_them() {
 }
 
 #[test]
-fn too_many_wrong_tokens_close_the_door_also_to_right_ones() {
+fn too_many_wrong_tokens_close_the_door_but_not_to_right_ones() {
     let (keeper, now) = (Doorkeeper::new(None), time::now());
     let who = |value: &str| keeper.who(&access(), &client(), &fields(&[("authorization", value)]), now);
     for _ in 0..20 {
         assert!(matches!(who("Bearer no"), Err(Unknown::Wrong(_))));
     }
-    assert!(matches!(who("Bearer 0123456789abcdef"), Err(Unknown::Later(_))));
+    assert!(matches!(who("Bearer no"), Err(Unknown::Later(_))));
+    assert_eq!(who("Bearer 0123456789abcdef").unwrap().name, "reader", "others of this machine are not locked out");
+    assert!(matches!(who("Bearer no"), Err(Unknown::Later(_))), "and who tries tokens out is not let off");
 }
 
 #[test]
@@ -93,11 +95,25 @@ fn a_session_lasts_as_long_as_its_token_and_no_longer_than_a_day_at_work() {
     assert_eq!(keeper.who(&Access::default(), &client(), &headers, now), Err(Unknown::Anonymous));
     let late = now + Duration::from_secs(12 * 3600);
     assert_eq!(keeper.who(&access(), &client(), &headers, late), Err(Unknown::Anonymous));
-    keeper.sign_out(&headers);
+    keeper.sign_out(&client(), &headers);
     assert_eq!(keeper.who(&access(), &client(), &headers, now), Err(Unknown::Anonymous));
     for _ in 0..1000 {
         keeper.sign_in(&access(), &client(), TOKEN, now).unwrap();
     }
+}
+
+#[test]
+fn over_tls_the_cookie_is_the_hosts_own() {
+    let (keeper, now) = (Doorkeeper::new(None), time::now());
+    let tls = Tls { version: "TLSv1.3", cipher: "x".into(), server_name: None, certificate: None };
+    let encrypted = Client { tls: Some(tls), ..client() };
+    let (_, line) = keeper.sign_in(&access(), &encrypted, TOKEN, now).unwrap();
+    assert!(line.starts_with("__Host-portcullis_session=") && line.ends_with("; Secure") && line.contains("; Path=/;"));
+    let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();
+    let who = |name: &str| keeper.who(&access(), &encrypted, &fields(&[("cookie", &format!("{name}={value}"))]), now);
+    assert_eq!(who(name).unwrap().name, "reader");
+    assert_eq!(who("portcullis_session"), Err(Unknown::Anonymous), "what another server may have set");
+    assert!(keeper.sign_out(&encrypted, &HeaderMap::new()).starts_with("__Host-portcullis_session=;"));
 }
 
 #[test]

@@ -1,11 +1,13 @@
-//! Slows down who tries tokens out: the answers to wrong ones come ever later, and after many of them none is looked at for a while.
+//! Slows down who tries tokens out: the answers to wrong ones come ever later, and after many of them the address is refused for a while.
+//! What is right is let in all the same: addresses are shared, and nobody guesses a token of the least length that is allowed.
 //!
 //! Pure: the time comes in as a value. Bounded: it remembers so many addresses, of IPv6 the /64 that one customer is given (RFC 6177).
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::http::customer;
 use crate::time::Instant;
 
 /// Wrong tokens in a row that are a slip of the hand.
@@ -14,7 +16,7 @@ const SLIPS: u32 = 3;
 const DELAY: Duration = Duration::from_millis(50);
 /// How long it takes at most.
 const DELAY_MAX: Duration = Duration::from_secs(1);
-/// Wrong tokens in a row after which none is looked at,
+/// Wrong tokens in a row after which an address is refused,
 const FAILURES_MAX: u32 = 20;
 /// for so long.
 const LOCKED: Duration = Duration::from_secs(30);
@@ -34,9 +36,9 @@ struct Tries {
 }
 
 impl Throttle {
-    /// How much longer nothing is looked at that comes from an address.
+    /// How much longer an address is refused.
     pub(super) fn locked(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        let tries = self.0.get(&network(address)).filter(|tries| tries.wrong >= FAILURES_MAX)?;
+        let tries = self.0.get(&customer(address)).filter(|tries| tries.wrong >= FAILURES_MAX)?;
         let left = LOCKED.saturating_sub(now.saturating_duration_since(tries.last));
         (!left.is_zero()).then_some(left)
     }
@@ -51,7 +53,7 @@ impl Throttle {
                 self.0.remove(&oldest);
             }
         }
-        let tries = self.0.entry(network(address)).or_insert(Tries { wrong: 0, last: now });
+        let tries = self.0.entry(customer(address)).or_insert(Tries { wrong: 0, last: now });
         let since = now.saturating_duration_since(tries.last);
         if since >= FORGOTTEN {
             tries.wrong = 0;
@@ -69,14 +71,7 @@ impl Throttle {
 
     /// Forgets an address that had a right one.
     pub(super) fn succeeded(&mut self, address: IpAddr) {
-        self.0.remove(&network(address));
-    }
-}
-
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        address @ IpAddr::V4(_) => address,
+        self.0.remove(&customer(address));
     }
 }
 

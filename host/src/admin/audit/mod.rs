@@ -6,6 +6,7 @@
 mod file;
 mod redact;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,8 +20,11 @@ pub(super) use redact::redacted;
 
 use file::Book;
 
-/// Entries per minute of strangers that were refused; further ones are counted only, so that nobody can push the others out.
+/// Entries per minute of what one actor was refused, and of all strangers together; further ones are counted only, so that nobody can push
+/// out what others did.
 const REFUSALS_MAX: u32 = 60;
+/// Most actors that are counted on their own in a minute; users of a Unix socket are many.
+const ACTORS_MAX: usize = 256;
 
 /// The audit log.
 #[derive(Debug, Clone)]
@@ -29,12 +33,38 @@ pub(super) struct Audit {
     refusals: Arc<Mutex<Refusals>>,
 }
 
-/// How many refusals there were in this minute.
+/// How many refusals there were in this minute, by actor; strangers are one.
 #[derive(Debug, Default)]
-struct Refusals {
-    since: Option<Instant>,
+struct Refusals(HashMap<String, Minute>);
+
+/// The refusals of one actor.
+#[derive(Debug)]
+struct Minute {
+    since: Instant,
     written: u32,
     unwritten: u64,
+}
+
+impl Refusals {
+    /// Whether one more is to be written down; if so, how many were not since the last.
+    fn more(&mut self, actor: &str, now: Instant) -> Option<u64> {
+        let is_over = |minute: &Minute| now.saturating_duration_since(minute.since).as_secs() >= 60;
+        if self.0.len() >= ACTORS_MAX && !self.0.contains_key(actor) {
+            self.0.retain(|_, minute| !is_over(minute));
+        }
+        // Who is one too many is counted with all the others.
+        let actor = if self.0.len() >= ACTORS_MAX && !self.0.contains_key(actor) { "" } else { actor };
+        let minute = self.0.entry(actor.to_owned()).or_insert(Minute { since: now, written: 0, unwritten: 0 });
+        if is_over(minute) {
+            (minute.since, minute.written) = (now, 0);
+        }
+        if minute.written >= REFUSALS_MAX {
+            minute.unwritten += 1;
+            return None;
+        }
+        minute.written += 1;
+        Some(std::mem::take(&mut minute.unwritten))
+    }
 }
 
 /// What became of a change.
@@ -128,22 +158,8 @@ impl Audit {
 
     /// Writes down that something was refused before it was begun.
     pub(super) async fn refused(&self, act: Act, detail: &Value) {
-        // Whoever is known has a name to answer for; strangers are many and cost nothing.
-        let unwritten = if act.role.is_some() {
-            0
-        } else {
-            let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = time::now();
-            if refusals.since.is_none_or(|since| now.saturating_duration_since(since).as_secs() >= 60) {
-                (refusals.since, refusals.written) = (Some(now), 0);
-            }
-            if refusals.written >= REFUSALS_MAX {
-                refusals.unwritten += 1;
-                return;
-            }
-            refusals.written += 1;
-            std::mem::take(&mut refusals.unwritten)
-        };
+        let more = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).more(&act.actor, time::now());
+        let Some(unwritten) = more else { return };
         let mut line = act.line(&identifier(), Outcome::Refused.as_str(), detail);
         if let (true, Some(object)) = (unwritten > 0, line.as_object_mut()) {
             object.insert("refusals_not_written_before".to_owned(), unwritten.into());
@@ -177,4 +193,29 @@ fn identifier() -> String {
     // Without random numbers entries are told apart by their times.
     let _ = aws_lc_rs::rand::fill(&mut random);
     random.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_one_actor_is_refused_pushes_nobody_out() {
+        let (mut refusals, start) = (Refusals::default(), time::now());
+        let written =
+            |refusals: &mut Refusals, actor: &str| (0..1000).filter_map(|_| refusals.more(actor, start)).count();
+        for actor in ["reader", "(unknown)"] {
+            assert_eq!(written(&mut refusals, actor), REFUSALS_MAX as usize, "{actor}");
+        }
+        assert_eq!(refusals.more("other", start), Some(0), "another actor is another matter");
+        let later = start + Duration::from_secs(60);
+        let unwritten = 1000 - u64::from(REFUSALS_MAX);
+        assert_eq!((refusals.more("reader", later), refusals.more("reader", later)), (Some(unwritten), Some(0)));
+        let many =
+            |refusals: &mut Refusals| (0..100_000).filter_map(|n| refusals.more(&format!("uid:{n}"), later)).count();
+        assert!(many(&mut refusals) <= ACTORS_MAX + REFUSALS_MAX as usize);
+        assert!(refusals.0.len() <= ACTORS_MAX + 1);
+    }
 }

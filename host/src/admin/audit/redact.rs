@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-/// What stands in place of what is not shown.
-const HIDDEN: &str = "(redacted)";
+use crate::config::secrets::{self, Keys, REDACTED as HIDDEN};
+
 /// What stands in place of what is too long.
 const LONG: &str = "(not shown)";
 /// Longest text, in bytes.
@@ -12,9 +12,6 @@ const TEXT_BYTES_MAX: usize = 1024;
 const ITEMS_MAX: usize = 50;
 /// Most levels.
 const DEPTH_MAX: usize = 4;
-/// What the names of secrets have in them.
-const SECRET: [&str; 10] =
-    ["password", "passwd", "secret", "token", "credential", "authorization", "cookie", "api_key", "private", "hash"];
 /// Keys that hold whole configurations, whose secrets have any name.
 const WHOLE: [&str; 2] = ["document", "config"];
 
@@ -33,7 +30,7 @@ fn shown(value: &Value, depth: usize) -> Value {
             let entry = |(key, value): (&String, &Value)| {
                 let name = key.to_ascii_lowercase();
                 let value = match value {
-                    _ if SECRET.iter().any(|word| name.contains(word)) => Value::from(HIDDEN),
+                    _ if secrets::is_named_secret(key, Keys::AllSecret) => Value::from(HIDDEN),
                     _ if WHOLE.contains(&name.as_str()) => Value::from(LONG),
                     value => shown(value, depth + 1),
                 };
@@ -53,9 +50,9 @@ mod tests {
 
     #[test]
     fn secrets_and_long_things_are_not_shown() {
-        let value = json!({ "enabled": true, "Api_Key": "x", "config": { "a": 1 }, "list": ["a", { "client_secret": [1] }], "long": "x".repeat(2000) });
+        let value = json!({ "enabled": true, "Api_Key": "x", "config": { "a": 1 }, "list": ["a", { "client_secret": [1], "htpasswd": "a:b", "hash": "cafe" }], "long": "x".repeat(2000) });
         let expected = json!({
-            "enabled": true, "Api_Key": HIDDEN, "config": LONG, "list": ["a", { "client_secret": HIDDEN }], "long": LONG,
+            "enabled": true, "Api_Key": HIDDEN, "config": LONG, "list": ["a", { "client_secret": HIDDEN, "htpasswd": HIDDEN, "hash": "cafe" }], "long": LONG,
         });
         assert_eq!(redacted(&value), expected);
         let deep = (0..100).fold(Value::Null, |inner, _| json!([inner]));

@@ -47,7 +47,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::file::{self, File};
 use super::problem::Report;
-use super::{Config, Route};
+use super::{Config, Hidden, Route};
 use crate::exchange::RedirectHttps;
 use crate::http::{Forwarding, ForwardingFields, IncomingForwarding, Network};
 use crate::names::Name;
@@ -94,6 +94,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
         state: admin.as_ref().map_or_else(|| folder.join(Config::STATE), |admin| admin.state.clone()),
         written: Arc::default(),
         merged: Arc::default(),
+        hidden: Hidden::default(),
         listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
         admin,
         drain_timeout: millis(file.drain_timeout_ms, file::DRAIN_TIMEOUT_MS),

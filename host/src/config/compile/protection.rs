@@ -167,7 +167,8 @@ fn read(name: &str, (folder, included): &mut Files<'_>) -> Result<Vec<Network>, 
         }
         match line.parse() {
             Ok(network) => networks.push(network),
-            Err(_) => return Err((format!("{shown}, line {}: {line:?} is not a network", index + 1), REMEDY)),
+            // What it says is not shown: another file may have been named by mistake, or on purpose.
+            Err(_) => return Err((format!("{shown}, line {}: is not a network", index + 1), REMEDY)),
         }
     }
     Ok(networks)

@@ -77,6 +77,7 @@ pub(in crate::config) struct RedisBreaker {
 /// A text that is not shown.
 #[derive(Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(extend("writeOnly" = true))]
 pub(in crate::config) struct Secret(pub(in crate::config) String);
 
 impl std::fmt::Debug for Secret {

@@ -10,11 +10,15 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 
 use super::disk::Stamp;
-use super::{Operations, WAITING_MAX, secrets};
+use super::edited::Taken;
+use super::tags::Tags;
+use super::{Operations, WAITING_MAX};
+use crate::config::secrets::{self, Shape};
+use crate::config::{Config, Hidden};
 use crate::gateway::{Control, Gateway};
 use crate::generation::Generation;
 use crate::names::Name;
-use crate::plugin::{Code, File, Problem, Services};
+use crate::plugin::{Code, File, Folder, Problem, Services};
 use crate::shutdown::Draining;
 
 /// What answers are made of.
@@ -23,12 +27,15 @@ pub(super) struct Facts {
     /// The main file.
     pub(super) file: PathBuf,
     pub(super) services: Arc<Services>,
+    pub(super) tags: Tags,
     changing: Mutex<Changing>,
 }
 
 #[derive(Debug, Default)]
 struct Changing {
     files: BTreeMap<Name, File>,
+    /// What runs: also where its file has become something else.
+    running: BTreeMap<Name, Arc<Code>>,
     problems: Vec<Problem>,
     /// Why the document that serves is in memory only.
     held: Option<String>,
@@ -62,6 +69,24 @@ impl Facts {
         }
     }
 
+    /// What a plugin's configuration looks like: by its file, or by what runs where that is no plugin.
+    fn shape(&self, plugin: &str) -> Shape {
+        shape(plugin, &|name| self.code(name).or_else(|| self.now().running.get(name).cloned()))
+    }
+
+    /// The entity tag of a document and the plugin files as they are.
+    pub(super) fn etag(&self, document: &Value) -> String {
+        let now = self.now();
+        let files = now.files.iter().map(|(name, file)| {
+            let holds = match file {
+                File::Good(code) => code.hash.to_string(),
+                File::Bad(error) => error.to_string(),
+            };
+            (name.to_string(), holds)
+        });
+        self.tags.with_files(document, &files.collect::<Vec<_>>())
+    }
+
     /// What is wrong with a plugin although the gateway serves.
     pub(super) fn problem(&self, plugin: &Name) -> Option<String> {
         self.now().problems.iter().find(|problem| problem.plugin == *plugin).map(|problem| problem.what.clone())
@@ -69,8 +94,33 @@ impl Facts {
 
     /// A document without its secrets.
     pub(super) fn redacted(&self, document: &Value) -> Value {
-        let schema = |plugin: &str| self.code(&plugin.parse().ok()?)?.description.config_schema.clone();
-        secrets::redacted(document, &schema)
+        secrets::redacted(document, &|plugin| self.shape(plugin))
+    }
+
+    /// What must not be read in what is said of a configuration.
+    pub(super) fn hidden(&self, config: &Config) -> Hidden {
+        let mut hidden = config.hidden.clone();
+        hidden.document(&config.merged, &|plugin| self.shape(plugin));
+        hidden
+    }
+}
+
+/// What must not be read in what is said of a configuration with the plugins of this folder.
+pub(in crate::gateway) fn hidden(config: &Config, folder: &Folder) -> Hidden {
+    let code = |plugin: &Name| match folder.file(plugin)? {
+        File::Good(code) => Some(Arc::clone(code)),
+        File::Bad(_) => None,
+    };
+    let mut hidden = config.hidden.clone();
+    hidden.document(&config.merged, &|plugin| shape(plugin, &code));
+    hidden
+}
+
+/// What is known of the shape of a plugin's configuration.
+fn shape(plugin: &str, code: &dyn Fn(&Name) -> Option<Arc<Code>>) -> Shape {
+    match plugin.parse().ok().and_then(|name| code(&name)) {
+        Some(code) => code.description.config_schema.clone().map_or(Shape::Unmarked, Shape::Schema),
+        None => Shape::Unknown,
     }
 }
 
@@ -80,15 +130,6 @@ pub(super) struct Held {
     pub(super) document: Arc<Value>,
     /// What the main file was then. Once it is something else, that counts.
     pub(super) file: Option<Stamp>,
-}
-
-/// What the last order left behind.
-#[derive(Debug)]
-pub(super) struct Taken {
-    /// The main file.
-    pub(super) file: Option<Stamp>,
-    /// When the order began, in whole seconds since the Unix epoch: what was changed earlier has been read.
-    pub(super) began: i64,
 }
 
 /// What the gateway's thread keeps for orders.
@@ -103,11 +144,19 @@ pub(in crate::gateway) struct Desk {
 type Watched = (watch::Receiver<Arc<Generation>>, watch::Receiver<u64>, Draining);
 
 impl Desk {
-    /// A desk of a gateway with this main file.
-    pub(in crate::gateway) fn new(control: &Control, watched: Watched, services: &Arc<Services>, file: &Path) -> Self {
+    /// A desk of a gateway with this main file and the configuration that it starts with.
+    pub(in crate::gateway) fn new(
+        control: &Control,
+        watched: Watched,
+        services: &Arc<Services>,
+        source: (&Path, &Config),
+    ) -> Self {
         let (generations, serving, draining) = watched;
-        let facts = Facts { file: file.to_owned(), services: Arc::clone(services), changing: Mutex::default() };
-        let facts = Arc::new(facts);
+        let (file, config) = source;
+        // Where nobody asks, nothing is to be kept.
+        let tags = if config.admin.is_some() { Tags::kept(&config.state) } else { Tags::passing() };
+        let (file, services) = (file.to_owned(), Arc::clone(services));
+        let facts = Arc::new(Facts { file, services, tags, changing: Mutex::default() });
         let operations = Operations {
             control: control.clone(),
             draining,
@@ -125,6 +174,8 @@ impl Gateway {
     /// Lets operators know what the folder holds and what is wrong.
     pub(in crate::gateway) fn tell_operators(&self) {
         let mut facts = self.desk.facts.now();
+        let running = self.generation.roster.plugins();
+        facts.running = running.map(|(name, code, _)| (name.clone(), Arc::clone(code))).collect();
         facts.files = self.folder.files().map(|(name, file)| (name.clone(), file.clone())).collect();
         facts.problems.clone_from(&self.problems);
     }

@@ -5,7 +5,6 @@
 
 use serde_json::Value;
 
-use super::refusal::shown;
 use super::restore::identity;
 use crate::plugin::schema::JsonPath;
 
@@ -34,7 +33,7 @@ impl Difference {
         let of =
             |path: &Option<JsonPath>, document: &Value| path.as_ref().and_then(|path| path.find(document)).cloned();
         Change {
-            path: place.map(shown).unwrap_or_default(),
+            path: place.map(JsonPath::from_root).unwrap_or_default(),
             before: of(&self.before, before),
             after: of(&self.after, after),
         }

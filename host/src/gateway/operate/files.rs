@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::disk::{self, Staged};
-use super::perform::{now_seconds, unfit};
+use super::edit::PluginEdit;
+use super::perform::unfit;
 use super::refusal::{Problem, Refusal};
 use super::{Applied, Survival, Ticket, edit, versions};
 use crate::gateway::Gateway;
@@ -51,8 +52,9 @@ impl Gateway {
     /// Takes a plugin's file and entry away.
     pub(super) fn remove_plugin(&mut self, ticket: &Ticket, plugin: &Name) -> Result<Applied, Refusal> {
         self.know(plugin)?;
+        self.check_unedited()?;
         self.scan()?;
-        let began = now_seconds();
+        let looks = self.look();
         let before = Arc::clone(&self.generation.config.written);
         let mut document = (*before).clone();
         edit::remove(&mut document, plugin)?;
@@ -73,17 +75,41 @@ impl Gateway {
             })?;
         }
         let kept = self.keep_file(plugin)?;
-        let mut written = self.write(ticket, &document)?;
-        if let Some(Err(error)) = path.map(|path| fs::remove_file(&path).and_then(|()| disk::sync_folder(&path))) {
-            let back = Ticket { action: format!("put back: {plugin} could not be removed"), ..ticket.clone() };
-            self.write(&back, &before)?;
-            return Err(Refusal::Storage(format!("{plugin}.wasm cannot be removed: {error}")));
-        }
+        let removed = path.map(|path| self.put_aside(plugin, path)).transpose()?;
+        let written = self.write(ticket, &document);
+        let mut written = match (written, removed) {
+            (Ok(written), removed) => {
+                // What is left of it is no plugin; the next removal takes it away.
+                removed.map(Aside::remove);
+                written
+            }
+            (Err(refusal), removed) => {
+                removed.map(Aside::put_back);
+                // It was valid a moment ago; where nothing can be written, it is what it was.
+                let _ = self.write_main(&before);
+                return Err(refusal);
+            }
+        };
         written.notes.extend(kept);
-        self.settle(prepared, &written, began);
+        self.settle(prepared, &written, looks);
+        applied.etag = self.unchanged().etag;
         applied.survival = written.survival;
         applied.notes = written.notes;
         Ok(applied)
+    }
+
+    /// Takes the file of a plugin out of the folder. Whenever a crash comes, the plugin never runs without what the configuration says of it:
+    /// it is switched off there first, as what is switched off needs no file.
+    fn put_aside(&self, plugin: &Name, path: PathBuf) -> Result<Aside, Refusal> {
+        let before = &self.generation.config.written;
+        let mut off = (**before).clone();
+        edit::plugin(&mut off, plugin, PluginEdit { enabled: Some(false.into()), ..PluginEdit::default() })?;
+        self.write_main(&off)?;
+        let put = Aside::new(path);
+        put.map_err(|error| {
+            let _ = self.write_main(before);
+            Refusal::Storage(format!("{plugin}.wasm cannot be removed: {error}"))
+        })
     }
 
     /// Keeps the files of plugins that were replaced or taken away by other means, so that they can be had back.
@@ -144,6 +170,43 @@ impl Gateway {
     fn scan(&mut self) -> Result<(), Refusal> {
         let scanned = self.folder.scan(&self.services);
         scanned.map_err(|error| Refusal::Storage(format!("{} cannot be read: {error}", self.folder.path().display())))
+    }
+}
+
+/// The file of a plugin that is about to go, under a name that no plugin has.
+struct Aside {
+    path: PathBuf,
+    aside: PathBuf,
+}
+
+impl Aside {
+    fn new(path: PathBuf) -> io::Result<Self> {
+        let mut name = std::ffi::OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(".portcullis-removed");
+        let aside = path.with_file_name(name);
+        fs::rename(&path, &aside)?;
+        let put = Self { path, aside };
+        match disk::sync_folder(&put.path) {
+            Ok(()) => Ok(put),
+            Err(error) => {
+                put.put_back();
+                Err(error)
+            }
+        }
+    }
+
+    fn put_back(self) {
+        if let Err(error) = fs::rename(&self.aside, &self.path) {
+            tracing::error!(path = %self.aside.display(), %error, "the plugin's file cannot be put back");
+        }
+    }
+
+    fn remove(self) {
+        let removed = fs::remove_file(&self.aside).and_then(|()| disk::sync_folder(&self.path));
+        if let Err(error) = removed {
+            tracing::warn!(path = %self.aside.display(), %error, "what is left of a plugin cannot be removed");
+        }
     }
 }
 

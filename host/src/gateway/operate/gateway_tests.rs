@@ -185,6 +185,55 @@ async fn the_watcher_does_not_take_a_change_over_again_and_still_notices_those_o
 }
 
 #[tokio::test]
+async fn what_somebody_edits_by_hand_is_not_overwritten() {
+    let gateway = Running::start(&Setup::new().route(answering("one")));
+    let document = gateway.operations.document().document;
+    let wanted = with_routes(&document, "two");
+    for text in ["{ half of it", r#"{"rotues": []}"#, &with_routes(&document, "${ABSENT}").to_string()] {
+        fs::write(gateway.file("portcullis.json"), text).unwrap();
+        let refusal = gateway.operations.apply(ticket("two"), wanted.clone()).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::Edited { .. }), "{text}: {refusal:?}");
+        assert_eq!(fs::read_to_string(gateway.file("portcullis.json")).unwrap(), text);
+    }
+    assert!(gateway.operations.validate(wanted.clone()).await.is_ok(), "looking does no harm");
+    // However it is written, it is what serves.
+    fs::write(gateway.file("portcullis.json"), format!("\u{feff}{document:#}\n\n")).unwrap();
+    gateway.operations.apply(ticket("two"), wanted).await.unwrap();
+    assert_eq!(gateway.says().await, "two");
+}
+
+#[tokio::test]
+async fn another_overlay_is_noticed_however_old_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("plugins")).unwrap();
+    let setup = Setup::new().route(answering("main"));
+    fs::write(folder.path().join("portcullis.json"), setup.config().to_string()).unwrap();
+    for release in ["40", "41"] {
+        fs::create_dir_all(folder.path().join("releases").join(release)).unwrap();
+        let overlay = json!({ "routes": [answering(release)] });
+        fs::write(folder.path().join(format!("releases/{release}/overlay.json")), overlay.to_string()).unwrap();
+    }
+    let link = |release: &str| {
+        std::os::unix::fs::symlink(format!("releases/{release}"), folder.path().join("new")).unwrap();
+        fs::rename(folder.path().join("new"), folder.path().join("current")).unwrap();
+    };
+    link("40");
+    // An order that begins in a later second than the files were changed in.
+    let changed = crate::time::unix().as_secs();
+    eventually("the next second", || async { (crate::time::unix().as_secs() > changed).then_some(()) }).await;
+    let current = folder.path().join("current");
+    let gateway = Running::on(folder, &["current/overlay.json"]);
+    let mut document = gateway.operations.document().document;
+    document["drain_timeout_ms"] = json!(1234);
+    gateway.operations.apply(ticket("drain"), document).await.unwrap();
+    assert_eq!(gateway.says().await, "40");
+    std::os::unix::fs::symlink("releases/41", gateway.file("new")).unwrap();
+    fs::rename(gateway.file("new"), current).unwrap();
+    gateway.control.reload();
+    eventually("the other overlay", || async { (gateway.says().await == "41").then_some(()) }).await;
+}
+
+#[tokio::test]
 async fn of_two_who_saw_the_same_one_wins() {
     let gateway = Running::start(&Setup::new().route(answering("none")));
     let Shown { document, etag, .. } = gateway.operations.document();
@@ -258,6 +307,44 @@ async fn secrets_are_not_shown_and_not_lost() {
         let (_, document) = gateway.operations.history_entry(&entry.id).await.unwrap();
         assert!(!document.to_string().contains("hidden"));
     }
+}
+
+#[tokio::test]
+async fn what_came_from_a_variable_or_a_file_is_not_told() {
+    let setup = Setup::new().route(answering("a")).file("cors.wasm", artefacts::plugin("cors"));
+    let gateway = Running::start(&setup.patch(&json!({ "plugins": { "unlisted": "ignore" } })));
+    fs::write(gateway.file("token.txt"), "kept in a file, 0123456789\n").unwrap();
+    let document = gateway.operations.document().document;
+    let told = async |edit: &dyn Fn(&mut Value)| {
+        let mut sent = document.clone();
+        edit(&mut sent);
+        let validated = problems(&gateway.operations.validate(sent.clone()).await.unwrap_err());
+        assert_eq!(problems(&gateway.operations.apply(ticket("t"), sent).await.unwrap_err()), validated);
+        assert!(!validated.contains("environment") && !validated.contains("kept in"), "{validated}");
+        assert!(!validated.contains("0123456789") && !validated.contains("literally"), "{validated}");
+        validated
+    };
+    let of_variable = told(&|sent| sent["addresses"] = json!({ "allow": ["${SECRET}"] })).await;
+    assert!(of_variable.contains("\"${SECRET}\" is not a network"), "{of_variable}");
+    let networks = told(&|sent| sent["addresses"] = json!({ "allow": [{ "file": "token.txt" }] })).await;
+    assert!(networks.contains("token.txt, line 1: is not a network"), "{networks}");
+    let cors = |header: Value| {
+        move |sent: &mut Value| {
+            let config = json!({ "origins": ["https://a.test"], "request_headers": [header] });
+            sent["plugins"]["chain"] = json!([{ "plugin": "cors", "config": config }]);
+        }
+    };
+    let of_plugin = told(&cors(json!("${SECRET}"))).await;
+    assert!(of_plugin.contains("\"${SECRET}\" is neither a method nor"), "{of_plugin}");
+    let of_file = told(&cors(json!({ "$file": "token.txt" }))).await;
+    assert!(of_file.contains("\"{$file: token.txt}\" is neither a method nor"), "{of_file}");
+    // A secret that is written in the document itself is one.
+    let of_secret = told(&|sent| {
+        sent["redis"] = json!({ "url": "redis://127.0.0.1:1", "password": "a secret literally" });
+        cors(json!("a secret literally"))(sent);
+    })
+    .await;
+    assert!(of_secret.contains("\"(redacted)\" is neither a method nor"));
 }
 
 #[tokio::test]

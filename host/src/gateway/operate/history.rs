@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::Ticket;
 use super::disk::{self, Staged};
 use super::refusal::Refusal;
-use super::{Ticket, etag};
+use super::tags::Tags;
 use crate::time;
 
 /// Documents that are kept.
@@ -41,7 +42,7 @@ fn folder(state: &Path) -> PathBuf {
 }
 
 /// Prepares a document that is about to serve.
-pub(super) fn prepare(state: &Path, document: &Value, by: &Ticket) -> io::Result<Staged> {
+pub(super) fn prepare(state: &Path, tags: &Tags, document: &Value, by: &Ticket) -> io::Result<Staged> {
     let folder = folder(state);
     disk::private_folder(state)?;
     disk::private_folder(&folder)?;
@@ -49,9 +50,9 @@ pub(super) fn prepare(state: &Path, document: &Value, by: &Ticket) -> io::Result
     // Names are in order of time, also where several are made in one millisecond.
     let newest = ids(&folder).last().and_then(|id| id.split('-').next()?.parse::<u64>().ok());
     let at = newest.map_or(at, |newest| at.max(newest + 1));
-    let tag = etag(document);
+    let tag = tags.of(document);
     let id = format!("{at:015}-{}", tag.get(..8).unwrap_or_default());
-    let record = json!({ "at_ms": at, "by": by.actor, "action": by.action, "etag": tag, "document": document });
+    let record = json!({ "at_ms": at, "by": by.actor, "action": by.action, "document": document });
     Staged::new(&folder.join(format!("{id}.json")), record.to_string().as_bytes())
 }
 
@@ -59,7 +60,7 @@ pub(super) fn prepare(state: &Path, document: &Value, by: &Ticket) -> io::Result
 pub(super) fn has(state: &Path, document: &Value) -> bool {
     let folder = folder(state);
     let newest = ids(&folder).pop().and_then(|id| load(&folder, &id).ok());
-    newest.is_some_and(|record| record.get("etag").and_then(Value::as_str) == Some(&etag(document)))
+    newest.is_some_and(|record| record.get("document") == Some(document))
 }
 
 /// Takes away what is too much.
@@ -71,20 +72,22 @@ pub(super) fn prune(state: &Path) {
     }
 }
 
-/// What is kept, the newest first. `current` is the entity tag of what serves.
-pub(super) fn list(state: &Path, current: &str) -> Vec<Entry> {
+/// What is kept, the newest first. `current` is what serves.
+pub(super) fn list(state: &Path, tags: &Tags, current: &Value) -> Vec<Entry> {
     let folder = folder(state);
     let mut entries: Vec<Entry> = Vec::new();
     for id in ids(&folder).into_iter().rev() {
-        let Some(mut entry) = load(&folder, &id).ok().and_then(|record| entry(&id, &record)) else { continue };
-        entry.current = entry.etag == current && entries.iter().all(|newer| !newer.current);
+        let Some(mut entry) = load(&folder, &id).ok().and_then(|record| entry(&id, tags, &record, current)) else {
+            continue;
+        };
+        entry.current = entry.current && entries.iter().all(|newer| !newer.current);
         entries.push(entry);
     }
     entries
 }
 
 /// One document that is kept.
-pub(super) fn read(state: &Path, id: &str, current: &str) -> Result<(Entry, Value), Refusal> {
+pub(super) fn read(state: &Path, tags: &Tags, id: &str, current: &Value) -> Result<(Entry, Value), Refusal> {
     let folder = folder(state);
     let unknown = || Refusal::Unknown(format!("the history has no {id:?}"));
     // An id is a name of ours; anything else could be a path.
@@ -92,8 +95,7 @@ pub(super) fn read(state: &Path, id: &str, current: &str) -> Result<(Entry, Valu
         return Err(unknown());
     }
     let mut record = load(&folder, id).map_err(|error| Refusal::Storage(format!("{id} cannot be read: {error}")))?;
-    let mut entry = entry(id, &record).ok_or_else(unknown)?;
-    entry.current = entry.etag == current;
+    let entry = entry(id, tags, &record, current).ok_or_else(unknown)?;
     let document = record.get_mut("document").map(Value::take).ok_or_else(unknown)?;
     Ok((entry, document))
 }
@@ -118,14 +120,16 @@ fn load(folder: &Path, id: &str) -> io::Result<Value> {
     serde_json::from_slice(&fs::read(path)?).map_err(io::Error::other)
 }
 
-fn entry(id: &str, record: &Value) -> Option<Entry> {
+/// The tag is made anew: one that was made with another key, or without any, says nothing now.
+fn entry(id: &str, tags: &Tags, record: &Value, current: &Value) -> Option<Entry> {
+    let document = record.get("document")?;
     let text = |key: &str| record.get(key)?.as_str().map(str::to_owned);
     Some(Entry {
         id: id.to_owned(),
         at: Duration::from_millis(record.get("at_ms")?.as_u64()?),
         by: text("by")?,
         action: text("action")?,
-        etag: text("etag")?,
-        current: false,
+        etag: tags.of(document),
+        current: document == current,
     })
 }

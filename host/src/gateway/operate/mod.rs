@@ -8,14 +8,15 @@ mod desk;
 mod diff;
 mod disk;
 mod edit;
+mod edited;
 mod files;
 mod history;
 mod order;
 mod perform;
 mod refusal;
 mod restore;
-mod secrets;
 mod show;
+mod tags;
 mod versions;
 
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot, watch};
 
+use crate::config::Hidden;
 use crate::generation::Generation;
 use crate::names::Name;
 use crate::plugin::Folder;
@@ -35,14 +37,14 @@ use super::Control;
 use desk::Facts;
 use order::Task;
 
-pub(super) use desk::Desk;
+pub(super) use desk::{Desk, hidden};
 pub(super) use order::Order;
 
+pub use crate::config::secrets::REDACTED;
 pub use diff::Change;
 pub use edit::PluginEdit;
 pub use history::Entry;
 pub use refusal::{Problem, Refusal};
-pub use secrets::REDACTED;
 pub use versions::Version;
 
 /// Most orders that wait at a time. Somebody who sends more is a program that went wrong.
@@ -66,7 +68,7 @@ pub struct Ticket {
 pub struct Applied {
     /// The number of the generation that serves now.
     pub generation: u64,
-    /// The entity tag of the document, without quotes.
+    /// The entity tag of the document and the plugin files, without quotes.
     pub etag: String,
     /// Where the gateway starts anew, if not with the change.
     pub survival: Survival,
@@ -125,12 +127,17 @@ impl Operations {
             Some(why) => Survival::Lost(why),
             None => disk::writable(&self.facts.file).map_or_else(Survival::Lost, |()| Survival::Survives),
         };
-        Shown { document: self.facts.redacted(written), etag: etag(written), file: self.facts.file.clone(), survival }
+        Shown {
+            document: self.facts.redacted(written),
+            etag: self.facts.etag(written),
+            file: self.facts.file.clone(),
+            survival,
+        }
     }
 
-    /// The entity tag of the document that serves, without quotes.
+    /// The entity tag of the document that serves and the plugin files, without quotes.
     pub fn etag(&self) -> String {
-        etag(&self.generation().config.written)
+        self.facts.etag(&self.generation().config.written)
     }
 
     /// Everything that is wrong with a document: also what its plugins say of it.
@@ -151,16 +158,17 @@ impl Operations {
     /// The documents that are kept, the newest first, each with who made it.
     pub async fn history(&self) -> Result<Vec<Entry>, Refusal> {
         let generation = self.generation();
-        let (state, current) = (generation.config.state.clone(), etag(&generation.config.written));
-        blocking(move || history::list(&state, &current)).await
+        let (facts, state) = (Arc::clone(&self.facts), generation.config.state.clone());
+        blocking(move || history::list(&state, &facts.tags, &generation.config.written)).await
     }
 
     /// One of them, with its document.
     pub async fn history_entry(&self, id: &str) -> Result<(Entry, Value), Refusal> {
         let generation = self.generation();
-        let (state, current) = (generation.config.state.clone(), etag(&generation.config.written));
+        let (facts, state) = (Arc::clone(&self.facts), generation.config.state.clone());
         let wanted = id.to_owned();
-        let (entry, document) = blocking(move || history::read(&state, &wanted, &current)).await??;
+        let (entry, document) =
+            blocking(move || history::read(&state, &facts.tags, &wanted, &generation.config.written)).await??;
         Ok((entry, self.facts.redacted(&document)))
     }
 
@@ -233,6 +241,11 @@ impl Operations {
         self.order(ticket, Task::Endpoint { upstream, endpoint, weight, drain }).await
     }
 
+    /// What must not be read in what is said of what serves.
+    pub fn hidden(&self) -> Hidden {
+        self.facts.hidden(&self.generation().config)
+    }
+
     fn generation(&self) -> Arc<Generation> {
         Arc::clone(&self.generations.borrow())
     }
@@ -276,29 +289,14 @@ impl Ticket {
     }
 }
 
+/// Whole seconds since the Unix epoch.
+fn now_seconds() -> i64 {
+    i64::try_from(crate::time::unix().as_secs()).unwrap_or(i64::MAX)
+}
+
 /// Runs what reads files or compiles on a thread of its own.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::Storage("a thread of ours failed; see the log".into()))
-}
-
-/// The entity tag of a document: the same for all ways to write it.
-fn etag(document: &Value) -> String {
-    let mut hash = crate::plugin::ContentHash::of(canonical(document).to_string().as_bytes()).to_string();
-    hash.truncate(32);
-    hash
-}
-
-/// With sorted keys.
-fn canonical(value: &Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let mut keys: Vec<_> = map.iter().collect();
-            keys.sort_unstable_by_key(|(key, _)| *key);
-            Value::Object(keys.into_iter().map(|(key, value)| (key.clone(), canonical(value))).collect())
-        }
-        Value::Array(items) => Value::Array(items.iter().map(canonical).collect()),
-        other => other.clone(),
-    }
 }
 
 #[cfg(test)]

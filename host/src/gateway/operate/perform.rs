@@ -8,17 +8,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::desk::{Held, Taken};
+use super::desk::Held;
 use super::disk::{self, Staged, Stamp};
 use super::edit::EndpointEdit;
+use super::edited::{Looks, Taken};
 use super::order::{Order, Task};
-use super::refusal::{Problem, Refusal, shown};
-use super::{Applied, Survival, Ticket, diff, edit, etag, history, restore};
+use super::refusal::{Problem, Refusal};
+use super::{Applied, Survival, Ticket, diff, edit, history, restore};
 use crate::config::{Config, Problems};
 use crate::gateway::Gateway;
 use crate::gateway::change::{Prepared, Unfit, restart_needed};
 use crate::names::Name;
-use crate::time;
 
 /// What became of a document on the disk.
 pub(super) struct Written {
@@ -37,7 +37,7 @@ impl Gateway {
 
     fn operate(&mut self, ticket: &Ticket, task: Task) -> Result<Applied, Refusal> {
         let written = Arc::clone(&self.generation.config.written);
-        ticket.check(&etag(&written))?;
+        ticket.check(&self.desk.facts.etag(&written))?;
         let mut document = (*written).clone();
         match task {
             Task::Validate(sent) => return self.validate(sent),
@@ -46,7 +46,7 @@ impl Gateway {
             Task::Remove(plugin) => return self.remove_plugin(ticket, &plugin),
             Task::Apply(sent) => document = self.restored(sent)?,
             Task::Rollback(id) => {
-                document = history::read(&self.generation.config.state, &id, &etag(&written))?.1;
+                document = history::read(&self.generation.config.state, &self.desk.facts.tags, &id, &written)?.1;
             }
             Task::Plugin(plugin, wanted) => {
                 self.know(&plugin)?;
@@ -69,22 +69,26 @@ impl Gateway {
 
     /// Takes a document over.
     fn take(&mut self, ticket: &Ticket, document: &Value) -> Result<Applied, Refusal> {
-        let began = now_seconds();
+        self.check_unedited()?;
+        let looks = self.look();
         let config = self.examined(document)?;
         if config.written == self.generation.config.written {
             return Ok(self.unchanged());
         }
         let prepared = self.prepare(config).and_then(|prepared| self.open_outputs(prepared)).map_err(unfit)?;
         let mut applied = self.about_to(document, Some(&prepared));
+        // Trying plugins takes a while.
+        self.check_unedited()?;
         let written = self.write(ticket, document)?;
-        self.settle(prepared, &written, began);
+        self.settle(prepared, &written, looks);
+        applied.etag = self.unchanged().etag;
         applied.survival = written.survival;
         applied.notes = written.notes;
         Ok(applied)
     }
 
     /// Takes over what was prepared and written.
-    pub(super) fn settle(&mut self, prepared: Prepared, written: &Written, began: i64) {
+    pub(super) fn settle(&mut self, prepared: Prepared, written: &Written, looks: Looks) {
         let file = Stamp::of(&self.source.file);
         let held = match &written.survival {
             Survival::Survives => None,
@@ -94,7 +98,8 @@ impl Gateway {
             }
         };
         self.hold(held);
-        self.desk.taken = Some(Taken { file, began });
+        let looks = looks.with(&prepared.generation.config);
+        self.desk.taken = Some(Taken { file, looks });
         self.forget_refused();
         self.accept(prepared);
     }
@@ -126,7 +131,6 @@ impl Gateway {
         let differences = diff::differences(written, document);
         let next = prepared.map(|prepared| &prepared.generation);
         Applied {
-            etag: etag(document),
             generation: next.map_or(self.generation.number, |next| next.number),
             changes: differences.iter().map(|difference| difference.change(&before, &after)).collect(),
             restart_needed: next.map_or_else(Vec::new, |next| restart_needed(&self.generation.config, &next.config)),
@@ -138,7 +142,7 @@ impl Gateway {
     pub(super) fn unchanged(&self) -> Applied {
         Applied {
             generation: self.generation.number,
-            etag: etag(&self.generation.config.written),
+            etag: self.desk.facts.etag(&self.generation.config.written),
             survival: self.desk.facts.held().map_or(Survival::Survives, Survival::Lost),
             notes: Vec::new(),
             changes: Vec::new(),
@@ -161,7 +165,7 @@ impl Gateway {
         for difference in diff::differences(written, document) {
             for leaf in difference.leaves(written, document) {
                 if let Some(overlay) = examined.overlay_of(&leaf) {
-                    return Err(Refusal::Overridden { path: shown(&leaf), overlay: overlay.to_owned() });
+                    return Err(Refusal::Overridden { path: leaf.from_root(), overlay: overlay.to_owned() });
                 }
             }
         }
@@ -204,20 +208,14 @@ impl Gateway {
 
     /// Makes sure that what was is in the history, and stages what will be.
     fn keep_history(&self, ticket: &Ticket, document: &Value) -> io::Result<Staged> {
-        let config = &self.generation.config;
+        let (config, tags) = (&self.generation.config, &self.desk.facts.tags);
         if !history::has(&config.state, &config.written) {
-            history::prepare(&config.state, &config.written, &found("found in the main file"))?.commit()?;
+            history::prepare(&config.state, tags, &config.written, &found("found in the main file"))?.commit()?;
         }
-        // Somebody may have edited the file in a way that was refused; that is about to be replaced.
-        let other = std::fs::read(&self.source.file).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-        if let Some(other) = other.filter(|other| self.desk.held.is_none() && etag(other) != etag(&config.written)) {
-            let found = found("found in the main file, but refused");
-            history::prepare(&config.state, &other, &found)?.commit()?;
-        }
-        history::prepare(&config.state, document, ticket)
+        history::prepare(&config.state, tags, document, ticket)
     }
 
-    fn write_main(&self, document: &Value) -> Result<Survival, Refusal> {
+    pub(super) fn write_main(&self, document: &Value) -> Result<Survival, Refusal> {
         let file = &self.source.file;
         if let Err(why) = disk::writable(file) {
             return Ok(Survival::Lost(why));
@@ -230,14 +228,6 @@ impl Gateway {
             }
             Err(error) => Err(Refusal::Storage(format!("{} cannot be written: {error}", file.display()))),
         }
-    }
-
-    /// Whether the files are still what the last order made of them, so that a change that was noticed is that one.
-    pub(in crate::gateway) fn is_own_writing(&self) -> bool {
-        let Some(taken) = &self.desk.taken else { return false };
-        let older = |path: &std::path::PathBuf| Stamp::of(path).is_some_and(|stamp| stamp.changed().0 < taken.began);
-        let overlays = self.source.overlays.iter();
-        Stamp::of(&self.source.file) == taken.file && overlays.chain(&self.generation.config.included).all(older)
     }
 
     /// What could be understood of the configuration as it is now: of the file, or of what an order changed in memory since.
@@ -257,11 +247,11 @@ impl Gateway {
         if self.desk.held.as_ref().is_some_and(|held| held.file != Stamp::of(&self.source.file)) {
             self.hold(None);
         }
-        let config = &self.generation.config;
+        let (config, tags) = (&self.generation.config, &self.desk.facts.tags);
         if !config.state.is_dir() || history::has(&config.state, &config.written) {
             return;
         }
-        let staged = history::prepare(&config.state, &config.written, &found("found in the main file"));
+        let staged = history::prepare(&config.state, tags, &config.written, &found("found in the main file"));
         match staged.and_then(Staged::commit) {
             Ok(_) => history::prune(&config.state),
             Err(error) => tracing::warn!(%error, "the history of configurations lacks the present one"),
@@ -272,10 +262,6 @@ impl Gateway {
 /// Who changes what an operator did not change here.
 fn found(action: &str) -> Ticket {
     Ticket { actor: "file".to_owned(), action: action.to_owned(), if_match: None }
-}
-
-pub(super) fn now_seconds() -> i64 {
-    i64::try_from(time::unix().as_secs()).unwrap_or(i64::MAX)
 }
 
 /// What is answered where a valid document cannot take over.

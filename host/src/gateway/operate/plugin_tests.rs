@@ -78,6 +78,48 @@ async fn a_plugin_is_uploaded_rolled_back_and_removed_under_load() {
     assert_eq!(gateway.version().await.as_deref(), Some("00000002"));
 }
 
+#[tokio::test]
+async fn of_two_uploads_that_saw_the_same_one_wins() {
+    let setup = Setup::new().route(answering("a")).file("version.wasm", artefacts::version(1));
+    let gateway = Running::start(&setup.entry("version", json!({})));
+    let seen = gateway.operations.etag();
+    let upload = async |number: u32| {
+        let ticket = Ticket { if_match: Some(format!("\"{seen}\"")), ..ticket("upload") };
+        gateway.operations.upload(ticket, &plugin("version"), artefacts::version(number).into()).await
+    };
+    let applied = upload(2).await.unwrap();
+    assert_eq!((&applied.etag, applied.etag == seen), (&gateway.operations.etag(), false));
+    let refusal = upload(3).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::NotCurrent { ref etag } if *etag == applied.etag), "{refusal:?}");
+    assert_eq!(gateway.version().await.as_deref(), Some("00000002"));
+}
+
+#[tokio::test]
+async fn a_plugin_that_goes_never_runs_without_its_entry() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let setup = Setup::new().route(answering("a")).file("version.wasm", artefacts::version(1));
+    let gateway = Running::start(&setup.entry("version", json!({})));
+    let (main, file) = (gateway.file("portcullis.json"), gateway.file("plugins/version.wasm"));
+    let over = Arc::new(AtomicBool::new(false));
+    // What a crash would leave at any moment.
+    let watching = Arc::clone(&over);
+    let watch = std::thread::spawn(move || {
+        let mut alone = 0;
+        while !watching.load(Ordering::Relaxed) {
+            let listed = fs::read_to_string(&main).unwrap().contains("version");
+            alone += u32::from(!listed && file.exists());
+        }
+        alone
+    });
+    gateway.operations.remove(ticket("away"), &plugin("version")).await.unwrap();
+    over.store(true, Ordering::Relaxed);
+    assert_eq!(watch.join().unwrap(), 0, "it would have run on every route");
+    assert_eq!(fs::read_dir(gateway.file("plugins")).unwrap().count(), 0);
+    assert_eq!(gateway.written()["plugins"]["chain"], json!([]));
+    let history = gateway.operations.history().await.unwrap();
+    assert_eq!(history.len(), 2, "what was only on the way is none of it");
+}
+
 impl Running {
     /// The same once a load has ended, which lost nothing.
     async fn restarted_under(self, load: Load) -> Self {

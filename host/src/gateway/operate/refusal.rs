@@ -18,6 +18,12 @@ pub enum Refusal {
     /// What it would become is wrong, or its plugins do not work.
     #[error("what it would become is not valid; nothing was changed")]
     Invalid(Vec<Problem>),
+    /// Somebody edits the main file.
+    #[error("{} says something else than what serves: it has been edited and not been read yet, or was refused; repair or reload it, so that the edit is not lost", .file.display())]
+    Edited {
+        /// Which file.
+        file: PathBuf,
+    },
     /// An overlay decides about something that was to be changed.
     #[error("{path} is written in the overlay {}, which the main file cannot change; edit the overlay", .overlay.display())]
     Overridden {
@@ -60,6 +66,7 @@ impl Refusal {
         match self {
             Self::NotCurrent { .. } => "not_current",
             Self::Invalid(_) => "invalid",
+            Self::Edited { .. } => "edited",
             Self::Overridden { .. } => "overridden",
             Self::Unknown(_) => "not_found",
             Self::ReadOnly(_) => "read_only",
@@ -88,7 +95,7 @@ impl Refusal {
 impl Problem {
     /// Something is wrong at a place.
     pub(super) fn at(path: &JsonPath, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { path: shown(path), what: what.into(), remedy: remedy.into() }
+        Self { path: path.from_root(), what: what.into(), remedy: remedy.into() }
     }
 
     /// What is wrong with a plugin: several things where its configuration is.
@@ -121,7 +128,7 @@ impl Problem {
 impl From<&config::Problem> for Problem {
     fn from(problem: &config::Problem) -> Self {
         let place = match &problem.place {
-            config::Place::Path(path) => shown(path),
+            config::Place::Path(path) => path.from_root(),
             config::Place::File | config::Place::Text { .. } => "$".to_owned(),
         };
         let what = match &problem.file {
@@ -130,13 +137,4 @@ impl From<&config::Problem> for Problem {
         };
         Self { path: place, what, remedy: problem.remedy.clone() }
     }
-}
-
-/// A place as the admin API writes it: `$.routes[0].cache`.
-pub(super) fn shown(path: &JsonPath) -> String {
-    if path.steps().is_empty() {
-        return "$".to_owned();
-    }
-    let text = path.to_string();
-    if text.starts_with('[') { format!("${text}") } else { format!("$.{text}") }
 }

@@ -5,8 +5,8 @@
 
 use serde_json::Value;
 
+use super::REDACTED;
 use super::refusal::Problem;
-use super::secrets::REDACTED;
 use crate::plugin::schema::JsonPath;
 
 /// What elements of lists are told apart by, the most telling first.
@@ -85,8 +85,8 @@ pub(super) fn identity(item: &Value) -> Option<(&'static str, &str)> {
 mod tests {
     use serde_json::json;
 
-    use super::super::secrets::redacted;
     use super::*;
+    use crate::config::secrets::{Shape, redacted};
 
     fn stored() -> Value {
         json!({
@@ -101,7 +101,7 @@ mod tests {
     /// What comes of a document that was shown and then edited: what is stored, or where it is wrong.
     fn sent(edit: impl FnOnce(&mut Value)) -> Result<Value, Vec<String>> {
         let stored = stored();
-        let shown = redacted(&stored, &|_| None);
+        let shown = redacted(&stored, &|_| Shape::Unmarked);
         assert!(!["one", "two", "three", "four", "five"].iter().any(|secret| shown.to_string().contains(secret)));
         let mut sent = shown.clone();
         edit(&mut sent);

@@ -1,7 +1,8 @@
 //! The series of all plugins behind `wit/metrics.wit`: named, capped, and found again after a swap.
 //!
 //! Border: registering takes a lock and belongs in `init`; a [`Series`] is then changed without one. How it is told is
-//! `telemetry/metrics.rs`. Invariants: a full name has one kind and one owner; no plugin has more series than it may.
+//! `telemetry/metrics.rs`. Invariants: a full name has one kind and one owner; no plugin has more series than it may; what nobody holds and
+//! says nothing is forgotten.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -80,6 +81,22 @@ impl Series {
         }
     }
 
+    /// Whether only the registry has it.
+    fn is_alone(&self) -> bool {
+        match self {
+            Self::Counter(number) | Self::Gauge(number) => Arc::strong_count(number) == 1,
+            Self::Histogram(histogram) => Arc::strong_count(histogram) == 1,
+        }
+    }
+
+    /// Whether it says no more than a fresh one.
+    fn is_unused(&self) -> bool {
+        match self {
+            Self::Counter(number) | Self::Gauge(number) => number.value() == 0.0,
+            Self::Histogram(histogram) => histogram.count() == 0,
+        }
+    }
+
     fn kind(&self) -> Kind {
         match self {
             Self::Counter(_) => Kind::Counter,
@@ -110,8 +127,8 @@ pub struct Registry {
 type Families = BTreeMap<String, Family>;
 
 impl Registry {
-    /// The counter of this name and these labels; the same ones give the same series for ever. `series_max` counts all
-    /// that the plugin has, those included that it registered before a swap. A counter is told under a name that ends in `_total`.
+    /// The counter of this name and these labels; the same ones give the same series, as long as somebody holds it or it says something.
+    /// `series_max` counts all that the plugin has; those of former instances make room where there is none. A counter is told under a name that ends in `_total`.
     pub fn counter<L: AsRef<str>>(
         &self,
         plugin: &Name,
@@ -152,7 +169,12 @@ impl Registry {
 
     /// Writes every series.
     pub fn expose(&self, out: &mut Exposition) {
-        let families = Arc::clone(&*self.lock());
+        let families = {
+            let mut families = self.lock();
+            // A configuration that was only tried leaves nothing behind.
+            forget(&mut families, &|_, series| series.is_alone() && series.is_unused());
+            Arc::clone(&families)
+        };
         for (name, family) in &*families {
             out.family(name, &format!("Registered by the plugin {}.", family.owner), family.kind);
             for (labels, series) in &family.series {
@@ -180,6 +202,10 @@ impl Registry {
         }
         let name = full_name(plugin, name, kind);
         let mut families = self.lock();
+        let known = families.get(&name).is_some_and(|family| family.series.contains_key(&labels));
+        if !known {
+            forget(&mut families, &|_, series| series.is_alone() && series.is_unused());
+        }
         if !families.contains_key(&name) && is_taken(&families, &name, kind) {
             return Err(MetricsError::Invalid);
         }
@@ -198,8 +224,14 @@ impl Registry {
             }
             None => {}
         }
-        let owned = families.values().filter(|family| family.owner == *plugin);
-        if owned.map(|family| family.series.len()).sum::<usize>() >= series_max {
+        let is_full = |families: &Families| {
+            let owned = families.values().filter(|family| family.owner == *plugin);
+            owned.map(|family| family.series.len()).sum::<usize>() >= series_max
+        };
+        if is_full(&families) {
+            forget(&mut families, &|family, series| family.owner == *plugin && series.is_alone());
+        }
+        if is_full(&families) {
             return Err(MetricsError::TooMany);
         }
         let empty = || Family { owner: plugin.clone(), kind, series: BTreeMap::new() };
@@ -211,6 +243,26 @@ impl Registry {
         // Whoever panicked left whole entries behind: every change is one insertion.
         self.families.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes out what is so, and the families of which nothing is left. Series that somebody reads at the moment do not count as alone, and stay.
+fn forget(families: &mut Arc<Families>, is_so: &dyn Fn(&Family, &Series) -> bool) {
+    if !families.values().any(|family| family.series.values().any(|series| is_so(family, series))) {
+        return;
+    }
+    // Decided before the map may be cloned, which makes another holder of each.
+    let mut gone: Vec<(String, Labels)> = Vec::new();
+    for (name, family) in &**families {
+        let so = family.series.iter().filter(|(_, series)| is_so(family, series));
+        gone.extend(so.map(|(labels, _)| (name.clone(), labels.clone())));
+    }
+    let families = Arc::make_mut(families);
+    for (name, labels) in gone {
+        if let Some(family) = families.get_mut(&name) {
+            family.series.remove(&labels);
+        }
+    }
+    families.retain(|_, family| !family.series.is_empty());
 }
 
 fn bounds(series: &Series) -> &[f64] {

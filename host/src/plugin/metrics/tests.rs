@@ -118,24 +118,24 @@ fn each_kind_takes_only_its_own_changes() {
 
 #[test]
 fn a_name_has_one_kind_and_one_owner() {
-    let registry = Registry::default();
+    let (registry, mut held) = (Registry::default(), Vec::new());
     let (plugin, alike, prefix) = (name("a-b"), name("a.b"), name("a"));
     let most = 10;
-    registry.counter(&plugin, "x", NONE, most).unwrap();
-    registry.histogram(&plugin, "h", NONE, &[], most).unwrap();
+    held.push(registry.counter(&plugin, "x", NONE, most).unwrap());
+    held.push(registry.histogram(&plugin, "h", NONE, &[], most).unwrap());
     assert_eq!(registry.gauge(&plugin, "x", NONE, most).unwrap_err(), MetricsError::Invalid);
     assert_eq!(registry.histogram(&plugin, "x", &[("l", "v")], &[], most).unwrap_err(), MetricsError::Invalid);
     // Both are told as `x_total`.
-    registry.counter(&plugin, "x_total", NONE, 2).unwrap();
+    held.push(registry.counter(&plugin, "x_total", NONE, 2).unwrap());
     assert_eq!(registry.gauge(&plugin, "x_total", NONE, most).unwrap_err(), MetricsError::Invalid);
-    registry.gauge(&plugin, "g", NONE, most).unwrap();
+    held.push(registry.gauge(&plugin, "g", NONE, most).unwrap());
     assert_eq!(registry.counter(&plugin, "g", NONE, most).unwrap_err(), MetricsError::Invalid);
     assert_eq!(registry.gauge(&plugin, "h_count", NONE, most).unwrap_err(), MetricsError::Invalid);
-    registry.gauge(&plugin, "y_sum", NONE, most).unwrap();
+    held.push(registry.gauge(&plugin, "y_sum", NONE, most).unwrap());
     assert_eq!(registry.histogram(&plugin, "y", NONE, &[], most).unwrap_err(), MetricsError::Invalid);
     for (other, same) in [(&alike, "x"), (&prefix, "b_x")] {
         assert_eq!(registry.counter(other, same, NONE, 10).unwrap_err(), MetricsError::Invalid);
-        registry.counter(other, "own", NONE, 10).unwrap();
+        held.push(registry.counter(other, "own", NONE, 10).unwrap());
     }
     exposed(&registry);
 }
@@ -185,13 +185,36 @@ fn bad_names_labels_and_bounds_are_refused() {
 fn a_plugin_has_no_more_series_than_it_may() {
     let (registry, plugin, other) = (Registry::default(), name("p"), name("q"));
     let most = 2;
-    registry.counter(&plugin, "a", NONE, most).unwrap();
-    registry.counter(&plugin, "a", &[("l", "1")], most).unwrap();
+    let _held = registry.counter(&plugin, "a", NONE, most).unwrap();
+    let _too = registry.counter(&plugin, "a", &[("l", "1")], most).unwrap();
     assert_eq!(registry.counter(&plugin, "a", &[("l", "2")], most).unwrap_err(), MetricsError::TooMany);
     assert_eq!(registry.gauge(&plugin, "b", NONE, most).unwrap_err(), MetricsError::TooMany);
     registry.counter(&plugin, "a", NONE, most).unwrap();
-    registry.counter(&other, "a", NONE, 1).unwrap();
+    let _other = registry.counter(&other, "a", NONE, 1).unwrap();
     assert_eq!(exposed(&registry).matches("# TYPE").count(), 2, "what was refused left no trace");
+}
+
+#[test]
+fn what_was_only_tried_leaves_nothing_and_takes_no_room() {
+    let (registry, plugin) = (Registry::default(), name("p"));
+    let most = 2;
+    let held = registry.counter(&plugin, "held", NONE, most).unwrap();
+    for number in 0..1000 {
+        let label = number.to_string();
+        registry.counter(&plugin, "tried", &[("l", label.as_str())], most).unwrap();
+    }
+    assert_eq!(exposed(&registry).matches("# TYPE").count(), 1, "nothing says nothing");
+    // The name is free for something else.
+    registry.gauge(&plugin, "tried", NONE, most).unwrap().set(7.0);
+    assert!(exposed(&registry).contains("p_tried 7\n"), "what says something stays while there is room");
+    let last = registry.counter(&plugin, "last", NONE, most).unwrap();
+    assert!(!exposed(&registry).contains("tried"), "and no longer");
+    assert_eq!(registry.counter(&plugin, "more", NONE, most).unwrap_err(), MetricsError::TooMany);
+    held.add(1.0);
+    last.add(1.0);
+    drop((held, last));
+    let text = exposed(&registry);
+    assert!(text.contains("p_held_total 1\n") && text.contains("p_last_total 1\n"), "a swap loses no count: {text}");
 }
 
 #[test]

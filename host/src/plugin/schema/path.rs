@@ -50,6 +50,16 @@ impl JsonPath {
         &self.0
     }
 
+    /// As the admin API writes it: `$.routes[0].cache`, and `$` for the document itself.
+    pub fn from_root(&self) -> String {
+        let text = self.to_string();
+        match self.0.first() {
+            None => "$".to_owned(),
+            Some(_) if text.starts_with('[') => format!("${text}"),
+            Some(_) => format!("$.{text}"),
+        }
+    }
+
     /// The place this one is directly in; none for the document itself.
     pub fn parent(&self) -> Option<Self> {
         let (_, front) = self.0.split_last()?;

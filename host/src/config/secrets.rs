@@ -1,15 +1,19 @@
 //! What of a configuration is a secret, and the document without it.
 //!
-//! Secret are strings: those at the places of our own schema that hold secrets, those whose keys are named like secrets, those that a
-//! plugin's schema marks (`writeOnly`, `format: password`), private keys and URLs with passwords wherever they stand. A reference
-//! to a variable or a file is none.
+//! Secret are strings: those that our own schema marks and others at places that hold secrets, those whose keys are named like secrets, those that a
+//! plugin's schema marks (`writeOnly`, `format: password`), private keys and URLs with passwords wherever they stand. Where nobody knows a
+//! plugin's schema, all texts of its configuration are. A reference to a variable or a file is none.
+
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
+
+use super::file;
 
 /// What stands in place of a secret.
 pub const REDACTED: &str = "(redacted)";
 
-/// Places of our own schema that hold secrets although their keys do not say so. A `*` is any one step.
+/// Places that hold secrets although neither our schema nor their keys say so. A `*` is any one step.
 const OWN: &[&[&str]] = &[
     &["cache", "encryption", "keys", "*"],
     &["acme", "external_account", "hmac"],
@@ -32,6 +36,7 @@ const WORDS: &[&str] = &[
     "hmac",
     "apikey",
     "webhook",
+    "htpasswd",
 ];
 /// Words before `key` that make it a secret one.
 const KEYS: &[&str] = &["api", "private", "secret", "signing", "encryption", "access", "shared", "master", "auth"];
@@ -76,21 +81,37 @@ const ABOUT: &[&str] = &[
     "location",
     "from",
 ];
-/// What hashes of passwords begin with (crypt(5)): who has one can try passwords out.
-const HASHES: &[&str] = &["$2a$", "$2b$", "$2y$", "$5$", "$6$", "$y$", "$argon2", "$scrypt$"];
+/// What hashes of passwords begin with (crypt(5), and htpasswd's own): who has one can try passwords out.
+const HASHES: &[&str] =
+    &["$2a$", "$2b$", "$2y$", "$5$", "$6$", "$y$", "$argon2", "$scrypt$", "$apr1$", "{SHA}", "{SSHA}"];
 /// Keys within a secret whose values only say whose it is.
 const WHOSE: &[&str] =
     &["name", "id", "kid", "user", "username", "subject", "role", "roles", "alg", "kty", "use", "crv", "description"];
 /// Maps whose keys are names of header fields.
 const FIELDS: &[&str] = &["headers", "fields", "set", "add", "append"];
 
-/// Gives the schema of a plugin's configuration.
-pub(super) type Schemas<'a> = &'a dyn Fn(&str) -> Option<Value>;
+/// What is known of the shape of a plugin's configuration.
+#[derive(Debug, Clone)]
+pub enum Shape {
+    /// Its schema, which may mark secrets.
+    Schema(Value),
+    /// There is none, so only names tell.
+    Unmarked,
+    /// Nobody knows whether there is one: every text may be a secret.
+    Unknown,
+}
+
+/// Gives the shape of a plugin's configuration.
+pub type Schemas<'a> = &'a dyn Fn(&str) -> Shape;
+
+/// The schema of the whole file, which marks its secrets.
+static OUR_SCHEMA: LazyLock<Value> = LazyLock::new(file::strict_schema);
 
 /// The document without its secrets.
-pub(super) fn redacted(document: &Value, schemas: Schemas<'_>) -> Value {
+pub fn redacted(document: &Value, schemas: Schemas<'_>) -> Value {
     let mut shown = document.clone();
-    walk(&mut shown, &mut Vec::new(), &Place::default());
+    let own = Place { shapes: vec![&*OUR_SCHEMA], root: Some(&*OUR_SCHEMA), ..Place::default() };
+    walk(&mut shown, &mut Vec::new(), &own);
     let chain = shown.pointer_mut("/plugins/chain").and_then(Value::as_array_mut);
     for entry in chain.into_iter().flatten() {
         let plugin = entry.get("plugin").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -106,9 +127,13 @@ pub(super) fn redacted(document: &Value, schemas: Schemas<'_>) -> Value {
 
 fn config_of(entry: &mut Value, plugin: &str, schemas: Schemas<'_>) {
     let Some(config) = entry.get_mut("config") else { return };
-    let schema = schemas(plugin);
-    let root = schema.as_ref();
-    let place = Place { plugin: true, secret: false, shapes: root.into_iter().collect(), root };
+    let shape = schemas(plugin);
+    let root = match &shape {
+        Shape::Schema(schema) => Some(schema),
+        Shape::Unmarked | Shape::Unknown => None,
+    };
+    let unknown = matches!(shape, Shape::Unknown);
+    let place = Place { plugin: true, secret: unknown, unknown, shapes: root.into_iter().collect(), root };
     walk(config, &mut Vec::new(), &place);
 }
 
@@ -119,6 +144,8 @@ struct Place<'a> {
     plugin: bool,
     /// Within something secret.
     secret: bool,
+    /// Of a shape that nobody knows.
+    unknown: bool,
     /// What a plugin's schema says about the value.
     shapes: Vec<&'a Value>,
     root: Option<&'a Value>,
@@ -127,9 +154,8 @@ struct Place<'a> {
 fn walk(value: &mut Value, path: &mut Vec<String>, place: &Place<'_>) {
     match value {
         Value::String(text) => {
-            if (place.secret && !is_reference(text) && !is_path(text) && !is_part_of_request(text))
-                || is_secret_itself(text)
-            {
+            let says_itself = !place.unknown && (is_path(text) || is_part_of_request(text));
+            if (place.secret && !is_reference(text) && !says_itself) || is_secret_itself(text) {
                 REDACTED.clone_into(text);
             }
         }
@@ -162,7 +188,7 @@ impl<'a> Place<'a> {
     fn key(&self, key: &str, path: &[String]) -> Self {
         let is_fields = path.last().is_some_and(|last| FIELDS.contains(&last.as_str()));
         let owns = !self.plugin && OWN.iter().any(|own| is_at(own, path, key));
-        let named = is_named_secret(key, self.plugin || is_fields);
+        let named = is_named_secret(key, if self.plugin || is_fields { Keys::AllSecret } else { Keys::MostlyNames });
         let secret = owns || named || self.secret && !WHOSE.contains(&key);
         let of_key = |shape: &'a Value| {
             let property = shape.get("properties").and_then(|properties| properties.get(key));
@@ -184,7 +210,8 @@ impl<'a> Place<'a> {
             _ => (shape.get("format").and_then(Value::as_str) == Some("password")).then_some(true),
         };
         let said = shapes.iter().find_map(said);
-        Self { plugin: self.plugin, secret: said.or(secret).unwrap_or(self.secret), shapes, root: self.root }
+        let secret = self.unknown || said.or(secret).unwrap_or(self.secret);
+        Self { plugin: self.plugin, secret, unknown: self.unknown, shapes, root: self.root }
     }
 }
 
@@ -214,8 +241,17 @@ fn is_at(own: &[&str], path: &[String], key: &str) -> bool {
     own.len() == path.len() + 1 && own.iter().zip(steps).all(|(own, step)| *own == "*" || *own == step)
 }
 
-/// Whether a key is named like a secret. `keys` says whether everything that is called a key counts.
-fn is_named_secret(key: &str, keys: bool) -> bool {
+/// What is called a key, and nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keys {
+    /// May open something.
+    AllSecret,
+    /// Is what something goes by, unless another word says more.
+    MostlyNames,
+}
+
+/// Whether a key is named like a secret.
+pub fn is_named_secret(key: &str, keys: Keys) -> bool {
     let words = words(key);
     let Some(last) = words.last().map(String::as_str) else { return false };
     if ABOUT.contains(&last) || words.iter().any(|word| word == "public") {
@@ -224,7 +260,7 @@ fn is_named_secret(key: &str, keys: bool) -> bool {
     let before = words.iter().rev().nth(1).map(String::as_str);
     let is_key = matches!(last, "key" | "keys");
     words.iter().any(|word| WORDS.contains(&word.as_str()))
-        || is_key && (keys || before.is_some_and(|word| KEYS.contains(&word)))
+        || is_key && (keys == Keys::AllSecret || before.is_some_and(|word| KEYS.contains(&word)))
 }
 
 /// The words of a key, however they are put together: `api_key`, `apiKey`, `X-API-Key`.
@@ -284,7 +320,10 @@ fn is_path(text: &str) -> bool {
 
 /// Whether a text is a secret wherever it stands: a private key, the hash of a password, or a URL with a password.
 fn is_secret_itself(text: &str) -> bool {
-    if text.contains("-----BEGIN") && text.contains("PRIVATE KEY") || HASHES.iter().any(|hash| text.starts_with(hash)) {
+    // A hash may stand behind a user's name, in one of many lines.
+    let mut words = text.split(|c: char| c.is_whitespace() || ":,;=\"'".contains(c));
+    let is_hash = |word: &str| HASHES.iter().any(|hash| word.starts_with(hash));
+    if text.contains("-----BEGIN") && text.contains("PRIVATE KEY") || words.any(is_hash) {
         return true;
     }
     let Some((_, rest)) = text.split_once("://") else { return false };
