@@ -74,6 +74,7 @@ fn plan(config: &Config, roster: &Roster) -> Result<Plan, String> {
         gateway: Chain::new(&gateway, &plugins),
         plugins,
         forwarding: config.forwarding,
+        proxies: config.proxies.clone(),
         modes: Arc::clone(&config.modes),
         health: config.health.clone(),
     })

@@ -63,6 +63,7 @@ async fn every_request_has_the_line_that_it_deserves() {
         "endpoint",
         "failure",
         "fault",
+        "answered_by",
         "complete",
         "request.header.authorization",
         "request.header.referer",
@@ -75,6 +76,7 @@ async fn every_request_has_the_line_that_it_deserves() {
         .route(json!({ "name": "down", "match": { "path": "/down" }, "proxy": { "upstream": "down" } }))
         .route(json!({ "name": "chat", "match": { "path": "/chat" }, "proxy": { "upstream": "chat" } }))
         .route(json!({ "name": "all", "cache": true, "proxy": { "upstream": "origin" } }))
+        .guest("respond-early", json!({ "place": { "hook": "pre-handler", "only_with": "x-deny" }, "status": 403 }))
         .patch(&json!({ "access_log": { "to": { "file": file }, "fields": fields } }))
         .start()
         .await;
@@ -112,6 +114,13 @@ async fn every_request_has_the_line_that_it_deserves() {
     next(json!({
         "method": "GET", "path": "/down", "protocol": "HTTP/1.1", "route": "down", "status": 502, "bytes": down.body.len(),
         "upstream": "down", "failure": "upstream_connect", "fault": "upstream", "complete": true,
+    }))
+    .await;
+
+    assert_eq!(gateway.send(Request::get("/denied").field("X-Deny", "1")).await.status, 403);
+    next(json!({
+        "method": "GET", "path": "/denied", "protocol": "HTTP/1.1", "route": "all", "status": 403, "bytes": 0,
+        "answered_by": "respond-early", "complete": true,
     }))
     .await;
 

@@ -165,6 +165,41 @@ async fn upstreams_are_told_who_the_client_is_and_nobody_else_can() {
 }
 
 #[tokio::test]
+async fn a_proxy_of_ours_says_who_the_client_is_and_nobody_else_does() {
+    let log = tempfile::tempdir().unwrap();
+    let file = log.path().join("access.log");
+    let origin = Origin::start(|_| Reply::ok("")).await;
+    let trusting = |trusted: &str| {
+        Setup::to(&origin).patch(&json!({
+            "forwarding": { "trusted": [trusted, "10.0.0.0/8"] },
+            "addresses": { "deny": ["203.0.113.7"], "refuse": "close" },
+            "access_log": { "to": { "file": file }, "fields": ["client.address", "status"] },
+        }))
+    };
+    let gateway = trusting("127.0.0.1").start().await;
+    let ask = async |gateway: &Gateway, told: &str| {
+        gateway.send(Request::get("/").field("X-Forwarded-For", told).field("X-Request-Id", "abc-123")).await.status
+    };
+    assert_eq!(ask(&gateway, "6.6.6.6, 198.51.100.1, 10.1.1.1").await, 200);
+    let seen = origin.last();
+    assert_eq!(seen.value("x-forwarded-for"), Some("6.6.6.6, 198.51.100.1, 10.1.1.1, 127.0.0.1"));
+    assert_eq!(seen.value("x-request-id"), Some("abc-123"));
+    // Who may not come is refused, but the connection is the proxy's.
+    assert_eq!(ask(&gateway, "203.0.113.7").await, 403);
+    assert_eq!(ask(&gateway, "203.0.113.7, 198.51.100.2").await, 200);
+    gateway.stop().await;
+    let text = std::fs::read_to_string(&file).unwrap();
+    let addresses = ["198.51.100.1", "203.0.113.7", "198.51.100.2"];
+    assert!(text.lines().zip(addresses).all(|(line, address)| line.contains(address)), "{text}");
+
+    let gateway = trusting("192.0.2.1").start().await;
+    assert_eq!(ask(&gateway, "203.0.113.7").await, 200);
+    let seen = origin.last();
+    assert_eq!(seen.value("x-forwarded-for"), Some("127.0.0.1"));
+    assert_ne!(seen.value("x-request-id"), Some("abc-123"));
+}
+
+#[tokio::test]
 async fn connections_to_the_upstream_are_kept_and_a_stale_one_costs_nothing() {
     let (origin, gateway) = through(|_| Reply::ok("hello")).await;
     let mut client = gateway.connect().await;

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::http::Forwarding;
+use crate::http::{Forwarding, Proxies};
 use crate::modes;
 use crate::names::Name;
 use crate::pipeline::{Compression, Edits, Handler};
@@ -64,6 +64,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// How the client's address is told to upstreams.
     pub forwarding: Forwarding,
+    /// The proxies in front whose word counts.
+    pub proxies: Proxies,
     /// What is logged.
     pub log: LogSettings,
     /// Which lines are written of exchanges; none: no lines.

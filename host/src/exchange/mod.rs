@@ -9,7 +9,7 @@ mod held;
 mod presence;
 mod trace;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +89,15 @@ impl Client {
         // The text of an IP address always is a field value.
         let address_value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"));
         Self { address, address_value, scheme, local, tls, redirect_https: None, user: None }
+    }
+}
+
+impl Client {
+    /// Who asks by this connection, which a proxy has made for it: the same facts, but for the address.
+    pub fn behind(&self, address: IpAddr) -> Self {
+        let Self { scheme, local, tls, redirect_https, user, .. } = self;
+        let told = Self::new(SocketAddr::new(address, self.address.port()), *local, tls.clone());
+        Self { scheme: *scheme, redirect_https: *redirect_https, user: *user, ..told }
     }
 }
 
@@ -224,6 +233,8 @@ pub struct Exchange {
     pub lap: Instant,
     /// Why the gateway itself had to answer with an error, if it had to: the first reason.
     pub failure: Option<Reason>,
+    /// The plugin that answered instead of the route, by number.
+    pub answered_by: Option<u32>,
     /// Who was asked, if anybody was.
     pub delivery: Delivery,
     /// The distributed trace that it is part of; none where nothing is traced.
@@ -264,6 +275,7 @@ impl Exchange {
             timings: Timings::default(),
             lap: started,
             failure: None,
+            answered_by: None,
             delivery: Delivery::default(),
             trace: None,
             head: HeadSize::default(),

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request};
 
 use super::{Pipeline, protect};
 use crate::exchange::{Attributes, Client, Credentials, Exchange, Failure, HeadSize, Held, Reason, Received, Request};
-use crate::http::{Body, REQUEST_ID, Upgrade, has_dot_segment, is_plainly_framed, strip_request};
+use crate::http::{Body, IncomingForwarding, REQUEST_ID, Upgrade, has_dot_segment, is_plainly_framed, strip_request};
 use crate::time;
 
 /// An admitted request. Where `refused` says why, it is still an exchange, so that it is answered and logged like any other.
@@ -44,7 +44,11 @@ impl Pipeline {
         let sent = headers.contains_key(header::AUTHORIZATION);
         let credentials = if sent { Credentials::Sent } else { Credentials::None };
         let head = if self.measures_heads { protect::head_size(&headers) } else { HeadSize::default() };
-        let forwarding = &self.plan.forwarding;
+        let (mut forwarding, mut told) = (self.plan.forwarding, None);
+        if self.plan.proxies.include(client.address.ip()) {
+            forwarding.incoming = IncomingForwarding::Append;
+            told = self.plan.proxies.client(&headers).map(|address| Arc::new(client.behind(address)));
+        }
         let id = self.ids.id(&headers, forwarding.incoming);
         forwarding.apply(&mut headers, &client.address_value, client.scheme.as_str(), &authority);
         headers.insert(REQUEST_ID, id.clone());
@@ -52,7 +56,8 @@ impl Pipeline {
         let trace = self.recorder.spans().begin(&mut headers);
         let request = Request { method, authority, target, headers, version, upgrade };
         let (body, received) = received(body, &request);
-        let mut exchange = Exchange { trace, ..exchange(client, id, started, request, credentials) };
+        let mut exchange =
+            Exchange { trace, ..exchange(told.as_ref().unwrap_or(client), id, started, request, credentials) };
         (exchange.received, exchange.head) = (received, head);
         exchange.presence = self.recorder.presence();
         Admitted { exchange: Held::new(exchange), body, refused }

@@ -147,8 +147,8 @@ impl Pipeline {
         }
         let Admitted { exchange, body, refused } = self.admit(client, request);
         // Asked after admission, so that who is turned away has an id and a line in the log like anybody else.
-        if let Err(unwelcome) = self.gate.receive(client.address, exchange.started) {
-            return self.turn_away(exchange, &unwelcome);
+        if let Err(unwelcome) = self.gate.receive(exchange.client.address, exchange.started) {
+            return self.turn_away(client, exchange, &unwelcome);
         }
         let (lanes, chain) = (&self.lanes[..], &self.plan.gateway);
         let mut walk = Walk { exchange, visit: Visit::default(), lanes, chain, route: None, failed: Vec::new() };

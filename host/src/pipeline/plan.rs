@@ -8,7 +8,7 @@ use super::edits::Edits;
 use super::encode::Compression;
 use super::settings::Handler;
 use crate::cache::policy::Policy;
-use crate::http::Forwarding;
+use crate::http::{Forwarding, Proxies};
 use crate::modes;
 use crate::names::{Hook, Name};
 use crate::plugin::Loaded;
@@ -28,6 +28,8 @@ pub struct Plan {
     pub plugins: Vec<Arc<Loaded>>,
     /// What upstreams are told of the client.
     pub forwarding: Forwarding,
+    /// The proxies in front whose word counts.
+    pub proxies: Proxies,
     /// What the modes of the gateway do.
     pub modes: Arc<modes::Settings>,
     /// Where clients may ask for the health of the gateway; none: nowhere.

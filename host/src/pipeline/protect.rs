@@ -4,12 +4,13 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, header};
 
 use super::plan::{Plan, Route};
 use super::{Pipeline, rescue};
-use crate::exchange::{Exchange, Failure, HeadSize, Held, Reason, Response};
+use crate::exchange::{Client, Exchange, Failure, HeadSize, Held, Reason, Response};
 use crate::http::{Body, BodyOutcome, HangUp};
 use crate::time::{self, Instant};
 use crate::traffic::access::{Refusing, Verdict};
@@ -19,14 +20,21 @@ use crate::upstream::UpstreamError;
 
 impl Pipeline {
     /// Answers a client that may not come.
-    pub(super) fn turn_away(&self, exchange: Held, unwelcome: &Unwelcome) -> http::Response<Body> {
+    pub(super) fn turn_away(
+        &self,
+        connected: &Arc<Client>,
+        exchange: Held,
+        unwelcome: &Unwelcome,
+    ) -> http::Response<Body> {
         let failure = match unwelcome.why {
             Why::Denied => Failure::new(Reason::Forbidden, "the client's address may not come"),
             Why::Banned(left) => Failure::new(Reason::Banned, "the client is banned")
                 .with(header::RETRY_AFTER, HeaderValue::from(left.as_secs_f64().ceil() as u64)),
         };
+        // A proxy's connection is others' too.
+        let is_its_own = Arc::ptr_eq(connected, &exchange.client);
         let mut response = self.answer_alone(exchange, &failure);
-        if unwelcome.refusing == Refusing::Close {
+        if unwelcome.refusing == Refusing::Close && is_its_own {
             response.extensions_mut().insert(HangUp);
         }
         response

@@ -70,7 +70,7 @@ impl<'p> Walk<'p> {
         for lane in self.callers(Hook::PreRoute) {
             match lane.pre_route(&mut self.exchange, &mut self.visit) {
                 Ok(Verdict::Next) => {}
-                Ok(Verdict::Respond(response)) => return Ok(self.answered(*response)),
+                Ok(Verdict::Respond(response)) => return Ok(self.answered(lane, *response)),
                 Err(error) => self.failed(lane, Hook::PreRoute, &error)?,
             }
         }
@@ -87,14 +87,15 @@ impl<'p> Walk<'p> {
             }
             match lane.pre_handler(&mut self.exchange, &mut self.visit) {
                 Ok(Verdict::Next) => {}
-                Ok(Verdict::Respond(response)) => return Ok(self.answered(*response)),
+                Ok(Verdict::Respond(response)) => return Ok(self.answered(lane, *response)),
                 Err(error) => self.failed(lane, Hook::PreHandler, &error)?,
             }
         }
         Ok(Flow::Continue)
     }
 
-    fn answered(&mut self, response: Response) -> Flow {
+    fn answered(&mut self, lane: &Lane, response: Response) -> Flow {
+        self.exchange.answered_by = Some(lane.loaded().number);
         self.exchange.response = Some(response);
         Flow::Answered
     }

@@ -111,6 +111,7 @@ pub(super) fn compile(file: &File, folder: &Path, report: &mut Report) -> Config
         overload: traffic::Settings { access, bans, ..overload(file.overload.as_ref()) },
         routes,
         forwarding: forwarding(file.forwarding.as_ref()),
+        proxies: protection::proxies(file.forwarding.as_ref(), report),
         log: log(file.log.as_ref(), &root.key("log"), report),
         access_log: access_log::compile(file, folder, &root.key("access_log"), report),
     }

@@ -10,7 +10,7 @@ use http::StatusCode;
 use super::super::file::{self, File};
 use super::super::problem::Report;
 use super::{Route, size};
-use crate::http::Network;
+use crate::http::{Network, Proxies};
 use crate::plugin::schema::JsonPath;
 use crate::traffic::access::{Access, Refusing, Verdict};
 use crate::traffic::{Protection, bans, concurrency};
@@ -111,6 +111,20 @@ fn refusing(written: Option<file::Refuse>) -> Refusing {
         Some(file::Refuse::Close) => Refusing::Close,
         Some(file::Refuse::Answer) | None => Refusing::Answer,
     }
+}
+
+/// The proxies whose word counts.
+pub(super) fn proxies(written: Option<&file::Forwarding>, report: &mut Report) -> Proxies {
+    let at = JsonPath::root().key("forwarding").key("trusted");
+    let listed = written.and_then(|written| written.trusted.as_deref()).unwrap_or_default();
+    let network = |(index, text): (usize, &Option<String>)| match text.as_ref()?.parse() {
+        Ok(network) => Some(network),
+        Err(_) => {
+            report.add(&at.index(index), format!("{text:?} is not a network"), REMEDY);
+            None
+        }
+    };
+    listed.iter().enumerate().filter_map(network).collect()
 }
 
 fn networks(

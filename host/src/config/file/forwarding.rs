@@ -10,6 +10,11 @@ pub(in crate::config) struct Forwarding {
     /// Which header fields are sent.
     #[schemars(extend("default" = "x"))]
     pub(in crate::config) fields: Option<ForwardingFields>,
+    /// Networks of proxies in front of the gateway, such as `10.0.0.0/8`. What comes from them keeps its forwarding fields and request id,
+    /// and its client is who `X-Forwarded-For` says, from its end the first address that is in none of these networks: rate limits, bans,
+    /// address lists, routes, plugins and logs go by that. What others send is treated as `incoming` says.
+    #[schemars(extend("default" = []))]
+    pub(in crate::config) trusted: Option<Vec<Option<String>>>,
     /// What becomes of forwarding fields and request ids that came with the request.
     #[schemars(extend("default" = "replace"))]
     pub(in crate::config) incoming: Option<IncomingForwarding>,

@@ -97,6 +97,7 @@ impl Form {
             }
             Field::Failure => ours(exchange.failure?.as_str().as_bytes(), style, out),
             Field::Fault => ours(fault(exchange.failure?.fault()), style, out),
+            Field::AnsweredBy => ours(self.plugin(exchange.answered_by?)?.as_str().as_bytes(), style, out),
             Field::Complete => out.extend_from_slice(if end.complete { b"true" } else { b"false" }),
             Field::RequestHeader(name) => self.header(request.headers.get_all(name), *shown, out)?,
             Field::ResponseHeader(name) => {

@@ -230,6 +230,8 @@ pub enum Field {
     Failure,
     /// Whose fault that was.
     Fault,
+    /// The plugin that answered instead of the route.
+    AnsweredBy,
     /// Whether the client was handed everything.
     Complete,
     /// A field of the request.
@@ -246,7 +248,7 @@ pub struct UnknownField;
 
 impl Field {
     /// Those that have a name of their own.
-    pub const PLAIN: [(&'static str, Self); 33] = [
+    pub const PLAIN: [(&'static str, Self); 34] = [
         ("time", Self::Time),
         ("time.common", Self::TimeCommon),
         ("request_id", Self::RequestId),
@@ -279,11 +281,12 @@ impl Field {
         ("endpoint", Self::Endpoint),
         ("failure", Self::Failure),
         ("fault", Self::Fault),
+        ("answered_by", Self::AnsweredBy),
         ("complete", Self::Complete),
     ];
 
     /// The keys of a JSON line unless an operator chooses others.
-    pub const DEFAULT: [&'static str; 23] = [
+    pub const DEFAULT: [&'static str; 24] = [
         "time",
         "request_id",
         "trace_id",
@@ -306,6 +309,7 @@ impl Field {
         "endpoint",
         "failure",
         "fault",
+        "answered_by",
         "complete",
     ];
 }
