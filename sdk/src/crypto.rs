@@ -76,7 +76,17 @@ impl Password {
     pub fn verify(self, given: &[u8]) -> bool {
         crypto::verify_password(self.0, given)
     }
+
+    /// The same beside the worker, which goes on meanwhile. In `pre_handler` the first answer is [`Tried::Pending`]: return from the hook with a verdict
+    /// that denies. The gateway forgets that verdict, waits, and calls the hook again, where the same question has an answer.
+    #[must_use]
+    pub fn try_beside(self, given: &[u8]) -> Tried {
+        crypto::try_password(self.0, given)
+    }
 }
+
+/// What comes of trying a password beside the worker.
+pub use crate::raw::crypto::Tried;
 
 /// The digest of `data`.
 #[must_use]

@@ -431,7 +431,7 @@ async fn a_route_takes_only_heads_of_its_size() {
 
 #[tokio::test]
 async fn bodies_that_are_too_long_do_not_shrink_what_others_may_ask() {
-    let origin = Origin::saying("hello").await;
+    let origin = Origin::start(|_| portcullis_tests::Reply::ok("hello").after(Duration::from_millis(200))).await;
     let limit = json!({ "algorithm": "aimd", "latency_ms": 5000, "initial": 8, "min": 1, "max": 8 });
     let route = json!({ "name": "all", "proxy": { "upstream": "origin" }, "concurrency": limit, "body_bytes_max": 10 });
     let gateway = Setup::to(&origin).route(route).start().await;

@@ -1,9 +1,11 @@
 //! `cors`, `csrf`, `api-key`, `basic-auth` and `access-control` as users meet them, alone and together.
 
+use std::cell::Cell;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use futures_util::future::{join, join_all};
 use portcullis_tests::{Gateway, Origin, Reply, Request, Setup, Value, artefacts, json};
 
 /// An origin that shows what it was asked with.
@@ -172,17 +174,41 @@ async fn a_password_is_tried_once_and_guessing_has_an_end() {
 }
 
 #[tokio::test]
-async fn a_password_that_takes_longer_than_a_call_may_is_tried_all_the_same() {
+async fn passwords_are_tried_beside_the_workers_and_for_as_long_as_it_takes() {
     let origin = origin().await;
     // Some fifty milliseconds at least.
     let stored = hash(&["password"], "open sesame\n");
     let config = json!({ "users": [{ "name": "alice", "password": stored.trim() }], "attempts_per_second": 1000 });
     let entry = json!({ "config": config, "grants": ["crypto", "limits"], "limits": { "timeout_ms": 10 } });
-    let gateway = Setup::to(&origin).plugin("basic-auth", entry).start().await;
+    let gateway = Setup::to(&origin).plugin("basic-auth", entry).patch(&json!({ "workers": 1 })).start().await;
     for (joined, expected) in [("alice:wrong", 401), ("alice:open sesame", 200), ("bob:open sesame", 401)] {
         let response = gateway.send(Request::get("/a").field("authorization", basic(joined))).await;
         assert_eq!(response.status, expected, "{joined}: {}", response.text());
     }
+    // Twelve guesses take more than half a second, and if the one worker tried them, nobody else would get more than one answer in between.
+    let (answered, over) = (Cell::new(0), Cell::new(false));
+    let guesses = async {
+        for round in 0..3 {
+            let guess = |number| {
+                let joined = basic(&format!("alice:{round} {number}"));
+                gateway.send(Request::get("/a").field("authorization", joined))
+            };
+            for response in join_all((0..4).map(guess)).await {
+                assert_eq!(response.status, 401, "{}", response.text());
+            }
+        }
+        over.set(true);
+    };
+    let others = async {
+        let mut connection = gateway.connect().await;
+        let known = Request::get("/a").field("authorization", basic("alice:open sesame"));
+        while !over.get() {
+            assert_eq!(connection.send(&known).await.status, 200);
+            answered.set(answered.get() + 1);
+        }
+    };
+    join(guesses, others).await;
+    assert!(answered.get() > 60, "{answered:?}");
 }
 
 #[tokio::test]

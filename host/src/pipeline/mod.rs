@@ -206,7 +206,7 @@ impl Pipeline {
         // Before any plugin of the route works for who may not come to it.
         protect::admit(route, &walk.exchange)?;
         // Authentication lives here: nothing behind this line is reached by those who may not pass.
-        if walk.pre_handler()? == Flow::Answered {
+        if walk.pre_handler().await? == Flow::Answered {
             return Ok(());
         }
         // What plugins have found out can be told to the upstream, and what caches distinguish is what it will see.

@@ -179,10 +179,10 @@ mod tests {
         let mut now = time::now();
         for _ in 0..100 {
             now += Duration::from_millis(110);
-            end(concurrency.enter(now).unwrap(), now);
             for _ in 0..10 {
                 concurrency.enter(now).unwrap().leave(Outcome::Answered, now, now + Duration::from_millis(1));
             }
+            end(concurrency.enter(now).unwrap(), now);
         }
         concurrency.limit()
     }

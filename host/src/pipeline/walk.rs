@@ -78,14 +78,14 @@ impl<'p> Walk<'p> {
     }
 
     /// `pre-handler`: in chain order, until one answers.
-    pub(super) fn pre_handler(&mut self) -> Result<Flow, Failure> {
+    pub(super) async fn pre_handler(&mut self) -> Result<Flow, Failure> {
         for lane in self.callers(Hook::PreHandler) {
             if self.is_out(lane) {
                 // Let through before by the gateway's policy; here the route's counts, and a guard that is out guards nothing.
                 policy(lane, Hook::PreHandler, &CallError::Returned("it had failed before in this exchange".into()))?;
                 continue;
             }
-            match lane.pre_handler(&mut self.exchange, &mut self.visit) {
+            match lane.pre_handler(&mut self.exchange, &mut self.visit).await {
                 Ok(Verdict::Next) => {}
                 Ok(Verdict::Respond(response)) => return Ok(self.answered(lane, *response)),
                 Err(error) => self.failed(lane, Hook::PreHandler, &error)?,

@@ -18,7 +18,7 @@ use super::instance::{Budget, Hooks, Instance, Recycle, guarded};
 use super::ledger::Counters;
 use super::loaded::Loaded;
 use super::settings::InstanceMode;
-use super::state::{CURRENT, RequestHandle, ResponseHandle, State};
+use super::state::{CURRENT, RequestHandle, ResponseHandle, State, Trial};
 use crate::exchange::{Call, Exchange, Failure, Fault, Held, Part, Response};
 use crate::names::Hook;
 use crate::time;
@@ -97,7 +97,14 @@ pub struct Summary {
 /// The fresh instances of one request, for plugins with `"instance": "per_request"`. One instance serves all hooks of the
 /// request.
 #[derive(Default)]
-pub struct Visit(Vec<(Whose, Box<Instance>)>);
+pub struct Visit {
+    instances: Vec<(Whose, Box<Instance>)>,
+    /// A password that is tried for the hook that is being called.
+    trial: Trial,
+}
+
+/// So often is `pre-handler` called again for a password of which it waits to know whether it is right. It asks for one.
+const TRIALS_MAX: usize = 4;
 
 /// Which plugin an instance belongs to: the place of its [`Loaded`], since the same plugin with another configuration is another.
 /// The lanes keep that alive as long as the visit lasts.
@@ -105,26 +112,26 @@ type Whose = *const Loaded;
 
 impl std::fmt::Debug for Visit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Visit({} instances)", self.0.len())
+        write!(f, "Visit({} instances)", self.instances.len())
     }
 }
 
 impl Visit {
     /// Ends the instances of all plugins but those of these lanes: what comes later may come much later, and instances are few.
     pub fn keep_only<'a>(&mut self, lanes: impl Iterator<Item = &'a Lane> + Clone) {
-        if self.0.is_empty() {
+        if self.instances.is_empty() {
             return;
         }
         let stays = |(whose, _): &(Whose, Box<Instance>)| lanes.clone().any(|lane| Arc::as_ptr(&lane.loaded) == *whose);
-        let (kept, ended) = self.0.drain(..).partition(stays);
-        self.0 = kept;
-        drop(Self(ended));
+        let (kept, ended) = self.instances.drain(..).partition(stays);
+        self.instances = kept;
+        drop(Self { instances: ended, trial: Trial::default() });
     }
 }
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        for (_, instance) in self.0.drain(..) {
+        for (_, instance) in self.instances.drain(..) {
             instance.destroy();
         }
     }
@@ -172,8 +179,24 @@ impl Lane {
         })
     }
 
-    /// Calls `pre-handler`.
-    pub fn pre_handler(&self, exchange: &mut Held, visit: &mut Visit) -> Result<Verdict, CallError> {
+    /// Calls `pre-handler`; where it has a password tried, again as soon as that is done. Waits without holding the instance.
+    pub async fn pre_handler(&self, exchange: &mut Held, visit: &mut Visit) -> Result<Verdict, CallError> {
+        visit.trial = Trial::Idle;
+        for _ in 0..TRIALS_MAX {
+            let verdict = self.pre_handler_once(exchange, visit);
+            match std::mem::take(&mut visit.trial) {
+                Trial::Running(pair, told) if verdict.is_ok() => {
+                    // Nothing comes from threads that have ended; then it is asked for anew.
+                    visit.trial = told.await.map_or(Trial::Idle, |is_right| Trial::Known(pair, is_right));
+                }
+                _ => return verdict,
+            }
+        }
+        visit.trial = Trial::Impossible;
+        self.pre_handler_once(exchange, visit)
+    }
+
+    fn pre_handler_once(&self, exchange: &mut Held, visit: &mut Visit) -> Result<Verdict, CallError> {
         self.call(Hook::PreHandler, exchange, visit, |store, hooks| {
             let Some(hook) = &hooks.pre_handler else { return Ok(Ok(Verdict::Next)) };
             Ok(hook.call_pre_handler(&mut *store, request())?.map(|verdict| taken(store, verdict)))
@@ -267,9 +290,11 @@ impl Lane {
         };
         let Instance { store, hooks, .. } = &mut *instance;
         store.data_mut().exchange = exchange.lend();
+        store.data_mut().trial = std::mem::take(&mut visit.trial);
         let result = guarded(store, Budget::call(limits), |store| call(store, hooks));
         // The host functions only ever borrow the exchange, so that it is there whatever the call did.
         exchange.take_back(store.data_mut().exchange.take());
+        visit.trial = std::mem::take(&mut store.data_mut().trial);
         let result = result.and_then(|returned| returned.map_err(CallError::Returned));
         let lines = store.data().bytes.log_dropped;
         if lines > 0 {
@@ -303,8 +328,8 @@ impl Lane {
         let kept = match self.loaded.entry.instance {
             InstanceMode::Reuse => self.warm.borrow_mut().take(),
             InstanceMode::PerRequest => {
-                let found = visit.0.iter().position(|(whose, _)| *whose == Arc::as_ptr(&self.loaded));
-                found.map(|index| visit.0.swap_remove(index).1)
+                let found = visit.instances.iter().position(|(whose, _)| *whose == Arc::as_ptr(&self.loaded));
+                found.map(|index| visit.instances.swap_remove(index).1)
             }
         };
         let made = |error| match error {
@@ -318,7 +343,7 @@ impl Lane {
     /// Keeps the instance for the next call, or ends it when it is due.
     fn put_back(&self, mut instance: Box<Instance>, visit: &mut Visit, now: time::Instant) {
         if self.loaded.entry.instance == InstanceMode::PerRequest {
-            visit.0.push((Arc::as_ptr(&self.loaded), instance));
+            visit.instances.push((Arc::as_ptr(&self.loaded), instance));
             return;
         }
         match instance.used(&self.loaded.limits, now) {

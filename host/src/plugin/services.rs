@@ -1,4 +1,5 @@
-//! What all plugins share: the engine, the key-value store, the metric series, the way to the cache, who counts rate limits, the numbers of their names.
+//! What all plugins share: the engine, the key-value store, the metric series, the way to the cache, who counts rate limits, where passwords
+//! are tried, the numbers of their names.
 //!
 //! Made once per process; it survives every reload.
 
@@ -7,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use wasmtime::Engine;
 
+use super::crypto::Trials;
 use super::failures::{FailedCall, Failures};
 use super::ledger::{Cost, Ledgers};
 use super::purges::{NoCache, Purges};
@@ -26,6 +28,7 @@ pub struct Services {
     limiter: RwLock<Arc<dyn Limiter>>,
     numbers: RwLock<Vec<Name>>,
     pub(super) ledgers: Ledgers,
+    pub(super) trials: Trials,
     failures: Failures,
     started: Instant,
 }
@@ -42,6 +45,7 @@ impl Services {
             limiter: RwLock::new(Arc::new(Nobody)),
             numbers: RwLock::default(),
             ledgers: Ledgers::default(),
+            trials: Trials::default(),
             failures: Failures::default(),
             started: time::now(),
         }))

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::sync::oneshot;
 use wasmtime::ResourceLimiter;
 
 use super::crypto;
@@ -108,6 +109,20 @@ pub(super) struct Bytes {
     pub(super) log_dropped: u64,
 }
 
+/// A password that is tried beside the worker, from one call of a hook to the next.
+#[derive(Default)]
+pub(super) enum Trial {
+    /// The hook is not called again: passwords are tried in the call.
+    #[default]
+    Impossible,
+    /// None is tried. Goes on to [`Self::Running`] when the plugin asks.
+    Idle,
+    /// It is known once this tells it; then the hook is called again, with [`Self::Known`].
+    Running(crypto::Pair, oneshot::Receiver<bool>),
+    /// What came of it. Goes on to [`Self::Idle`] when the plugin asks for the same.
+    Known(crypto::Pair, bool),
+}
+
 /// How a call's deadline takes what is slow by design and ours: the first password that a call verifies does not count towards it. Further ones do,
 /// so that no call holds its worker for long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +162,8 @@ pub(super) struct State {
     pub(super) prepared: Arc<Prepared>,
     pub(super) bytes: Bytes,
     pub(super) patience: Patience,
+    /// What the call knows of a password that is tried beside the worker.
+    pub(super) trial: Trial,
     pub(super) memory: MemoryGuard,
     /// Handles of WASI resources that the instance was given. They cannot be part of a snapshot.
     pub(super) wasi_handles: u32,
@@ -175,6 +192,7 @@ impl State {
             prints: false,
             bytes,
             patience: Patience::Untouched,
+            trial: Trial::Impossible,
             memory,
             limits,
         }

@@ -8,8 +8,8 @@
 //! }
 //! ```
 //!
-//! Passwords are kept as bcrypt hashes; `portcullis hash password` or `htpasswd -B` makes them. Trying one takes the worker some hundredths
-//! of a second: what was right is remembered as a keyed digest, and what was wrong is bounded, by client (`attempts_per_second`: then 429) and for
+//! Passwords are kept as bcrypt hashes; `portcullis hash password` or `htpasswd -B` makes them. Trying one takes some hundredths
+//! of a second, beside the workers: what was right is remembered as a keyed digest, and what was wrong is bounded, by client (`attempts_per_second`: then 429) and for
 //! all together (`attempts_per_second_of_all`: then 503), so that guessing keeps neither the workers busy nor others out. Who has passed lately always
 //! passes. A name that does not exist takes as long as a wrong password. Use it over TLS only: the password travels with every request.
 //!
@@ -21,7 +21,7 @@ mod users;
 
 use std::cell::RefCell;
 
-use portcullis_sdk::crypto::{self, Algorithm, Key, Password};
+use portcullis_sdk::crypto::{self, Algorithm, Key, Password, Tried};
 use portcullis_sdk::prelude::*;
 
 use crate::attempts::{Attempts, Room};
@@ -54,7 +54,7 @@ pub struct Config {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000))]
     attempts_per_second: u32,
-    /// How many wrong passwords are tried per second for all clients together. Ten keep half a worker busy; a hash of cost 11 counts twice, one of
+    /// How many wrong passwords are tried per second for all clients together. Ten keep half a core busy; a hash of cost 11 counts twice, one of
     /// cost 12 four times. Over it the answer is 503 for everybody who has not passed lately.
     #[serde(default = "ten")]
     #[schemars(range(min = 1, max = 10_000))]
@@ -94,6 +94,8 @@ pub struct BasicAuth {
     /// Keys the digests in `remembered`.
     secret: Key,
     remembered: RefCell<Remembered>,
+    /// What is being tried at the moment, for requests that come again when that is known.
+    trying: RefCell<Remembered>,
     attempts: Attempts,
     challenge: String,
     optional: bool,
@@ -123,6 +125,7 @@ impl Plugin for BasicAuth {
             nobody,
             secret: Key::secret(crypto::random(32), Algorithm::Hs256)?,
             remembered: RefCell::default(),
+            trying: RefCell::default(),
             attempts: Attempts::new(config.attempts_per_second, config.attempts_per_second_of_all)?,
             challenge: format!("Basic realm=\"{realm}\", charset=\"UTF-8\""),
             optional: config.optional,
@@ -145,21 +148,9 @@ impl Plugin for BasicAuth {
         };
         let digest = self.secret.hmac(credentials.joined());
         if !self.remembered.borrow().has(&digest) {
-            let address = request.client_address();
-            match self.attempts.room(&address) {
-                Room::There => {}
-                Room::NoneForClient => return Ok(refused(request, 429, "too many attempts")),
-                // Not the fault of who asks, and so nothing that others would ban them for.
-                Room::NoneForAnybody => return Ok(refused(request, 503, "too many attempts by others")),
+            if let Some(refused) = self.tried(request, &credentials, digest) {
+                return Ok(refused);
             }
-            let user = self.users.find(credentials.name());
-            let (stored, weight) = user.map_or(self.nobody, |user| (user.password, user.weight));
-            if !stored.verify(credentials.password()) || user.is_none() {
-                self.attempts.failed(&address, weight);
-                let _ = request.set_attribute("auth.failure", "wrong password");
-                return Ok(self.denied("the name or the password is wrong"));
-            }
-            self.remembered.borrow_mut().add(digest);
         }
         let Some(user) = self.users.find(credentials.name()) else { return Ok(self.denied("the name is not known")) };
         request.set_attribute("auth.subject", &user.name)?;
@@ -182,6 +173,38 @@ fn refused(request: &Request, status: u16, why: &str) -> Verdict {
 }
 
 impl BasicAuth {
+    /// Tries a password that is not remembered; a verdict where it is not right, or not known to be yet.
+    fn tried(&self, request: &Request, credentials: &Credentials, digest: Vec<u8>) -> Option<Verdict> {
+        let address = request.client_address();
+        // Who comes again for the answer has been let in before.
+        let room = if self.trying.borrow_mut().remove(&digest) { Room::There } else { self.attempts.room(&address) };
+        match room {
+            Room::There => {}
+            Room::NoneForClient => return Some(refused(request, 429, "too many attempts")),
+            // Not the fault of who asks, and so nothing that others would ban them for.
+            Room::NoneForAnybody => return Some(refused(request, 503, "too many attempts by others")),
+        }
+        let user = self.users.find(credentials.name());
+        let (stored, weight) = user.map_or(self.nobody, |user| (user.password, user.weight));
+        match stored.try_beside(credentials.password()) {
+            Tried::Right if user.is_some() => {
+                self.remembered.borrow_mut().add(digest);
+                None
+            }
+            Tried::Right | Tried::Wrong => {
+                self.attempts.failed(&address, weight);
+                let _ = request.set_attribute("auth.failure", "wrong password");
+                Some(self.denied("the name or the password is wrong"))
+            }
+            Tried::Pending => {
+                self.trying.borrow_mut().add(digest);
+                // Forgotten when the gateway calls again; whoever did not would let nobody pass.
+                Some(Response::problem(503, "the password is being tried").into())
+            }
+            Tried::Busy => Some(refused(request, 503, "too many attempts at once")),
+        }
+    }
+
     fn denied(&self, why: &str) -> Verdict {
         Response::problem(401, why).with_header("www-authenticate", &self.challenge).into()
     }

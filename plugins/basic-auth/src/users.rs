@@ -85,6 +85,11 @@ impl Remembered {
         self.0.contains(digest)
     }
 
+    /// Forgets one. Whether it was there.
+    pub(crate) fn remove(&mut self, digest: &[u8]) -> bool {
+        self.0.remove(digest)
+    }
+
     /// Remembers one more. Where there is no room, the next in order is forgotten: digests are in no order that anybody could choose.
     pub(crate) fn add(&mut self, digest: Vec<u8>) {
         if self.0.len() >= REMEMBERED_MAX {

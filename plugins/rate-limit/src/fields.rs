@@ -25,6 +25,15 @@ pub(crate) fn policy(limits: &[Planned]) -> String {
     value
 }
 
+/// Of the policies of all limits those that a request fell under, of whose `RateLimit` this is the value; none where it fell under all of them.
+pub(crate) fn applying(policy: &str, state: &str) -> Option<String> {
+    let name = |item: &str| item.split(';').next().map(str::to_owned);
+    let applied: Vec<_> = state.split(", ").map(name).collect();
+    let kept: Vec<_> = policy.split(", ").filter(|item| applied.contains(&name(item))).collect();
+    let kept = kept.join(", ");
+    (kept.len() < policy.len()).then_some(kept)
+}
+
 /// The value of `RateLimit`: what is left (`r`), and in how many seconds there is more (`t`).
 pub(crate) fn state<'a>(decisions: impl Iterator<Item = (&'a str, &'a Decision)>) -> String {
     let mut value = String::with_capacity(48);

@@ -21,7 +21,7 @@ pub struct RateLimit {
     /// One per limit of the plan: the gateway's, and how often it had no room.
     limits: Vec<(Limit, Counter)>,
     names: Vec<HeaderName>,
-    /// What every response with a state carries.
+    /// What every response carries to a request that fell under all limits.
     policy: Option<HeaderSet>,
     /// What every refusal carries.
     refusal: HeaderSet,
@@ -126,7 +126,10 @@ impl Plugin for RateLimit {
     fn post_handler(&self, request: &Request, response: &Response) -> Result<Verdict> {
         let Some(state) = request.attribute(STATE) else { return Ok(Verdict::Next) };
         if let Some(policy) = self.policy {
-            response.apply(policy);
+            match fields::applying(&self.plan.policy, &state) {
+                None => response.apply(policy),
+                Some(some) => response.set_header_named("ratelimit-policy", &some)?,
+            }
             response.set_header(self.state, &state)?;
         }
         let quota = |name: &str| {

@@ -198,6 +198,9 @@ fn fields_say_what_is_left() {
     ] });
     let plan = plan(config).unwrap();
     assert_eq!(plan.policy, r#""default";q=100;w=60, "burst";q=25;w=3"#);
+    assert_eq!(fields::applying(&plan.policy, r#""burst";r=1;t=1, "default";r=0;t=9"#), None);
+    let some = fields::applying(&plan.policy, r#""burst";r=1;t=1"#);
+    assert_eq!(some.as_deref(), Some(r#""burst";q=25;w=3"#));
     let decision = |remaining, reset_ms| Decision { allowed: true, limit: 0, remaining, reset_ms, retry_after_ms: 0 };
     let (one, two) = (decision(50, 29_001), decision(3, 1));
     let state = fields::state([("default", &one), ("burst", &two)].into_iter());

@@ -10,6 +10,7 @@ mod der;
 mod jwk;
 mod password;
 mod pem;
+mod trials;
 
 use std::fmt;
 
@@ -20,6 +21,7 @@ use aws_lc_rs::{constant_time, hmac, rand};
 pub use algorithm::{Algorithm, Hash, Kind};
 pub use error::{KeyError, KeyWarning};
 pub use password::{Password, PasswordError};
+pub use trials::{Busy, Pair, Trials};
 
 /// Shortest RSA modulus (RFC 7518 section 3.3).
 const RSA_BITS_MIN: usize = 2048;

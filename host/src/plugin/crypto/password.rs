@@ -57,6 +57,11 @@ impl Password {
         bcrypt::non_truncating_verify(given, &self.0).unwrap_or(false)
     }
 
+    /// Whether both are kept as the same hash.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
     /// A new hash of a password.
     pub fn hash(password: &[u8]) -> Result<String, PasswordError> {
         if password.contains(&0) {

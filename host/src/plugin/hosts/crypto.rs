@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::contract::crypto::{Algorithm, Hash, Host, KeySource};
-use crate::plugin::crypto;
-use crate::plugin::state::{PREPARED_MAX, State};
+use super::contract::crypto::{Algorithm, Hash, Host, KeySource, Tried};
+use crate::http::customer;
+use crate::plugin::crypto::{self, Busy, Pair};
+use crate::plugin::state::{PREPARED_MAX, State, Trial};
 use crate::time;
 
 const fn algorithm(algorithm: Algorithm) -> crypto::Algorithm {
@@ -83,6 +84,33 @@ impl Host for State {
         let is_right = password.verify(&given);
         self.patience.note(time::now().saturating_duration_since(began));
         Ok(is_right)
+    }
+
+    fn try_password(&mut self, password: u32, given: Vec<u8>) -> wasmtime::Result<Tried> {
+        self.spend(given.len())?;
+        let Some(stored) = self.prepared.passwords.get(password as usize) else { return Ok(Tried::Wrong) };
+        let pair = Pair::new(Arc::clone(stored), &given);
+        let said = |is_right| if is_right { Tried::Right } else { Tried::Wrong };
+        match std::mem::replace(&mut self.trial, Trial::Idle) {
+            Trial::Known(known, is_right) if known.is_same(&pair) => return Ok(said(is_right)),
+            running @ Trial::Running(..) => {
+                self.trial = running;
+                return Ok(Tried::Pending);
+            }
+            Trial::Impossible => {
+                self.trial = Trial::Impossible;
+                return Ok(said(self.verify_password(password, given)?));
+            }
+            Trial::Idle | Trial::Known(..) => {}
+        }
+        let client = customer(self.exchange()?.client.address.ip());
+        match self.services.trials.ask(client, pair.clone()) {
+            Ok(told) => {
+                self.trial = Trial::Running(pair, told);
+                Ok(Tried::Pending)
+            }
+            Err(Busy) => Ok(Tried::Busy),
+        }
     }
 
     fn digest(&mut self, hash: Hash, data: Vec<u8>) -> wasmtime::Result<Vec<u8>> {

@@ -120,7 +120,8 @@ impl Bench {
 
     fn call(&self, grants: &[Grant]) -> Result<(), CallError> {
         let lane = Lane::new(self.bind(grants).unwrap());
-        lane.pre_handler(&mut exchange(), &mut Visit::default()).map(drop)
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(lane.pre_handler(&mut exchange(), &mut Visit::default())).map(drop)
     }
 
     fn recording(&self) -> Arc<Recording> {
