@@ -102,7 +102,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// What a client says first in HTTP/2, and a GET of `/` on stream 1.
-fn get_over_http2() -> Vec<u8> {
+fn request_over_http2() -> Vec<u8> {
     // GET, http, /, and :authority as a literal (RFC 7541 appendix A).
     let head = [&[0x82, 0x86, 0x84, 0x01, 12][..], b"gateway.test"].concat();
     [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[]), &frame(1, 5, 1, &head)].concat()
@@ -220,7 +220,7 @@ async fn a_stream_that_is_opened_and_reset_at_once_is_recorded_without_a_route()
     let origin = Origin::saying("hello").await;
     let gateway = Setup::to(&origin).guest("trace-order", json!({ "label": "a" })).patch(&log.patch()).start().await;
     let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
-    let mut bytes = get_over_http2();
+    let mut bytes = request_over_http2();
     bytes.extend(frame(3, 0, 1, &8_u32.to_be_bytes()));
     stream.write_all(&bytes).await.unwrap();
     let lines = log.until(1).await;
@@ -246,7 +246,7 @@ async fn who_leaves_while_a_plugin_works_is_recorded_with_what_the_plugin_took()
     client.write(write("GET", "/one", "")).await;
     drop(client);
     let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
-    stream.write_all(&get_over_http2()).await.unwrap();
+    stream.write_all(&request_over_http2()).await.unwrap();
     stream.shutdown().await.unwrap();
     let lines = log.until(2).await;
     for line in &lines {

@@ -117,12 +117,13 @@ fn refusing(written: Option<file::Refuse>) -> Refusing {
 pub(super) fn proxies(written: Option<&file::Forwarding>, report: &mut Report) -> Proxies {
     let at = JsonPath::root().key("forwarding").key("trusted");
     let listed = written.and_then(|written| written.trusted.as_deref()).unwrap_or_default();
-    let network = |(index, text): (usize, &Option<String>)| match text.as_ref()?.parse() {
-        Ok(network) => Some(network),
-        Err(_) => {
+    let network = |(index, text): (usize, &Option<String>)| {
+        let text = text.as_ref()?;
+        let network = text.parse().ok();
+        if network.is_none() {
             report.add(&at.index(index), format!("{text:?} is not a network"), REMEDY);
-            None
         }
+        network
     };
     listed.iter().enumerate().filter_map(network).collect()
 }
