@@ -131,6 +131,11 @@ async fn who_does_not_wait_for_a_slow_upstream_is_in_the_log_the_metrics_and_the
         .patch(&log.patch())
         .start()
         .await;
+    // What comes before the first figures is in none of them.
+    eventually("the first figures", || async {
+        (gateway.admin("/api/v1/live").await.json()["window_seconds"].as_f64()? > 0.0).then_some(())
+    })
+    .await;
     let mut client = gateway.connect().await;
     client.write(write("GET", "/all/page?x=1", "If-None-Match: \"v1\"\r\n")).await;
     let seen = origin.wait_for(1).await;

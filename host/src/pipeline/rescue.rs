@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 
-use crate::exchange::{Exchange, Failure, Fault, Response};
+use crate::exchange::{Exchange, Failure, Fault, Reason, Response};
 use crate::http::Body;
 
 /// Seconds after which a client may try again what is unavailable now (RFC 9110 section 10.2.3).
@@ -29,6 +29,11 @@ pub(super) fn response(failure: &Failure, exchange: &Exchange) -> Response {
         response.headers.entry(header::RETRY_AFTER).or_insert(RETRY_AFTER);
     }
     response
+}
+
+/// What stands for the response where nobody waited for one: a status, for those who account for the exchange. It is never sent.
+pub(super) fn unsent(reason: Reason) -> Response {
+    Response::new(reason.status(), Body::Empty)
 }
 
 fn problem(failure: &Failure, exchange: &Exchange) -> Bytes {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::admit::Admitted;
 use super::walk::Walk;
-use super::{Over, Pipeline, challenge, posture};
-use crate::exchange::{Asked, Client, Exchange, Failure, Held, Part, Reason, Response, Waits};
+use super::{Over, Pipeline, challenge, posture, rescue};
+use crate::exchange::{Asked, Client, Exchange, Failure, Held, Part, Reason, Waits};
 use crate::http::{Body, HangUp};
 use crate::names::Hook;
 use crate::telemetry::End;
@@ -62,7 +62,7 @@ impl Drop for Vigil<'_, '_> {
             return self.pipeline.recorder.ended(&exchange, &end);
         }
         // Something must be there that they can look at.
-        exchange.response = Some(Response::new(end.status, Body::Empty));
+        exchange.response = Some(rescue::unsent(reason));
         self.pipeline.keep_callers(&mut walk.visit, walk.chain);
         let (visit, failed) = (std::mem::take(&mut walk.visit), std::mem::take(&mut walk.failed));
         let over = Over { exchange: Held::from(exchange), visit, route: walk.route, failed };
@@ -92,7 +92,7 @@ fn given_up(exchange: &mut Exchange, route: Option<usize>, reason: Reason, now: 
         exchange.presence.abort();
     }
     let duration = now.saturating_duration_since(exchange.started);
-    End { route, status: reason.status(), body_bytes: 0, head: None, duration, complete: false }
+    End { route, status: rescue::unsent(reason).status, body_bytes: 0, head: None, duration, complete: false }
 }
 
 impl Pipeline {
@@ -117,7 +117,7 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
-    use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+    use http::{HeaderMap, HeaderValue, Method, Version};
 
     use super::*;
     use crate::exchange::{Attendance, Entrance, Request};
@@ -128,7 +128,7 @@ mod tests {
         let entrance = Entrance::new(Arc::clone(&attendance));
         let (began, ms) = (time::now(), Duration::from_millis);
         let here = (Ipv4Addr::LOCALHOST, 80).into();
-        let check = |waits, reason: Reason, (cache, upstream), aborted| {
+        let check = |waits, reason: Reason, status, (cache, upstream), aborted| {
             let request = Request {
                 method: Method::GET,
                 authority: "a".into(),
@@ -144,17 +144,16 @@ mod tests {
             exchange.lap(began + ms(2));
             let end = given_up(&mut exchange, Some(7), reason, began + ms(9));
             assert_eq!((exchange.timings.cache, exchange.timings.upstream), (ms(cache), ms(upstream)), "{waits:?}");
-            assert_eq!((exchange.failure, end.status), (Some(reason), reason.status()));
+            assert_eq!((exchange.failure, end.status.as_u16()), (Some(reason), status));
             assert_eq!((end.route, end.head, end.duration, end.complete), (Some(7), None, ms(9), false));
             exchange.presence.end();
             assert_eq!((attendance.in_flight(), attendance.aborted()), (0, aborted), "{reason:?}");
         };
-        check(Waits::Nothing, Reason::ClientGone, (0, 0), 1);
-        check(Waits::Cache, Reason::ClientGone, (7, 0), 2);
-        check(Waits::Upstream, Reason::ClientGone, (0, 7), 3);
+        check(Waits::Nothing, Reason::ClientGone, 499, (0, 0), 1);
+        check(Waits::Cache, Reason::ClientGone, 499, (7, 0), 2);
+        check(Waits::Upstream, Reason::ClientGone, 499, (0, 7), 3);
         // It was not the client who left.
-        check(Waits::Upstream, Reason::DrainTimeout, (0, 7), 3);
-        check(Waits::Upstream, Reason::Internal, (0, 7), 3);
-        assert_eq!(Reason::ClientGone.status(), StatusCode::from_u16(499).unwrap());
+        check(Waits::Upstream, Reason::DrainTimeout, 503, (0, 7), 3);
+        check(Waits::Upstream, Reason::Internal, 500, (0, 7), 3);
     }
 }
