@@ -301,13 +301,13 @@ fn words(key: &str) -> Vec<String> {
     words
 }
 
-/// Whether a text is nothing but variables. A default is a value, not a reference.
+/// Whether a text is nothing but variables, or something that is filled in per purge. A default is a value, not a reference.
 fn is_reference(text: &str) -> bool {
     let mut rest = text;
     for scheme in ["Bearer ", "Basic ", "Token "] {
         rest = rest.strip_prefix(scheme).unwrap_or(rest);
     }
-    if rest.is_empty() {
+    if rest.is_empty() || ["{tag}", "{tags}", "{url}", "{urls}"].contains(&rest) {
         return true;
     }
     let mut any = false;

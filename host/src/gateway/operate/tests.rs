@@ -120,8 +120,8 @@ fn secrets_are_hidden_and_references_are_shown() {
     }
     check(fields("x-forwarded-proto", "https"), fields("x-forwarded-proto", "https"));
     check(
-        json!({ "cdn": [{ "urls": { "url": "https://cdn.test/purge?key=k&u={url}", "headers": { "x-any": "v" } } }] }),
-        json!({ "cdn": [{ "urls": { "url": REDACTED, "headers": { "x-any": REDACTED } } }] }),
+        json!({ "cdn": [{ "urls": { "url": "https://cdn.test/purge?key=k&u={url}", "headers": { "x-any": "v", "x-tag": "{tags}" } } }] }),
+        json!({ "cdn": [{ "urls": { "url": REDACTED, "headers": { "x-any": REDACTED, "x-tag": "{tags}" } } }] }),
     );
     let health = |path: &str| json!({ "upstreams": { "o": { "health": { "path": path } } } });
     check(health("/up?token=t"), health(REDACTED));
