@@ -159,7 +159,7 @@ async fn who_may_only_look_reads_no_files_and_variables() {
     document["addresses"] = json!({ "allow": ["${KEPT}", { "file": "portcullis.json" }] });
     let body = json!({ "document": document }).to_string();
     let ask = async |path: &str, token: &str| {
-        let request = Request::post(path, &body).field("Content-Type", "application/json").bearer(token);
+        let request = Request::post(path, body.as_str()).field("Content-Type", "application/json").bearer(token);
         gateway.ask_admin(&request).await
     };
     for path in ["/api/v1/configuration/validate", "/api/v1/configuration/diff"] {

@@ -184,7 +184,9 @@ async fn every_operation_does_what_is_documented() {
         assert!(wrong.is_none() && response.status < 300, "{} {}: {wrong:?}: {said}", operation.method, operation.path);
         assert_eq!(response.value("cache-control"), Some("no-store"));
         assert_eq!(response.value("x-content-type-options"), Some("nosniff"));
-        if operation.method != "GET" && operation.role != "read" {
+        // What is only tried out changes nothing.
+        let tries = ["/validate", "/diff"].iter().any(|end| operation.path.ends_with(end));
+        if operation.method != "GET" && operation.role != "read" && !tries {
             assert!(said.contains("survives_restart"), "{} {}: {said}", operation.method, operation.path);
         }
     }

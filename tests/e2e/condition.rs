@@ -102,7 +102,7 @@ async fn operators_and_clients_hear_a_word() {
     let told = gateway.admin("/readyz").await;
     assert_eq!((told.status, told.text()), (200, "degraded: upstreams\n"), "strangers hear neither why nor where");
     let verbose = gateway.admin("/readyz?verbose").await;
-    assert!(verbose.text().contains("\nworkers healthy\n") && verbose.text().contains("\nupstreams degraded\n"));
+    assert!(verbose.text().contains("\nworkers healthy\n") && verbose.text().contains("\nupstreams unhealthy\n"));
     assert!(!verbose.text().contains("origin") && !verbose.text().contains("endpoints"), "{}", verbose.text());
     let health = gateway.admin("/api/v1/health").await;
     assert!(health.text().contains("all of its endpoints are down"), "{}", health.text());

@@ -150,8 +150,10 @@ async fn a_disk_that_takes_no_more_leaves_everything_as_it_was() {
     // What is larger than this cannot be written, as on a disk that is full.
     let setup = Setup::new().route(answering("one"));
     let gateway = setup.shell("trap '' XFSZ; ulimit -f 60").start().await;
-    let (before, entries) = (fs::read(gateway.config_path()).unwrap(), count(&gateway));
     let mut document = ask(&gateway, "/configuration").await["document"].clone();
+    // Answered once the gateway has noted in the history what it found.
+    send(&gateway, "POST", "/configuration/validate", &json!({ "document": document })).await;
+    let (before, entries) = (fs::read(gateway.config_path()).unwrap(), count(&gateway));
     document["routes"] = json!([answering(&"x".repeat(200_000))]);
     let (status, refusal) = send(&gateway, "PUT", "/configuration", &json!({ "document": document })).await;
     assert_eq!((status, &refusal["reason"]), (507, &json!("storage")), "{refusal}");

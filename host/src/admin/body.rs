@@ -13,8 +13,10 @@ use super::trouble::{Problem, Trouble};
 use crate::http::{Body, BodyError};
 use crate::plugin::schema::JsonPath;
 
-/// Longest JSON. A configuration of a thousand routes has a tenth of it.
-const JSON_BYTES_MAX: u64 = 1024 * 1024;
+/// Longest JSON.
+pub(super) const JSON_BYTES_MAX: u64 = 1024 * 1024;
+/// Longest document: as large as the largest configuration file.
+pub(super) const DOCUMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Longest upload: as large as the largest plugin.
 const UPLOAD_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Longest time for a JSON body to arrive.
@@ -30,9 +32,9 @@ pub(super) async fn read(endpoint: &Endpoint, headers: &HeaderMap, body: Body) -
             check_media(headers, media)?;
             Ok((collect(body, UPLOAD_BYTES_MAX, UPLOAD_TIMEOUT).await?, Value::Null))
         }
-        Takes::Json { schema, .. } => {
+        Takes::Json { schema, bytes_max, .. } => {
             check_media(headers, JSON)?;
-            let bytes = collect(body, JSON_BYTES_MAX, JSON_TIMEOUT).await?;
+            let bytes = collect(body, *bytes_max, JSON_TIMEOUT).await?;
             let value = parse(&bytes)?;
             let problems = schema.iter().flat_map(|schema| schema.problems(&value, &JsonPath::root()));
             let problems: Vec<Problem> = problems.map(|problem| Problem::from(&problem)).collect();

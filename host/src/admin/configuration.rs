@@ -28,14 +28,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Role::Admin,
             "Replace the configuration; a value shown as redacted stays what it was",
         ))
-        .takes(document_schema())
+        .takes_document(document_schema())
         .by(apply),
         Endpoint::post("/api/v1/configuration/validate", Role::Admin, "Say what is wrong with a configuration")
-            .takes(document_schema())
+            .takes_document(document_schema())
             .gives(validity_schema())
             .by(validate),
         Endpoint::post("/api/v1/configuration/diff", Role::Admin, "Say what a configuration would change")
-            .takes(document_schema())
+            .takes_document(document_schema())
             .gives(diff_schema())
             .by(diff),
         Endpoint::get("/api/v1/configuration/history", Role::Read, "The configurations that are kept; newest first")

@@ -15,12 +15,15 @@ use std::rc::Rc;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use http::{Method, StatusCode};
+use http_body::Body as _;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, JSON};
+use super::body::{DOCUMENT_BYTES_MAX, JSON_BYTES_MAX};
 use super::context::Context;
 use super::settings::Role;
 use super::trouble::Trouble;
+use crate::http::Body;
 use crate::plugin::schema::Schema;
 
 /// What does it.
@@ -60,10 +63,23 @@ pub(super) enum Need {
 pub(super) enum Takes {
     /// No body.
     Nothing,
-    /// JSON that fits a schema.
-    Json { source: Value, schema: Option<Box<Schema>> },
+    /// JSON that fits a schema, and is no longer than this.
+    Json { source: Value, schema: Option<Box<Schema>>, bytes_max: u64 },
     /// Bytes of a media type.
     Bytes(&'static str),
+}
+
+impl Takes {
+    /// Whether so much may come that only a few may be read at once.
+    pub(super) fn is_large(&self, body: &Body) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Bytes(_) => true,
+            Self::Json { bytes_max, .. } => {
+                *bytes_max > JSON_BYTES_MAX && body.size_hint().exact().is_none_or(|length| length > JSON_BYTES_MAX)
+            }
+        }
+    }
 }
 
 /// What an endpoint gives.
@@ -131,7 +147,16 @@ impl Endpoint {
     /// With a JSON body that fits this schema.
     pub(super) fn takes(mut self, source: Value) -> Self {
         let schema = Schema::new(source.clone()).ok().map(Box::new);
-        self.takes = Takes::Json { source, schema };
+        self.takes = Takes::Json { source, schema, bytes_max: JSON_BYTES_MAX };
+        self
+    }
+
+    /// With a JSON body that has a whole configuration in it.
+    pub(super) fn takes_document(mut self, source: Value) -> Self {
+        self = self.takes(source);
+        if let Takes::Json { bytes_max, .. } = &mut self.takes {
+            *bytes_max = DOCUMENT_BYTES_MAX;
+        }
         self
     }
 

@@ -15,7 +15,7 @@ use super::access::{self, By, Caller, Unknown};
 use super::answer::Answer;
 use super::audit::{Act, Outcome, redacted};
 use super::context::Context;
-use super::endpoint::{Endpoint, Takes};
+use super::endpoint::Endpoint;
 use super::router::Found;
 use super::trouble::Trouble;
 use super::{Admin, UPLOAD_PATIENCE, body, health, pages, target};
@@ -222,12 +222,12 @@ impl Admin {
         }
         let query = target::query(head.uri.query(), &endpoint.query)?;
         let turn = match &endpoint.takes {
-            Takes::Bytes(_) => {
+            takes if takes.is_large(&content) => {
                 let turn = tokio::time::timeout(UPLOAD_PATIENCE, Arc::clone(&self.uploads).acquire_owned()).await;
                 let busy = || Trouble::unavailable("busy", "other uploads are under way; try again");
                 Some(turn.map_err(|_| busy())?.map_err(|_| busy())?)
             }
-            Takes::Nothing | Takes::Json { .. } => None,
+            _ => None,
         };
         let (body, json) = body::read(endpoint, &head.headers, content).await?;
         let (admin, headers) = (Rc::clone(self), head.headers.clone());

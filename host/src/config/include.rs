@@ -4,13 +4,13 @@
 //! configuration, with permissions of their own; a change of such a file is a change of the configuration. Messages
 //! name a file and never what is in it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::problem::Report;
 use crate::plugin::schema::JsonPath;
+use crate::regular;
 
 /// The key of an object that stands for a file.
 const FILE: &str = "$file";
@@ -94,16 +94,8 @@ impl Include<'_> {
         let path = self.folder.join(name);
         let shown = path.display();
         self.files.push(path.clone());
-        let unreadable = |error: std::io::Error| format!("{shown} cannot be read: {error}");
-        let metadata = fs::metadata(&path).map_err(unreadable)?;
-        // Opening a pipe would wait for whoever writes it, and a device has no end.
-        if !metadata.is_file() {
-            return Err(format!("{shown} is not a regular file"));
-        }
-        if metadata.len() > FILE_BYTES_MAX {
-            return Err(format!("{shown} is larger than {FILE_BYTES_MAX} bytes"));
-        }
-        let mut text = fs::read_to_string(&path).map_err(unreadable)?;
+        let bytes = regular::read(&path, FILE_BYTES_MAX).map_err(|error| format!("{shown} {error}"))?;
+        let mut text = String::from_utf8(bytes).map_err(|_| format!("{shown} is not UTF-8"))?;
         if path.extension().is_some_and(|extension| extension == "json") {
             let position = |error: &serde_json::Error| format!("line {}, column {}", error.line(), error.column());
             return serde_json::from_str(&text).map_err(|error| format!("{shown} is not JSON ({})", position(&error)));
@@ -119,6 +111,8 @@ impl Include<'_> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
+    use std::fs;
+
     use serde_json::json;
 
     use super::*;

@@ -4,8 +4,7 @@
 //! and takes `1.0` and `1e3` for the whole numbers they are (RFC 8259 section 6 knows one kind of number).
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -13,6 +12,7 @@ use serde_json::{Map, Number, Value};
 
 use super::problem::{Place, Problem, unreadable};
 use crate::plugin::schema::{JsonPath, Step};
+use crate::regular;
 
 /// A JSON document and the keys that stand in it twice.
 #[derive(Debug)]
@@ -28,24 +28,15 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Reads a file.
 pub(super) fn read(path: &Path) -> Result<Document, Problem> {
-    // Opening a pipe would wait for whoever writes it.
-    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(unreadable(path, "is not a regular file", "name a file that can be read"));
-    }
-    let mut bytes = Vec::new();
-    // Bounded while reading: a file may grow meanwhile.
-    let length = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
-    let length = length.map_err(|error| {
+    let bytes = regular::read(path, FILE_BYTES_MAX).map_err(|error| {
         let remedy = match error.kind() {
-            std::io::ErrorKind::NotFound => "write the file or name another",
-            std::io::ErrorKind::PermissionDenied => "let the gateway's user read it",
+            ErrorKind::NotFound => "write the file or name another",
+            ErrorKind::PermissionDenied => "let the gateway's user read it",
+            ErrorKind::FileTooLarge => "name a configuration file",
             _ => "name a file that can be read",
         };
-        unreadable(path, format!("cannot be read: {error}"), remedy)
+        unreadable(path, error.to_string(), remedy)
     })?;
-    if length as u64 > FILE_BYTES_MAX {
-        return Err(unreadable(path, format!("is larger than {FILE_BYTES_MAX} bytes"), "name a configuration file"));
-    }
     let Ok(text) = String::from_utf8(bytes) else {
         return Err(unreadable(path, "is not UTF-8", "save it as UTF-8 (RFC 8259 section 8.1)"));
     };

@@ -19,6 +19,8 @@ const OWN: &[&[&str]] = &[
     &["acme", "external_account", "hmac"],
     &["alert_webhooks", "*", "url"],
     &["alert_webhooks", "*", "headers", "*"],
+    &["cdn", "*", "urls", "headers", "*"],
+    &["cdn", "*", "tags", "headers", "*"],
 ];
 /// Words of keys whose values are secrets, wherever they stand.
 const WORDS: &[&str] = &[
@@ -38,6 +40,8 @@ const WORDS: &[&str] = &[
     "webhook",
     "htpasswd",
 ];
+/// Words of names of header fields that prove something.
+const PROOFS: &[&str] = &["auth", "verify", "cookie", "dsn", "signature", "session", "sid", "pass", "proof", "jwt"];
 /// Words before `key` that make it a secret one.
 const KEYS: &[&str] = &["api", "private", "secret", "signing", "encryption", "access", "shared", "master", "auth"];
 /// Last words of keys whose values only say something about a secret, or of other things that are called so.
@@ -85,8 +89,22 @@ const ABOUT: &[&str] = &[
 const HASHES: &[&str] =
     &["$2a$", "$2b$", "$2y$", "$5$", "$6$", "$y$", "$argon2", "$scrypt$", "$apr1$", "{SHA}", "{SSHA}"];
 /// Keys within a secret whose values only say whose it is.
-const WHOSE: &[&str] =
-    &["name", "id", "kid", "user", "username", "subject", "role", "roles", "alg", "kty", "use", "crv", "description"];
+const WHOSE: &[&str] = &[
+    "name",
+    "id",
+    "kid",
+    "user",
+    "username",
+    "subject",
+    "role",
+    "roles",
+    "alg",
+    "algorithms",
+    "kty",
+    "use",
+    "crv",
+    "description",
+];
 /// Maps whose keys are names of header fields.
 const FIELDS: &[&str] = &["headers", "fields", "set", "add", "append"];
 
@@ -187,9 +205,10 @@ fn walk(value: &mut Value, path: &mut Vec<String>, place: &Place<'_>) {
 impl<'a> Place<'a> {
     fn key(&self, key: &str, path: &[String]) -> Self {
         let is_fields = path.last().is_some_and(|last| FIELDS.contains(&last.as_str()));
+        let proves = is_fields && words(key).iter().any(|word| PROOFS.contains(&word.as_str()));
         let owns = !self.plugin && OWN.iter().any(|own| is_at(own, path, key));
         let named = is_named_secret(key, if self.plugin || is_fields { Keys::AllSecret } else { Keys::MostlyNames });
-        let secret = owns || named || self.secret && !WHOSE.contains(&key);
+        let secret = owns || named || proves || self.secret && !WHOSE.contains(&key);
         let of_key = |shape: &'a Value| {
             let property = shape.get("properties").and_then(|properties| properties.get(key));
             vec![property.or_else(|| shape.get("additionalProperties"))]
@@ -282,13 +301,13 @@ fn words(key: &str) -> Vec<String> {
     words
 }
 
-/// Whether a text is nothing but variables. A default is a value, not a reference.
+/// Whether a text is nothing but variables, or something that is filled in per purge. A default is a value, not a reference.
 fn is_reference(text: &str) -> bool {
     let mut rest = text;
     for scheme in ["Bearer ", "Basic ", "Token "] {
         rest = rest.strip_prefix(scheme).unwrap_or(rest);
     }
-    if rest.is_empty() {
+    if rest.is_empty() || ["{tag}", "{tags}", "{url}", "{urls}"].contains(&rest) {
         return true;
     }
     let mut any = false;
@@ -306,8 +325,20 @@ fn is_reference(text: &str) -> bool {
 /// Whether a text says what of a request something goes by, as in `"key": ["address", "header:x-user"]`.
 fn is_part_of_request(text: &str) -> bool {
     let (kind, name) = text.split_once(':').unwrap_or((text, "a"));
-    let kinds =
-        ["address", "network", "header", "cookie", "query", "route", "path", "host", "method", "attribute", "jwt"];
+    let kinds = [
+        "address",
+        "network",
+        "header",
+        "cookie",
+        "query",
+        "parameter",
+        "route",
+        "path",
+        "host",
+        "method",
+        "attribute",
+        "jwt",
+    ];
     kinds.contains(&kind) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
 }
 
@@ -326,10 +357,30 @@ fn is_secret_itself(text: &str) -> bool {
     if text.contains("-----BEGIN") && text.contains("PRIVATE KEY") || words.any(is_hash) {
         return true;
     }
+    if has_secret_parameter(text) {
+        return true;
+    }
     let Some((_, rest)) = text.split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let user = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':'));
     user.is_some_and(|(_, password)| !password.is_empty() && !is_reference(password))
+}
+
+/// Whether a text is a URL or a path with a query in which something is named like a secret.
+fn has_secret_parameter(text: &str) -> bool {
+    let is_target = text.starts_with('/') || text.contains("://");
+    let Some((_, query)) = text.split_once('?').filter(|_| is_target && !text.contains(char::is_whitespace)) else {
+        return false;
+    };
+    let pairs = query.split('#').next().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let is_named = |name: &str| {
+        is_named_secret(name, Keys::AllSecret)
+            || words(name).iter().any(|word| word == "sig" || PROOFS.contains(&word.as_str()))
+    };
+    // What stands in braces is filled in from elsewhere.
+    pairs
+        .into_iter()
+        .any(|(name, value)| is_named(name) && !value.is_empty() && !is_reference(value) && !value.starts_with('{'))
 }
 
 /// Whether an object stands for a file.

@@ -98,6 +98,26 @@ fn every_example_loads_and_fits_the_published_schema() {
 }
 
 #[test]
+fn a_pipe_or_a_device_in_place_of_a_file_is_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, folder.path().join("pipe"), rustix::fs::Mode::RUSR).unwrap();
+    for odd in ["pipe", "/dev/zero"] {
+        let mut document = with_routes(json!([{ "name": "all", "respond": {} }]));
+        document["modes"] = json!({ "maintenance": { "file": odd } });
+        document["addresses"] = json!({ "allow": [{ "file": odd }] });
+        document["upstreams"]["demo"]["tls"] = json!({ "ca": odd });
+        document["plugins"] = json!({ "chain": [{ "plugin": "p", "config": { "a": { "$file": odd } } }] });
+        document["acme"] = json!({ "hosts": ["a.test"], "ca": odd, "storage": "s", "directory": "https://acme.test/" });
+        let main = folder.path().join("portcullis.json");
+        std::fs::write(&main, document.to_string()).unwrap();
+        let told = load(&main, &[], &no_variables).unwrap_err().to_string();
+        assert!(told.matches("is not a regular file").count() >= 5, "{odd}: {told}");
+    }
+    let told = load(&folder.path().join("pipe"), &[], &no_variables).unwrap_err().to_string();
+    assert!(told.contains("is not a regular file"), "{told}");
+}
+
+#[test]
 fn every_bad_file_gives_its_expected_problems() {
     let folder = workspace().join("tests/config/invalid");
     let environment = |name: &str| match name {

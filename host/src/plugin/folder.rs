@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use super::code::Code;
 use super::error::LoadError;
 use super::services::Services;
 use crate::names::Name;
+use crate::regular::{self, ReadError};
 
 /// Largest file that is read. Compiling takes about a second per MB; this is a mistake, not a plugin.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -159,18 +160,11 @@ fn guarded<T>(load: impl FnOnce() -> Result<T, LoadError>) -> Result<T, LoadErro
 /// The content of a regular file. Anything else may have no end, or wait for a writer as soon as it is opened.
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let too_large = |bytes| LoadError::TooLarge { bytes, bytes_max: FILE_BYTES_MAX };
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is not a regular file").into());
-    }
-    if metadata.len() > FILE_BYTES_MAX {
-        return Err(too_large(metadata.len()));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
-    // It may grow meanwhile.
-    fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    let read = bytes.len() as u64;
-    if read > FILE_BYTES_MAX { Err(too_large(read)) } else { Ok(bytes) }
+    regular::read(path, FILE_BYTES_MAX).map_err(|error| match error {
+        ReadError::NotRegular => io::Error::other("it is not a regular file").into(),
+        ReadError::TooLarge(_) => too_large(fs::metadata(path).map_or(FILE_BYTES_MAX + 1, |metadata| metadata.len())),
+        ReadError::Io(error) => error.into(),
+    })
 }
 
 fn load(services: &Arc<Services>, name: &Name, path: &Path) -> Result<Code, LoadError> {

@@ -11,7 +11,9 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 use sha2::{Digest as _, Sha256};
 use x509_parser::parse_x509_certificate;
 
-use super::{Identity, IdentityFiles, TlsError, pem};
+use super::pem::{self, PEM_BYTES_MAX};
+use super::{Identity, IdentityFiles, TlsError};
+use crate::regular;
 
 /// How an upstream is spoken to by TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,7 +47,7 @@ pub fn client_digest(settings: &ClientSettings) -> [u8; 32] {
     digest.update(format!("{settings:?}"));
     let identity = settings.identity.iter().flat_map(|files| [&files.certificate, &files.key]);
     for path in settings.authorities.iter().chain(identity) {
-        let content = std::fs::read(path).unwrap_or_default();
+        let content = regular::read(path, PEM_BYTES_MAX).unwrap_or_default();
         digest.update((content.len() as u64).to_be_bytes());
         digest.update(content);
     }

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 pub use client::{ClientSettings, Verification, client, client_digest};
 pub use facts::facts;
 pub use identity::{EXPIRY_NEAR, Identity};
+pub use pem::PEM_BYTES_MAX;
 pub use server::{Acceptor, Slot, server};
 pub use shown::Shown;
 

@@ -6,6 +6,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::TlsError;
+use crate::regular;
+
+/// Longest PEM file, in bytes. All authorities of the world are a quarter of one megabyte.
+pub const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// The certificates in a file; at least one.
 pub(super) fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -14,7 +18,8 @@ pub(super) fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         Ok(_) => Err(wrong(key, path, "has no certificate", "name a PEM file with \"BEGIN CERTIFICATE\"")),
-        Err(error) => Err(wrong(key, path, &format!("is not PEM: {error}"), "name a PEM file")),
+        // What it says instead is not shown: it may be another file, named by mistake.
+        Err(_) => Err(wrong(key, path, "is not PEM", "name a PEM file")),
     }
 }
 
@@ -31,13 +36,13 @@ pub(super) fn private_key(key: &str, path: &Path) -> Result<PrivateKeyDer<'stati
 
 /// The bytes of a file.
 pub(super) fn read(key: &str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|error| {
+    regular::read(path, PEM_BYTES_MAX).map_err(|error| {
         let remedy = match error.kind() {
             std::io::ErrorKind::NotFound => "write the file or name another",
             std::io::ErrorKind::PermissionDenied => "let the gateway's user read it",
             _ => "name a file that can be read",
         };
-        wrong(key, path, &format!("cannot be read: {error}"), remedy)
+        wrong(key, path, &error.to_string(), remedy)
     })
 }
 

@@ -16,6 +16,7 @@ use super::Unique;
 use super::address::is_dns_name;
 use crate::acme::{Challenge, ExternalAccount, Settings};
 use crate::plugin::schema::JsonPath;
+use crate::{regular, tls};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -131,8 +132,8 @@ fn hosts(written: &file::Acme, at: &JsonPath, report: &mut Report) -> Vec<String
 
 fn ca(folder: &Path, text: &str, at: &JsonPath, report: &mut Report) -> PathBuf {
     let path = folder.join(text);
-    match std::fs::read(&path) {
-        Err(error) => report.add(at, format!("cannot read {text:?}: {error}"), "write the path of a PEM file"),
+    match regular::read(&path, tls::PEM_BYTES_MAX) {
+        Err(error) => report.add(at, format!("{text:?} {error}"), "write the path of a PEM file"),
         Ok(bytes) if CertificateDer::from_pem_slice(&bytes).is_err() => {
             report.add(at, format!("there is no certificate in {text:?}"), "write the path of a PEM file");
         }

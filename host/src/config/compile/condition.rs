@@ -14,6 +14,7 @@ use crate::exchange::Page;
 use crate::listener;
 use crate::modes::{Public, Question, Settings};
 use crate::plugin::schema::JsonPath;
+use crate::regular::{self, ReadError};
 
 /// Longest page of `maintenance`, in bytes: it is kept in memory and sent to everybody.
 const PAGE_BYTES_MAX: u64 = 1024 * 1024;
@@ -107,14 +108,14 @@ fn page(
             }
             let at = at.key("file");
             let remedy = "name a file that the gateway may read";
-            match std::fs::metadata(&path).and_then(|about| Ok((about.len(), std::fs::read(&path)?))) {
-                Ok((length, _)) if length > PAGE_BYTES_MAX => {
+            match regular::read(&path, PAGE_BYTES_MAX) {
+                Ok(bytes) => Bytes::from(bytes),
+                Err(ReadError::TooLarge(_)) => {
                     report.add(&at, format!("{} has more than a megabyte", path.display()), "write a shorter page");
                     return None;
                 }
-                Ok((_, bytes)) => Bytes::from(bytes),
                 Err(error) => {
-                    report.add(&at, format!("cannot read {}: {error}", path.display()), remedy);
+                    report.add(&at, format!("{} {error}", path.display()), remedy);
                     return None;
                 }
             }

@@ -1,6 +1,5 @@
 //! Checks who may come, who is banned, and what a route takes on; reads files with networks.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use super::super::problem::Report;
 use super::{Route, size};
 use crate::http::{Network, Proxies};
 use crate::plugin::schema::JsonPath;
+use crate::regular;
 use crate::traffic::access::{Access, Refusing, Verdict};
 use crate::traffic::{Protection, bans, concurrency};
 
@@ -164,16 +164,8 @@ fn read(name: &str, (folder, included): &mut Files<'_>) -> Result<Vec<Network>, 
     let shown = path.display().to_string();
     // What is missing is watched, too.
     included.push(path.clone());
-    let unreadable = |error: std::io::Error| (format!("{shown} cannot be read: {error}"), READABLE);
-    let metadata = fs::metadata(&path).map_err(unreadable)?;
-    // Opening a pipe would wait for whoever writes it, and a device has no end.
-    if !metadata.is_file() {
-        return Err((format!("{shown} is not a regular file"), READABLE));
-    }
-    if metadata.len() > FILE_BYTES_MAX {
-        return Err((format!("{shown} is larger than {FILE_BYTES_MAX} bytes"), READABLE));
-    }
-    let text = fs::read_to_string(&path).map_err(unreadable)?;
+    let bytes = regular::read(&path, FILE_BYTES_MAX).map_err(|error| (format!("{shown} {error}"), READABLE))?;
+    let text = String::from_utf8(bytes).map_err(|_| (format!("{shown} is not UTF-8"), READABLE))?;
     let mut networks = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default().trim();

@@ -76,20 +76,16 @@ impl Gateway {
         }
         let kept = self.keep_file(plugin)?;
         let removed = path.map(|path| self.put_aside(plugin, path)).transpose()?;
-        let written = self.write(ticket, &document);
-        let mut written = match (written, removed) {
-            (Ok(written), removed) => {
-                // What is left of it is no plugin; the next removal takes it away.
-                removed.map(Aside::remove);
-                written
-            }
-            (Err(refusal), removed) => {
-                removed.map(Aside::put_back);
+        let mut written = match self.write(ticket, &document) {
+            Ok(written) => written,
+            Err(refusal) => {
+                removed.into_iter().for_each(Aside::put_back);
                 // It was valid a moment ago; where nothing can be written, it is what it was.
                 let _ = self.write_main(&before);
                 return Err(refusal);
             }
         };
+        removed.into_iter().for_each(Aside::remove);
         written.notes.extend(kept);
         self.settle(prepared, &written, looks);
         applied.etag = self.unchanged().etag;

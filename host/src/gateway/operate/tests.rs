@@ -44,7 +44,7 @@ fn secrets_are_hidden_and_references_are_shown() {
     );
     check(
         json!({ "cdn": [{ "name": "edge", "token": "t", "tags": { "headers": { "Fastly-Key": "k", "Accept": "a" } } }] }),
-        json!({ "cdn": [{ "name": "edge", "token": REDACTED, "tags": { "headers": { "Fastly-Key": REDACTED, "Accept": "a" } } }] }),
+        json!({ "cdn": [{ "name": "edge", "token": REDACTED, "tags": { "headers": { "Fastly-Key": REDACTED, "Accept": REDACTED } } }] }),
     );
     check(
         json!({ "admin": { "tokens": [{ "name": "ci", "role": "read", "token": "t" }] }, "redis": { "url": "redis://u:p@h" } }),
@@ -112,6 +112,25 @@ fn secrets_are_hidden_and_references_are_shown() {
     check(
         json!({ "tracing": { "otlp": { "endpoint": "http://o", "headers": { "x-team": "t", "x-other": "${T}" } } } }),
         json!({ "tracing": { "otlp": { "endpoint": "http://o", "headers": { "x-team": REDACTED, "x-other": "${T}" } } } }),
+    );
+    let fields = |name: &str, value: &str| json!({ "request_headers": { "set": { name: value } } });
+    for name in ["x-auth", "x-origin-verify", "cookie", "x-amz-signature", "X-Api-Key"] {
+        check(fields(name, "v"), fields(name, REDACTED));
+        check(fields(name, "${V}"), fields(name, "${V}"));
+    }
+    check(fields("x-forwarded-proto", "https"), fields("x-forwarded-proto", "https"));
+    check(
+        json!({ "cdn": [{ "urls": { "url": "https://cdn.test/purge?key=k&u={url}", "headers": { "x-any": "v", "x-tag": "{tags}" } } }] }),
+        json!({ "cdn": [{ "urls": { "url": REDACTED, "headers": { "x-any": REDACTED, "x-tag": "{tags}" } } }] }),
+    );
+    let health = |path: &str| json!({ "upstreams": { "o": { "health": { "path": path } } } });
+    check(health("/up?token=t"), health(REDACTED));
+    for path in ["/up?token=${T}", "/up?verbose=1", "/up?token=", "/keys"] {
+        check(health(path), health(path));
+    }
+    check(
+        entry("any", json!({ "key": ["parameter:rest"], "keys": [{ "algorithms": ["RS256"], "k": "x" }] })),
+        entry("any", json!({ "key": ["parameter:rest"], "keys": [{ "algorithms": ["RS256"], "k": REDACTED }] })),
     );
     let pem = "-----BEGIN EC PRIVATE KEY-----\nx\n-----END EC PRIVATE KEY-----";
     check(
