@@ -74,7 +74,8 @@ function pair(term, value) {
   return h('div', {}, h('dt', {}, term), value);
 }
 
-function conditions(route) {
+/** What a route matches, in a line. */
+export function conditions(route) {
   const match = route.match ?? {};
   const path = typeof match === 'string' ? match : match.path;
   const methods = Array.isArray(match.methods) ? match.methods.join(' ') : '';

@@ -66,7 +66,7 @@ pub(super) use proxy::{Mirror, Proxy, Rewrite, SplitBy, SplitShare};
 pub(super) use redis::{Redis, Secret};
 pub(super) use route_cache::{RouteCache, RouteCacheSettings};
 pub(super) use routes::{HeaderValues, Redirect, Respond, Route, RouteOverride, RoutePlugin};
-pub use schema::schema;
+pub use schema::{plugin_limits_schema, schema};
 pub(super) use schema::strict_schema;
 pub(super) use tracing::{IncomingTrace, Otlp, OtlpCompression, OtlpProtocol, Sample, SampleParent, Tracing};
 pub(super) use warm::CacheWarm;
