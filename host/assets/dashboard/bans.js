@@ -37,7 +37,8 @@ export function bans() {
     address.value = reason.value = '';
     notice(`${json.address} is banned for ${duration(json.seconds)}.${lasting(answer)}`, { undoes: `lift the ban on ${json.address}`, undo: async () => { await lift(json.address); notice(`${json.address} is no longer banned.`); } });
   };
-  const ban = button('Ban', { kind: 'danger', need: 'operate', press: submit });
+  // It sends the form, so that Enter in a field does, too.
+  const ban = button('Ban', { type: 'submit', kind: 'danger', need: 'operate', press: submit });
 
   /** Lifts a ban as it is when that is asked for: it may have been made anew since it was shown first. */
   const pardon = async name => {
@@ -56,7 +57,7 @@ export function bans() {
 
   return {
     node: section('bans', 'Bans', policy, none, table.node,
-      h('form', { class: 'fields', 'aria-label': 'Ban an address', onsubmit: event => { event.preventDefault(); ban.click(); } },
+      h('form', { class: 'fields', 'aria-label': 'Ban an address', onsubmit: event => event.preventDefault() },
         h('div', { class: 'field grow' }, h('label', { for: 'ban-address' }, 'Address'), address), h('div', { class: 'field' }, h('label', { for: 'ban-minutes' }, 'Minutes'), minutes),
         h('div', { class: 'field grow' }, h('label', { for: 'ban-reason' }, 'Reason (optional)'), reason), ban)),
     update() {

@@ -127,7 +127,7 @@ function rateLimits(grown) {
       h('p', { class: 'muted small' }, 'Plugins hold clients to them, counted exactly over all workers. Keys are the clients (or whatever a limit counts by) that have used some of it lately.')),
     update(now) {
       if (!now) return;
-      text(none, 'No plugin holds anybody to a rate limit.');
+      text(none, 'No plugin holds anybody to a rate limit yet.');
       none.hidden = now.rate_limits.length > 0;
       table.fill(now.rate_limits, one => `${one.plugin} ${one.limit} ${one.algorithm} ${one.window_ms}`, one => [
         one.limit, one.plugin, allows(one), { sliding_window: 'sliding window', token_bucket: 'token bucket' }[one.algorithm] ?? one.algorithm,

@@ -145,7 +145,7 @@ async fn a_form_tells_which_route_a_request_gets_and_why() {
     let origin = origin().await;
     let gateway = setup(&origin)
         .route(json!({ "name": "item", "match": { "path": "/items/{id}", "methods": ["GET"] }, "proxy": { "upstream": "origin" } }))
-        .route(json!({ "name": "beta", "match": { "path": "/items/{id}", "headers": { "x-beta": "1" }, "priority": 5 }, "respond": { "body": "new" } }))
+        .route(json!({ "name": "beta", "match": { "path": "/items/{id}", "headers": { "x-beta": "1" } }, "priority": 5, "respond": { "body": "new" } }))
         .start()
         .await;
     let mut page = dashboard(&gateway, 1280).await;
