@@ -8,11 +8,13 @@ import { plural } from './format.js';
 /** So many leave the routes in sight. */
 const SHOWN_MAX = 3;
 
-/** Where what a hint is about is looked at: the first of these that it names. */
+/** Where what a hint is about is looked at. */
 const ABOUT = [
   ['plugin', name => `#/plugins/${encodeURIComponent(name)}`],
   ['upstream', () => '#/upstreams'],
   ['route', () => '#/routes'],
+  ['limit', () => '#/protection'],
+  ['address', () => '#/protection'],
 ];
 
 /** A kind in words: `slow_plugin` is a slow plugin. */

@@ -77,7 +77,7 @@ export function overview() {
   return {
     title: 'Overview',
     node,
-    needs: { [FIGURES]: 1000, [SERIES]: 2000, '/routes': 5000, '/plugins': 2000, '/upstreams': 3000, '/advice': 8000 },
+    needs: { [FIGURES]: 1000, [SERIES]: 2000, '/routes': 5000, '/plugins': 2000, '/upstreams': 3000, '/advice': 5000 },
     update,
   };
 }

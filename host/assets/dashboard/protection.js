@@ -116,9 +116,16 @@ function span(milliseconds) {
   return milliseconds < 1000 ? ms(milliseconds) : duration(milliseconds / 1000);
 }
 
+/** Which key a limit refused most in the last minute. What the key is stays with the gateway: it may be a secret. */
+function greediest(limit) {
+  const most = limit.greediest?.[0];
+  if (!most || !limit.refused_last_minute) return 'nobody in the last minute';
+  return `${percent(Math.min(1, most.refused / limit.refused_last_minute))} one key, ${most.key}${most.address ? ` from ${most.address}` : ''}`;
+}
+
 function rateLimits(grown) {
   const none = empty('Loading…');
-  const table = rows('Rate limits in use', ['Limit', 'Plugin', 'Allows', 'Counted by', 'Keys', 'Refused', 'Now'], 'stack');
+  const table = rows('Rate limits in use', ['Limit', 'Plugin', 'Allows', 'Counted by', 'Keys', 'Refused', 'Now', 'Most refused'], 'stack');
   const allows = one => (one.algorithm === 'token_bucket'
     ? `${count(one.requests)} per ${span(one.window_ms)}, ${count(one.burst)} at once`
     : `${count(one.requests)} in any ${span(one.window_ms)}`);
@@ -131,7 +138,7 @@ function rateLimits(grown) {
       none.hidden = now.rate_limits.length > 0;
       table.fill(now.rate_limits, one => `${one.plugin} ${one.limit} ${one.algorithm} ${one.window_ms}`, one => [
         one.limit, one.plugin, allows(one), { sliding_window: 'sliding window', token_bucket: 'token bucket' }[one.algorithm] ?? one.algorithm,
-        count(one.keys), count(one.refused), growing(grown.of(`limit ${one.plugin} ${one.limit}`)),
+        count(one.keys), count(one.refused), growing(grown.of(`limit ${one.plugin} ${one.limit}`)), greediest(one),
       ]);
     },
   };

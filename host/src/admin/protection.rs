@@ -50,7 +50,12 @@ async fn tell(context: Context) -> Result<Answer, Trouble> {
     let (limits, bans, refused, workers) = {
         let status = context.status();
         let accounts = &status.instruments.records.accounts;
-        (status.limits.list(GREEDIEST_MAX, now), status.bans.list(now).len(), refused(&accounts.sums()), accounts.workers())
+        (
+            status.limits.list(GREEDIEST_MAX, now),
+            status.bans.list(now).len(),
+            refused(&accounts.sums()),
+            accounts.workers(),
+        )
     };
     let standings = standings();
     let routes: Vec<Value> = config.routes.iter().filter_map(|route| shown(route, &standings)).collect();

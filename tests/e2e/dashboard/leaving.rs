@@ -15,6 +15,8 @@ async fn a_gateway_is_drained_from_here_and_missed_until_it_is_back() {
     origin.wait_for(1).await;
     let mut page = dashboard(&gateway, 1280).await;
     view(&mut page, "Operations").await;
+    // Nothing moves any more once everything is there.
+    page.until("the audit log", "document.querySelector('.log tbody tr')").await;
     page.click("button.danger \"Drain the gateway\"").await;
     page.until("a question", "document.querySelector('dialog[open] input')").await;
     // Nothing happens by Enter alone.

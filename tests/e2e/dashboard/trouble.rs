@@ -23,7 +23,7 @@ fn setup(origin: &Origin) -> Setup {
         route
     };
     Setup::to(origin)
-        .guest_as("slow-hook", "slow-hook", json!({ "grants": ["clock"], "routes": ["slow"], "config": { "ms": 20 } }))
+        .guest_as("slow-hook", "slow-hook", json!({ "grants": ["clock"], "routes": ["slow"], "config": { "ms": 80 } }))
         .guest_as("trap-in", "trap-in", json!({ "routes": ["traps"], "config": { "hook": "pre-handler" } }))
         .plugin(
             "rate-limit",
@@ -117,6 +117,9 @@ async fn limits_and_who_was_refused_are_told() {
     let limit = page.until("the limit", &row("rates", "per-client")).await;
     let cells: Vec<&str> = limit.as_str().unwrap().split('\t').collect();
     assert_eq!(&cells[1..6], ["rate-limit", "5 in any 1 h", "sliding window", "1", "3"], "{limit}");
+    // Which key that is stays a secret, where it comes from does not.
+    assert!(cells[7].starts_with("100 % one key, ") && cells[7].ends_with(" from 127.0.0.1"), "{limit}");
+    assert!(!cells[7].contains("greedy"), "{limit}");
     let refused = page.until("the refusal", &row("refused", "address or certificate may not come")).await;
     assert!(refused.as_str().unwrap().contains("private\t1"), "{refused}");
     let takes = page.until("the route's limits", &row("takes", "private")).await;
