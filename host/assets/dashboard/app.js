@@ -50,8 +50,11 @@ function show() {
   const first = address === null;
   address = location.hash;
   links.forEach((link, number) => {
-    if (number === at) link.setAttribute('aria-current', 'page');
-    else link.removeAttribute('aria-current');
+    if (number === at) {
+      link.setAttribute('aria-current', 'page');
+      // On a phone the views are a strip, and the open one may lie beyond its edge.
+      link.scrollIntoView({ block: 'nearest', inline: 'center' });
+    } else link.removeAttribute('aria-current');
   });
   open = VIEWS[at].make(argument === undefined ? undefined : decodeURIComponent(argument));
   document.title = `${open.title} · Portcullis`;

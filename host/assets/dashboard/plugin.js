@@ -141,7 +141,7 @@ function trapped(path) {
         if (!groups.has(key)) groups.set(key, { ...one, key, times: 0 });
         groups.get(key).times += 1;
       }
-      keyed(items, [...groups.values()], one => one.key, one => {
+      keyed(items, [...groups.values()].map(one => ({ ...one, of: all.length })), one => one.key, one => {
         const [since, times, request] = [h('span', {}), h('span', {}), h('span', { class: 'mono' })];
         const short = brief(one.what);
         return {
@@ -151,7 +151,7 @@ function trapped(path) {
           update(now) {
             text(since, ago(now.at));
             attribute(since, 'title', when(now.at));
-            text(times, now.times > 1 ? `${now.times} of the last ${all.length}, ` : '');
+            text(times, now.times > 1 ? `${now.times} of the last ${now.of}, ` : '');
             text(request, now.request_id ?? '');
           },
         };

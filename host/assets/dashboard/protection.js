@@ -103,7 +103,7 @@ function refused(grown) {
     node: section('refused', 'Who was refused', none, table.node),
     update(now) {
       if (!now) return;
-      text(none, 'Nobody was refused since the gateway started.');
+      text(none, 'The gateway itself has refused nobody since it started. Refusals by rate limits stand below.');
       none.hidden = now.refused.length > 0;
       const all = [...now.refused].sort((one, other) => other.requests - one.requests);
       table.fill(all, one => `${one.route} ${one.reason}`, one => [REASONS[one.reason] ?? one.reason, one.route ?? 'before any route', count(one.requests), growing(grown.of(`reason ${one.route} ${one.reason}`))]);
