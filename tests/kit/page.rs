@@ -141,12 +141,14 @@ impl Page {
         }
     }
 
-    /// Waits until there is a visible element, and gives its middle.
+    /// Waits until there is a visible element that does not move, and gives its middle.
     async fn place(&mut self, selector: &str) -> (f64, f64) {
         let expression = format!(
-            "(() => {{ const node = {}; if (!node || !node.checkVisibility()) return null; \
-             node.scrollIntoView({{ block: 'center', behavior: 'instant' }}); const box = node.getBoundingClientRect(); \
-             return [box.left + box.width / 2, box.top + box.height / 2]; }})()",
+            "(async () => {{ const node = {}; if (!node || !node.checkVisibility()) return null; \
+             node.scrollIntoView({{ block: 'center', behavior: 'instant' }}); \
+             const middle = () => {{ const box = node.getBoundingClientRect(); return [box.left + box.width / 2, box.top + box.height / 2]; }}; \
+             const before = middle(); await new Promise(resolve => setTimeout(resolve, 20)); const now = middle(); \
+             return before[0] === now[0] && before[1] === now[1] ? now : null; }})()",
             found(selector)
         );
         let place = self.until(selector, &expression).await;

@@ -8,18 +8,22 @@ import { FIGURES } from './figures.js';
 import { head } from './head.js';
 import { notable } from './notable.js';
 import { overview } from './overview.js';
+import { routes } from './routes.js';
 import { plugins } from './plugins.js';
 import { plugin } from './plugin.js';
 import { cache } from './cache.js';
 import { upstreams } from './upstreams.js';
+import { protection } from './protection.js';
 import { configuration } from './configuration.js';
 import { operations } from './operations.js';
 
 const VIEWS = [
   { path: '', name: 'Overview', make: overview },
+  { path: 'routes', name: 'Routes', make: routes },
   { path: 'plugins', name: 'Plugins', make: argument => (argument ? plugin(argument) : plugins()) },
   { path: 'cache', name: 'Cache', make: cache },
   { path: 'upstreams', name: 'Upstreams', make: upstreams },
+  { path: 'protection', name: 'Protection', make: protection },
   { path: 'configuration', name: 'Configuration', make: configuration },
   { path: 'operations', name: 'Operations', make: operations },
 ];
@@ -46,8 +50,11 @@ function show() {
   const first = address === null;
   address = location.hash;
   links.forEach((link, number) => {
-    if (number === at) link.setAttribute('aria-current', 'page');
-    else link.removeAttribute('aria-current');
+    if (number === at) {
+      link.setAttribute('aria-current', 'page');
+      // On a phone the views are a strip, and the open one may lie beyond its edge.
+      link.scrollIntoView({ block: 'nearest', inline: 'center' });
+    } else link.removeAttribute('aria-current');
   });
   open = VIEWS[at].make(argument === undefined ? undefined : decodeURIComponent(argument));
   document.title = `${open.title} · Portcullis`;

@@ -74,7 +74,8 @@ function pair(term, value) {
   return h('div', {}, h('dt', {}, term), value);
 }
 
-function conditions(route) {
+/** What a route matches, in a line. */
+export function conditions(route) {
   const match = route.match ?? {};
   const path = typeof match === 'string' ? match : match.path;
   const methods = Array.isArray(match.methods) ? match.methods.join(' ') : '';
@@ -106,13 +107,14 @@ function segments(bar, steps, figures, route) {
     { key: 'other', kind: 'other', ms: time.other ?? 0 },
   ].filter(Boolean);
   const sum = Math.max(total, parts.reduce((all, part) => all + part.ms, 0));
-  keyed(bar, parts, part => part.key, part => {
+  // The sum goes with the part: what draws it was made when the sum was another.
+  keyed(bar, parts.map(part => ({ ...part, share: part.ms / sum })), part => part.key, part => {
     const node = h('span', { class: `part ${part.kind}` });
     return {
       node,
       update: next => {
         attribute(node, 'class', `part ${next.kind}`);
-        node.style.width = `${((next.ms / sum) * 100).toFixed(2)}%`;
+        node.style.width = `${(next.share * 100).toFixed(2)}%`;
         node.title = `${next.key.replace(/^p /, '')}: ${ms(next.ms)}`;
       },
     };

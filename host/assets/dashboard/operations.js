@@ -1,10 +1,11 @@
-// What is done now and then: the mode, the log level, bans, certificates, alerts, draining; and who did what.
+// What is done now and then: the mode, the log level, alerts, certificates, draining; and who did what.
 
-import { attribute, h, keyed, text } from './dom.js';
+import { attribute, h, text } from './dom.js';
 import { call, data, refresh } from './api.js';
-import { badge, button, confirm, empty, lasting, notice, rebadge } from './talk.js';
-import { ago, count, duration, plural, when } from './format.js';
+import { button, confirm, empty, lasting, notice } from './talk.js';
+import { ago, plural, when } from './format.js';
 import { modeWords } from './head.js';
+import { rows, section } from './table.js';
 
 const MODES = [
   ['normal', 'Everything as configured.'],
@@ -17,18 +18,14 @@ const LEVELS = ['error', 'warn', 'info', 'debug', 'trace'];
 
 /** The view. */
 export function operations() {
-  const parts = [mode(), log(), alerts(), bans(), certificates(), audit(), drain()];
+  const parts = [mode(), log(), alerts(), certificates(), audit(), drain()];
   return {
     title: 'Operations',
     node: h('div', { class: 'view' }, h('h1', { tabindex: '-1' }, 'Operations'),
       h('div', { class: 'columns' }, parts[0].node, parts[1].node), parts.slice(2).map(part => part.node)),
-    needs: { '/mode': 3000, '/log': 5000, '/bans': 4000, '/certificates': 30_000, '/audit?limit=100': 4000 },
+    needs: { '/mode': 3000, '/log': 5000, '/certificates': 30_000, '/audit?limit=100': 4000 },
     update: () => parts.forEach(part => part.update?.()),
   };
-}
-
-function section(name, title, ...children) {
-  return h('section', { 'aria-labelledby': `${name}-title` }, h('h2', { id: `${name}-title` }, title), h('div', { class: 'panel' }, children));
 }
 
 function mode() {
@@ -64,7 +61,7 @@ function mode() {
     update() {
       const answer = data('/mode');
       if (!answer) return;
-      text(now, `It is ${modeWords(answer.mode)}${answer.since ? ` since ${when(answer.since)}` : ''}${answer.by ? `, by ${answer.by}` : ''}.`);
+      text(now, `It is ${modeWords(answer.mode)}${answer.since ? ` since ${when(answer.since)}` : ''}${answer.by && answer.since ? `, by ${answer.by}` : ''}.`);
       const serving = radios.find(one => one.name === answer.mode);
       if (!touched && serving && !serving.input.checked) serving.input.checked = true;
     },
@@ -116,65 +113,15 @@ function alerts() {
 
 const number = value => (typeof value === 'number' ? String(Number(value.toPrecision(4))) : '–');
 
-function bans() {
-  const none = empty('Nobody is banned.');
-  const address = h('input', { type: 'text', id: 'ban-address', autocomplete: 'off', spellcheck: 'false', placeholder: '203.0.113.7' });
-  const minutes = h('input', { type: 'number', id: 'ban-minutes', min: '1', step: '1', value: '60', class: 'weight' });
-  const reason = h('input', { type: 'text', id: 'ban-reason', autocomplete: 'off' });
-  const table = rows('Addresses that are banned', ['Address', 'Until', 'Why', 'Offences', 'Lift'], 'stack');
-  const post = async json => {
-    const answer = await call('POST', '/bans', { json });
-    refresh('/bans');
-    return answer;
-  };
-  const lift = async wanted => {
-    const answer = await call('DELETE', `/bans/${encodeURIComponent(wanted)}`);
-    refresh('/bans');
-    return answer;
-  };
-  const ban = button('Ban', {
-    kind: 'danger', need: 'operate',
-    press: async () => {
-      const json = { address: address.value.trim(), seconds: Math.round(Number(minutes.value) * 60), ...(reason.value.trim() ? { reason: reason.value.trim() } : {}) };
-      if (!json.address || !(json.seconds > 0)) {
-        notice('Write an address and for how many minutes.', { kind: 'warning' });
-        address.focus();
-        return;
-      }
-      const answer = await confirm({ title: `Ban ${json.address}?`, body: `It gets no answer for ${duration(json.seconds)}.`, press: 'Ban', kind: 'danger', run: () => post(json) });
-      if (!answer) return;
-      address.value = reason.value = '';
-      notice(`${json.address} is banned for ${duration(json.seconds)}.${lasting(answer)}`, { undoes: `lift the ban on ${json.address}`, undo: async () => { await lift(json.address); notice(`${json.address} is no longer banned.`); } });
-    },
-  });
-  return {
-    node: section('bans', 'Bans', none, table.node,
-      h('div', { class: 'fields' }, h('div', { class: 'field grow' }, h('label', { for: 'ban-address' }, 'Address'), address), h('div', { class: 'field' }, h('label', { for: 'ban-minutes' }, 'Minutes'), minutes),
-        h('div', { class: 'field grow' }, h('label', { for: 'ban-reason' }, 'Reason (optional)'), reason), ban)),
-    update() {
-      const all = data('/bans')?.bans ?? [];
-      none.hidden = all.length > 0;
-      table.fill(all, one => one.address, one => [one.address, one.until ? ago(one.until) : 'for good', one.reason ?? '–', count(one.offences ?? 0), null], one => button('Lift', {
-        kind: 'small', need: 'operate', name: `Lift the ban on ${one.address}`,
-        press: async () => {
-          const answer = await confirm({ title: `Lift the ban on ${one.address}?`, body: 'It may send requests again at once.', press: 'Lift', run: () => lift(one.address) });
-          const seconds = Math.round((Date.parse(one.until) - Date.now()) / 1000);
-          if (answer) notice(`${one.address} is no longer banned.${lasting(answer)}`, seconds > 0 ? { undoes: `ban ${one.address} again`, undo: async () => { await post({ address: one.address, seconds, ...(one.reason ? { reason: one.reason } : {}) }); notice(`${one.address} is banned again.`); } } : {});
-        },
-      }));
-    },
-  };
-}
-
 function certificates() {
   const none = empty('No listener has certificates.');
-  const table = rows('Certificates in use', ['Names', 'Listener', 'Ends', 'Issuer'], 'stack');
+  const table = rows('Certificates in use', ['Names', 'Listener', 'Ends', 'On', 'Issuer'], 'stack');
   return {
     node: section('certificates', 'Certificates', none, table.node),
     update() {
       const all = data('/certificates')?.certificates ?? [];
       none.hidden = all.length > 0;
-      table.fill(all, one => `${one.listener} ${one.names}`, one => [(one.names ?? []).join(', '), one.listener ?? '–', [one.days_left < 7 ? 'bad' : one.days_left < 21 ? 'warn' : 'ok', one.days_left < 0 ? 'ended' : `in ${plural(one.days_left, 'day')}`], one.issuer ?? '–']);
+      table.fill(all, one => `${one.listener} ${one.names} ${one.not_after}`, one => [(one.names ?? []).join(', '), one.listener ?? '–', [one.days_left < 7 ? 'bad' : one.days_left < 21 ? 'warn' : 'ok', one.days_left < 0 ? 'ended' : `in ${plural(one.days_left, 'day')}`], when(one.not_after), one.issuer ?? '–']);
     },
   };
 }
@@ -225,31 +172,4 @@ function drain() {
     },
   });
   return { node: section('drain', 'Drain', words, h('div', {}, go)), update: () => attribute(go, 'hidden', data('/state')?.draining) };
-}
-
-/** A table whose rows stay. A cell is a text, or `[kind, words]` for a badge; a last empty cell takes what `use` makes. */
-function rows(caption, terms, kind) {
-  const body = h('tbody', {});
-  const node = h('table', { class: kind }, h('caption', {}, caption), h('thead', {}, h('tr', {}, terms.map(term => h('th', { scope: 'col' }, term)))), body);
-  return {
-    node,
-    fill(items, key, cellsOf, use) {
-      node.hidden = items.length === 0;
-      keyed(body, items, key, item => {
-        const cells = cellsOf(item).map((value, at) => {
-          const cell = at === 0 ? h('th', { scope: 'row' }) : h('td', { 'data-term': terms[at] });
-          if (Array.isArray(value)) cell.append(badge(...value));
-          else if (value === null && use) cell.append(use(item));
-          return cell;
-        });
-        return {
-          node: h('tr', {}, cells),
-          update: next => cellsOf(next).forEach((value, at) => {
-            if (Array.isArray(value)) rebadge(cells[at].firstChild, ...value);
-            else if (value !== null) text(cells[at], value);
-          }),
-        };
-      });
-    },
-  };
 }

@@ -2,7 +2,7 @@
 // order is applied.
 
 import { attribute } from './dom.js';
-import { say } from './talk.js';
+import { forbidden, notice, say } from './talk.js';
 
 /** Keeps a wanted order beside the one that is. `list` holds the rows, each with `data-name`; `changed` is called when the order changes. */
 export function reordering(list, changed) {
@@ -63,6 +63,11 @@ export function reordering(list, changed) {
     const from = row(event.target);
     if (!from) return;
     event.preventDefault();
+    const refused = forbidden('admin');
+    if (refused) {
+      notice(refused, { kind: 'warning' });
+      return;
+    }
     move(from.dataset.name, order().indexOf(from.dataset.name) + (event.key === 'ArrowUp' ? -1 : 1), 'key');
   });
 

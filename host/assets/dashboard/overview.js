@@ -2,8 +2,8 @@
 
 import { attribute, h, inUse, keyed, text } from './dom.js';
 import { data, known } from './api.js';
-import { badge, empty, rebadge } from './talk.js';
 import { bytes, count, ms, percent, plural, rate } from './format.js';
+import { advice } from './advice.js';
 import { chart } from './chart.js';
 import { flow } from './flow.js';
 import { FIGURES, SERIES, catalogue, settle } from './figures.js';
@@ -77,7 +77,7 @@ export function overview() {
   return {
     title: 'Overview',
     node,
-    needs: { [FIGURES]: 1000, [SERIES]: 2000, '/routes': 5000, '/plugins': 2000, '/upstreams': 3000, '/advice': 8000 },
+    needs: { [FIGURES]: 1000, [SERIES]: 2000, '/routes': 5000, '/plugins': 2000, '/upstreams': 3000, '/advice': 5000 },
     update,
   };
 }
@@ -144,32 +144,6 @@ function figures() {
       keyed(body, rows, row => row[0], row => {
         const cells = row.slice(1).map(() => h('td', {}));
         return { node: h('tr', {}, h('th', { scope: 'row' }, row[0]), cells), update: next => next.slice(1).forEach((value, at) => text(cells[at], value)) };
-      });
-    },
-  };
-}
-
-function advice() {
-  const items = h('ul', { class: 'advice' });
-  const none = empty('No advice at the moment.');
-  const summary = h('span', {});
-  const node = h('section', { 'aria-labelledby': 'advice-title' }, h('h2', { id: 'advice-title' }, 'Advice'), summary, none, items);
-  return {
-    node,
-    update() {
-      const all = data('/advice')?.advice ?? [];
-      none.hidden = all.length > 0;
-      node.hidden = all.length === 0;
-      keyed(items, all, one => ['kind', 'route', 'plugin', 'upstream', 'endpoint', 'limit', 'key', 'address'].map(part => one[part] ?? '').join(' '), () => {
-        const mark = badge('off', '');
-        const words = h('span', {});
-        return {
-          node: h('li', {}, mark, words),
-          update(one) {
-            rebadge(mark, one.severity === 'warning' ? 'warn' : 'off', one.severity === 'warning' ? 'look' : 'hint');
-            text(words, one.text);
-          },
-        };
       });
     },
   };

@@ -7,8 +7,12 @@ import { ago, bytes, count, list, ms, rate, short, when } from './format.js';
 import { changed, revert, toggle } from './changes.js';
 import { editor } from './editor.js';
 import { pretty } from './diff.js';
+import { settings } from './settings.js';
 import { state, uploading } from './plugins.js';
 import { FIGURES, inChain } from './figures.js';
+
+/** What every plugin has; they decide about no request. */
+const OWN = ['describe', 'init', 'destroy'];
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
@@ -20,7 +24,7 @@ export function plugin(name) {
   const trouble = h('p', { class: 'trouble', role: 'alert' });
   const values = Object.fromEntries(['Version', 'Hash', 'Hooks', 'Routes', 'Grants', 'On failure', 'Memory', 'Traps'].map(key => [key, h('dd', {}, '–')]));
   const press = button('Switch off', { need: 'operate', press: () => data(path) && toggle(data(path)) });
-  const [cost, traps, config, versions] = [costs(name), trapped(path), configuration(name, path), history(name, path)];
+  const [cost, traps, chosen, config, versions] = [costs(name), trapped(path), settings(name, path), configuration(name, path), history(name, path)];
   const remove = button('Remove from the chain', { kind: 'danger', need: 'admin', press: removal });
 
   async function removal() {
@@ -60,12 +64,13 @@ export function plugin(name) {
     text(values.Version, now.version ?? '–');
     text(values.Hash, short(now.hash));
     attribute(values.Hash, 'title', now.hash);
-    text(values.Hooks, list(now.hooks ?? []) || 'none');
+    text(values.Hooks, list((now.hooks ?? []).filter(hook => !OWN.includes(hook))) || 'none');
     text(values.Routes, now.routes ? list(now.routes) || 'none' : 'every route');
     text(values.Grants, list(now.grants ?? []) || 'none');
     text(values['On failure'], now.on_failure ?? '–');
     text(values.Memory, bytes(now.memory_bytes));
     text(values.Traps, count(now.traps ?? 0));
+    chosen.update(now);
     config.update(now);
   }
 
@@ -76,12 +81,12 @@ export function plugin(name) {
         h('p', { class: 'crumb' }, h('a', { href: '#/plugins' }, '← Plugins')),
         h('div', { class: 'title' }, h('h1', { tabindex: '-1' }, name), status, h('span', { class: 'push' }, press)), summary, trouble),
       h('section', { 'aria-label': 'What it is' }, h('dl', { class: 'panel pairs' }, Object.entries(values).map(([term, value]) => h('div', {}, h('dt', {}, term), value)))),
-      cost.node, traps.node, config.node, versions.node,
+      cost.node, traps.node, chosen.node, config.node, versions.node,
       h('section', { 'aria-labelledby': 'upload-title' }, h('h2', { id: 'upload-title' }, 'Upload a new version'), uploading(name)),
       h('section', { 'aria-labelledby': 'remove-title' }, h('h2', { id: 'remove-title' }, 'Remove'), h('div', {}, remove))),
     needs: { [path]: 2000, [`${path}/traps`]: 3000, [`${path}/versions`]: 10_000, '/routes': 10_000, '/configuration/history': 15_000 },
     update,
-    leave: () => !config.edited() || window.confirm('The configuration of this plugin was edited and not applied. Leave?'),
+    leave: () => !(config.edited() || chosen.edited()) || window.confirm('This plugin was edited and the change not applied. Leave?'),
   };
 }
 
@@ -110,19 +115,45 @@ function costs(name) {
   };
 }
 
+/** What went wrong, shortly: of a trap with its backtrace the last line says it. */
+function brief(what) {
+  const lines = String(what ?? '').trim().split('\n');
+  if (lines.length === 1) return lines[0];
+  const last = /(wasm trap: .*|[^:]+)$/.exec(lines.at(-1).trim())?.[1] ?? lines[0];
+  const first = lines[0].replace(/:? error while executing at wasm backtrace:?$/, '');
+  return `${first}: ${last.replace(/^wasm trap: /, '')}`;
+}
+
 function trapped(path) {
   const items = h('ol', { class: 'traps' });
-  const none = empty('No traps.');
+  const none = empty('Loading…');
   return {
-    node: h('section', { 'aria-labelledby': 'traps-title' }, h('h2', { id: 'traps-title' }, 'Last traps'), h('div', { class: 'panel' }, none, items)),
+    node: h('section', { 'aria-labelledby': 'traps-title' }, h('h2', { id: 'traps-title' }, 'Last failed calls'), h('div', { class: 'panel' }, none, items)),
     update() {
-      const all = data(`${path}/traps`)?.traps ?? [];
+      const all = data(`${path}/traps`)?.traps;
+      if (!all) return;
       none.hidden = all.length > 0;
-      keyed(items, all.slice(0, 10), one => `${one.at} ${one.request_id}`, one => {
-        const since = h('span', { class: 'muted', title: when(one.at) });
+      text(none, 'No call has failed.');
+      // The same again and again is told once, with how often.
+      const groups = new Map();
+      for (const one of all) {
+        const key = [one.kind, one.hook, one.route, one.what].join(' ');
+        if (!groups.has(key)) groups.set(key, { ...one, key, times: 0 });
+        groups.get(key).times += 1;
+      }
+      keyed(items, [...groups.values()].map(one => ({ ...one, of: all.length })), one => one.key, one => {
+        const [since, times, request] = [h('span', {}), h('span', {}), h('span', { class: 'mono' })];
+        const short = brief(one.what);
         return {
-          node: h('li', {}, h('p', { class: 'mono' }, one.what), h('p', { class: 'muted small' }, since, ` in ${one.hook}${one.route ? `, route ${one.route}` : ''}${one.request_id ? `, request ${one.request_id}` : ''}`)),
-          update: () => text(since, ago(one.at)),
+          node: h('li', {}, h('p', {}, badge('bad', one.kind ?? 'failed'), ' ', h('span', { class: 'mono' }, short)),
+            h('p', { class: 'muted small' }, times, `in ${one.hook}${one.route ? ` on route ${one.route}` : ''}, last `, since, one.request_id && ', request ', request),
+            short !== one.what && h('details', {}, h('summary', { class: 'small' }, 'Backtrace'), h('pre', { class: 'schema', tabindex: '0' }, one.what))),
+          update(now) {
+            text(since, ago(now.at));
+            attribute(since, 'title', when(now.at));
+            text(times, now.times > 1 ? `${now.times} of the last ${now.of}, ` : '');
+            text(request, now.request_id ?? '');
+          },
         };
       });
     },

@@ -62,7 +62,7 @@ function endpoint(upstream, first) {
   let current = first;
   const status = badge('off', '');
   const cells = Object.fromEntries(['In flight', 'Requests', 'Failures', 'Connections'].map(term => [term, h('td', { 'data-term': term })]));
-  const weight = h('input', { type: 'number', min: '0', max: '65535', step: '1', 'aria-label': `Weight of ${name}`, value: String(first.weight ?? 1), class: 'weight' });
+  const weight = h('input', { type: 'number', min: '1', max: '1000', step: '1', 'aria-label': `Weight of ${name}`, value: String(first.weight ?? 1), class: 'weight' });
   const patch = async json => {
     const answer = await call('PATCH', path, { json });
     refresh('/upstreams');
@@ -72,8 +72,8 @@ function endpoint(upstream, first) {
     kind: 'small', need: 'operate', name: `Set the weight of ${name}`,
     press: async () => {
       const [before, wanted] = [current.weight, Number(weight.value)];
-      if (weight.value === '' || !Number.isInteger(wanted) || wanted < 0) {
-        notice('A weight is a whole number of 0 or more.', { kind: 'warning' });
+      if (weight.value === '' || !Number.isInteger(wanted) || wanted < 1 || wanted > 1000) {
+        notice('A weight is a whole number from 1 to 1000. Drain an endpoint that should get nothing.', { kind: 'warning' });
         weight.focus();
         return;
       }

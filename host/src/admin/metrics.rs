@@ -113,6 +113,7 @@ pub(crate) fn written(status: &Status, format: Format) -> String {
         crate::cache::expose(purger.cache(), &mut out);
     }
     super::condition::expose(&mut out);
+    super::protection::expose(status, &mut out);
     super::alerts::expose(status, &mut out);
     records.spans().expose(&mut out);
     records.access().expose(&mut out);

@@ -34,6 +34,7 @@ mod log;
 mod metrics;
 mod pages;
 mod plugins;
+mod protection;
 mod purge;
 mod routes;
 mod sampler;
@@ -165,6 +166,7 @@ fn endpoints() -> Vec<Endpoint> {
         certificates::endpoints(),
         cache::endpoints(),
         bans::endpoints(),
+        protection::endpoints(),
         journal::endpoints(),
         log::endpoints(),
         sampler::endpoints(),

@@ -211,7 +211,7 @@ fn list_schema() -> Value {
 }
 
 fn details_schema() -> Value {
-    one_schema(&["config", "config_schema", "limits"])
+    one_schema(&["config", "config_schema", "limits", "limits_schema"])
 }
 
 /// The schema of one plugin.
@@ -261,6 +261,7 @@ fn one_schema(more: &[&str]) -> Value {
                 },
             } },
             "config": { "type": "object" }, "config_schema": { "type": ["object", "null"] }, "limits": { "type": "object" },
+            "limits_schema": { "type": "object" },
         },
     })
 }

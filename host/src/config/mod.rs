@@ -30,7 +30,7 @@ use crate::telemetry::{LogSettings, access, spans};
 use crate::{acme, cache, cdn, listener, plugin, redis, router, traffic, upstream};
 
 pub(crate) use compile::log_filter;
-pub use file::schema;
+pub use file::{plugin_limits_schema, schema};
 pub use hidden::Hidden;
 pub use load::{Examined, document, examine, examine_document, load};
 pub use problem::{Place, Problem, Problems};

@@ -156,7 +156,7 @@ pub(super) fn concurrency(plan: &Plan, before: Option<&Pipeline>) -> Vec<Option<
     };
     let of = |route: &Route| {
         let settings = route.protection.concurrency?;
-        Some(known(route).unwrap_or_else(|| Concurrency::new(settings)))
+        Some(known(route).unwrap_or_else(|| Concurrency::new(&route.name, settings)))
     };
     plan.routes.iter().map(of).collect()
 }

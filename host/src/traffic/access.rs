@@ -32,7 +32,10 @@ pub struct Access {
     /// The first addresses of stretches, ascending, and what is said of each stretch.
     ipv4: Vec<(u128, Verdict)>,
     ipv6: Vec<(u128, Verdict)>,
-    otherwise: Verdict,
+    /// What becomes of who comes from elsewhere.
+    pub otherwise: Verdict,
+    /// Networks that may come and networks that may not, as many as were given.
+    pub networks: [usize; 2],
     /// How who may not is refused.
     pub refusing: Refusing,
 }
@@ -44,7 +47,9 @@ impl Access {
             let of = networks.iter().filter(|(network, _)| network.is_ipv4() == ipv4);
             stretches(of.copied().collect(), otherwise)
         };
-        Self { ipv4: table(true), ipv6: table(false), otherwise, refusing }
+        let given = |wanted| networks.iter().filter(|(_, verdict)| *verdict == wanted).count();
+        let networks = [given(Verdict::Allow), given(Verdict::Deny)];
+        Self { ipv4: table(true), ipv6: table(false), otherwise, networks, refusing }
     }
 
     /// What becomes of who comes from this address. An IPv4 address that arrived over IPv6 counts as IPv4.

@@ -62,6 +62,13 @@ pub struct Protection {
     pub concurrency: Option<concurrency::Settings>,
 }
 
+impl Settings {
+    /// The resident memory over which requests are refused, in bytes; none where nobody knows how much there is.
+    pub fn memory_limit(&self) -> Option<u64> {
+        self.memory_bytes_max.or_else(available).filter(|max| *max > 0)
+    }
+}
+
 impl Default for Settings {
     /// As many exchanges as a worker may have connections, and the memory there is.
     fn default() -> Self {
@@ -111,7 +118,7 @@ impl Pressure {
     /// Looks at the memory from now on, for as long as somebody holds what this gives.
     pub fn watch(settings: &Settings) -> io::Result<Arc<Self>> {
         let pressure = Arc::new(Self::default());
-        let Some(max) = settings.memory_bytes_max.or_else(available).filter(|max| *max > 0) else {
+        let Some(max) = settings.memory_limit() else {
             return Ok(pressure);
         };
         let watched = Arc::downgrade(&pressure);

@@ -23,6 +23,12 @@ pub(in crate::config) fn strict_schema() -> Value {
     generate(tidy)
 }
 
+/// The JSON Schema of what a plugin may spend: each limit with its meaning, its bounds and its default.
+pub fn plugin_limits_schema() -> Value {
+    let schema = generate(tidy);
+    schema.pointer("/$defs/Limits").cloned().unwrap_or_default()
+}
+
 fn generate(transform: fn(&mut Schema)) -> Value {
     let generator = SchemaSettings::draft2020_12().with_transform(transform).into_generator();
     let mut schema = generator.into_root_schema_for::<File>();

@@ -2,14 +2,18 @@
 //!
 //! The words and shapes are those of the admin API. Configurations are shown as written, without secrets and with variables not filled in.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Map, Value, json};
 
 use super::desk::Facts;
+use crate::config::plugin_limits_schema;
 use crate::generation::Generation;
 use crate::names::{Grant, Name};
 use crate::plugin::{Code, File, Loaded};
+
+/// What limits mean and what they are by default; the same for every plugin.
+static LIMITS_SCHEMA: LazyLock<Value> = LazyLock::new(plugin_limits_schema);
 
 /// All plugins: those that run in chain order, then those that the chain switches off, then other files.
 pub(super) fn plugins(generation: &Generation, facts: &Facts) -> Vec<Value> {
@@ -27,6 +31,7 @@ pub(super) fn plugin(generation: &Generation, facts: &Facts, plugin: &Name) -> O
     shown.insert("config".to_owned(), entry.get("config").cloned().unwrap_or_else(|| json!({})));
     shown.insert("config_schema".to_owned(), schema.unwrap_or_default());
     shown.insert("limits".to_owned(), entry.get("limits").cloned().unwrap_or_else(|| json!({})));
+    shown.insert("limits_schema".to_owned(), LIMITS_SCHEMA.clone());
     Some(Value::Object(shown))
 }
 

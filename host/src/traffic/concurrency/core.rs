@@ -74,6 +74,11 @@ impl Core {
         (limit as u32).clamp(self.settings.min, self.settings.max)
     }
 
+    /// How many are.
+    pub(super) fn under_way(&self) -> u32 {
+        self.under_way
+    }
+
     /// Takes one more on, if there is room.
     pub(super) fn enter(&mut self, now: Instant) -> bool {
         self.window.began.get_or_insert(now);

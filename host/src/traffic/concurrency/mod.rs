@@ -1,20 +1,26 @@
 //! Adaptive concurrency: how many requests may be under way at a handler follows from how long it takes to answer.
 //!
-//! A [`Concurrency`] belongs to one route in one worker, so nothing is shared. It decides purely (`core`); here it is counted who is inside. Who finds no
-//! room is refused at once: a queue in front of what is too slow only adds to the wait.
+//! A [`Concurrency`] belongs to one route in one worker, so nothing is shared but what operators are told (`gauge`). It decides purely (`core`); here it
+//! is counted who is inside. Who finds no room is refused at once: a queue in front of what is too slow only adds to the wait.
 
 mod core;
+mod gauge;
 
 #[cfg(test)]
 mod tests;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::names::Name;
 use crate::time::Instant;
 
+pub use gauge::{Standing, standings};
+
 use core::Core;
+use gauge::Gauge;
 
 /// How the limit follows from latency.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,12 +64,16 @@ pub enum Outcome {
 pub struct Concurrency {
     core: RefCell<Core>,
     settings: Settings,
+    gauge: Arc<Gauge>,
 }
 
 impl Concurrency {
-    /// With nothing under way.
-    pub fn new(settings: Settings) -> Rc<Self> {
-        Rc::new(Self { core: RefCell::new(Core::new(settings)), settings })
+    /// With nothing under way, for this route.
+    pub fn new(route: &Name, settings: Settings) -> Rc<Self> {
+        let core = Core::new(settings);
+        let gauge = Gauge::new(route);
+        gauge.note(core.limit(), 0);
+        Rc::new(Self { core: RefCell::new(core), settings, gauge })
     }
 
     /// How it was set up.
@@ -78,7 +88,18 @@ impl Concurrency {
 
     /// One more, if there is room.
     pub fn enter(self: &Rc<Self>, now: Instant) -> Option<Place> {
-        self.core.borrow_mut().enter(now).then(|| Place { of: Rc::clone(self), began: now })
+        if !self.core.borrow_mut().enter(now) {
+            self.gauge.refuse();
+            return None;
+        }
+        self.tell();
+        Some(Place { of: Rc::clone(self), began: now })
+    }
+
+    /// Tells operators what has become of the limit.
+    fn tell(&self) {
+        let core = self.core.borrow();
+        self.gauge.note(core.limit(), core.under_way());
     }
 }
 
@@ -105,5 +126,6 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.of.core.borrow_mut().leave();
+        self.of.tell();
     }
 }

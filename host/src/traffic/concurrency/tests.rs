@@ -4,6 +4,10 @@
 use super::*;
 use crate::time;
 
+fn route() -> Name {
+    "simulated".parse().unwrap()
+}
+
 /// An origin with so many places, of which each takes so long.
 struct Simulation {
     concurrency: Rc<Concurrency>,
@@ -20,7 +24,7 @@ struct Simulation {
 
 impl Simulation {
     fn new(settings: Settings, places: u32, service_ms: u64) -> Self {
-        let (concurrency, service) = (Concurrency::new(settings), Duration::from_millis(service_ms));
+        let (concurrency, service) = (Concurrency::new(&route(), settings), Duration::from_millis(service_ms));
         let places = f64::from(places);
         let (inside, took) = (Vec::new(), Vec::new());
         Self { concurrency, places, service, now: time::now(), inside, refused: 0, took, most_inside: 0 }
@@ -119,7 +123,7 @@ fn a_light_load_is_never_refused_and_does_not_raise_the_limit() {
 
 #[test]
 fn failures_shrink_the_limit_to_its_minimum_and_no_further() {
-    let concurrency = Concurrency::new(gradient());
+    let concurrency = Concurrency::new(&route(), gradient());
     let mut now = time::now();
     for _ in 0..100 {
         now += Duration::from_millis(120);
@@ -149,10 +153,27 @@ fn a_few_failures_among_many_answers_are_not_too_much_load() {
 #[test]
 fn who_goes_away_makes_room_and_says_nothing() {
     let settings = Settings { initial: 1, min: 1, max: 1, ..gradient() };
-    let concurrency = Concurrency::new(settings);
+    let concurrency = Concurrency::new(&route(), settings);
     let now = time::now();
     let place = concurrency.enter(now).unwrap();
     assert!(concurrency.enter(now).is_none());
     drop(place);
     assert!(concurrency.enter(now).is_some());
+}
+
+#[test]
+fn operators_are_told_what_becomes_of_a_limit_while_somebody_has_it() {
+    let route: Name = "told".parse().unwrap();
+    let told = || standings().get(&route).cloned();
+    assert_eq!(told(), None);
+    let settings = Settings { initial: 2, min: 1, max: 2, ..gradient() };
+    let [one, other] = [(); 2].map(|()| Concurrency::new(&route, settings));
+    let now = time::now();
+    let places = [(); 3].map(|()| one.enter(now));
+    assert_eq!(told(), Some(Standing { limits: vec![2, 2], under_way: 2, refused: 1 }));
+    drop(places);
+    drop(other);
+    assert_eq!(told(), Some(Standing { limits: vec![2], under_way: 0, refused: 1 }));
+    drop(one);
+    assert_eq!(told(), None);
 }

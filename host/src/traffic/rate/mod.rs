@@ -13,6 +13,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -86,7 +87,7 @@ pub struct Decision {
 #[derive(Debug)]
 pub struct Limits {
     started: Instant,
-    tables: Mutex<HashMap<Identity, Arc<Counts>>>,
+    tables: Mutex<HashMap<Identity, (Arc<Counts>, Settings)>>,
     keys_max: usize,
 }
 
@@ -106,11 +107,13 @@ pub struct Exceeded {
 struct Counts {
     table: Table,
     refusals: Refusals,
+    /// Uses that had no room since it was made.
+    refused: AtomicU64,
 }
 
 impl Counts {
     fn new(keys_max: usize) -> Self {
-        Self { table: Table::new(keys_max), refusals: Refusals::default() }
+        Self { table: Table::new(keys_max), refusals: Refusals::default(), refused: AtomicU64::new(0) }
     }
 }
 
@@ -134,16 +137,18 @@ impl Limits {
         let identity = (owner.clone(), name.into(), settings.algorithm, settings.window);
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         if tables.len() >= TABLES_MAX && !tables.contains_key(&identity) {
-            tables.retain(|_, table| Arc::strong_count(table) > 1);
+            tables.retain(|_, (counts, _)| Arc::strong_count(counts) > 1);
         }
-        let counts = tables.entry(identity).or_insert_with(|| Arc::new(Counts::new(self.keys_max)));
+        let (counts, newest) =
+            tables.entry(identity).or_insert_with(|| (Arc::new(Counts::new(self.keys_max)), settings));
+        *newest = settings;
         Limit { counts: Arc::clone(counts), settings, started: self.started }
     }
 
     /// Who was refused by each limit in the last minute, of every limit the most frequent keys. Limits that refused nobody are left out.
     pub fn refused(&self, keys_max: usize, now: Instant) -> Vec<Exceeded> {
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = tables.iter().map(|((owner, name, ..), counts)| Exceeded {
+        let told = tables.iter().map(|((owner, name, ..), (counts, _))| Exceeded {
             owner: owner.clone(),
             limit: name.to_string(),
             refused: counts.refusals.told(keys_max, now),
@@ -152,6 +157,41 @@ impl Limits {
         told.sort_by(|one, other| (&one.owner, &one.limit).cmp(&(&other.owner, &other.limit)));
         told
     }
+
+    /// Every limit that somebody uses, by owner and name; of those that it refused in the last minute the most frequent keys.
+    pub fn list(&self, keys_max: usize, now: Instant) -> Vec<Listed> {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // One is held by what was just taken from the table, one by the table itself.
+        let used = tables.into_iter().filter(|(_, (counts, _))| Arc::strong_count(counts) > 2);
+        let listed = used.map(|((owner, name, ..), (counts, settings))| Listed {
+            owner,
+            name,
+            settings,
+            keys: counts.table.len(),
+            refused: counts.refused.load(Relaxed),
+            lately: counts.refusals.told(keys_max, now),
+        });
+        let mut list: Vec<_> = listed.collect();
+        list.sort_by(|one, other| (&one.owner, &one.name).cmp(&(&other.owner, &other.name)));
+        list
+    }
+}
+
+/// What operators are told of a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Whose it is.
+    pub owner: Name,
+    /// Its name.
+    pub name: Box<str>,
+    /// How it counts, as it was defined last.
+    pub settings: Settings,
+    /// How many keys it remembers.
+    pub keys: usize,
+    /// How many uses had no room since it was defined first.
+    pub refused: u64,
+    /// For whom there was no room in the last minute.
+    pub lately: Refused,
 }
 
 /// One limit, for whoever asks it.
@@ -185,6 +225,7 @@ impl Limit {
 
     /// Notes that a use for this client had no room.
     pub fn refused(&self, key: &[u8], client: IpAddr, now: Instant) {
+        self.counts.refused.fetch_add(1, Relaxed);
         self.counts.refusals.note(key, client, now);
     }
 

@@ -250,3 +250,18 @@ fn who_is_refused_is_known_by_limit() {
     assert_ne!(told[0].2.keys[0].alias, told[1].2.keys[0].alias, "each limit has its own aliases");
     assert!(limits.refused(9, now + Duration::from_secs(60)).is_empty());
 }
+
+#[test]
+fn operators_are_told_of_limits_that_somebody_uses() {
+    let limits = Limits::default();
+    let (owner, now, client) = ("p".parse().unwrap(), time::now(), "192.0.2.1".parse().unwrap());
+    let limit = limits.define(&owner, "a", window(2, 1_000));
+    assert!(limit.take(b"k", 2, now).allowed);
+    limit.refused(b"k", client, now);
+    let raised = limits.define(&owner, "a", window(3, 1_000));
+    let [told] = limits.list(1, now).try_into().unwrap();
+    assert_eq!((&*told.name, told.settings.requests, told.keys, told.refused), ("a", 3, 1, 1));
+    assert_eq!((told.lately.total, told.lately.keys.len()), (1, 1));
+    drop((limit, raised));
+    assert_eq!(limits.list(1, now), []);
+}

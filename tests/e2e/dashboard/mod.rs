@@ -1,5 +1,9 @@
 //! The dashboard in a real browser: it shows what the gateway does, and changes it, by keys and clicks.
 
+mod changes;
+mod leaving;
+mod trouble;
+
 use std::path::PathBuf;
 
 use portcullis_tests::page::{ALT, SHIFT};
@@ -33,7 +37,12 @@ async fn token(gateway: &Gateway) -> String {
 
 /// The dashboard, signed in.
 async fn dashboard(gateway: &Gateway, width: u32) -> Page {
-    let url = format!("http://{}/login#token={}", gateway.admin_address().await, token(gateway).await);
+    dashboard_with(gateway, &token(gateway).await, width).await
+}
+
+/// The dashboard, signed in with this token.
+async fn dashboard_with(gateway: &Gateway, token: &str, width: u32) -> Page {
+    let url = format!("http://{}/login#token={token}", gateway.admin_address().await);
     let mut page = Page::open(&url, width).await;
     page.until("the dashboard", "document.querySelector('#main h1')?.textContent").await;
     assert_eq!(page.value("location.hash.includes('token')").await, json!(false));
@@ -51,6 +60,15 @@ async fn expect_quiet(page: &Page, gateway: &Gateway) {
 async fn view(page: &mut Page, name: &str) {
     page.click(&format!("#nav a \"{name}\"")).await;
     page.until(name, &format!("document.querySelector('#main h1')?.textContent === '{name}'")).await;
+}
+
+/// Waits until a message has these words.
+async fn notice(page: &mut Page, words: &str) {
+    page.until(
+        words,
+        &format!("[...document.querySelectorAll('.notice')].some(node => node.textContent.includes({words:?}))"),
+    )
+    .await;
 }
 
 async fn confirm(page: &mut Page) {
@@ -108,6 +126,11 @@ async fn a_slow_plugin_is_seen_and_switched_off_by_keys() {
     let value = "document.querySelector('.tile.rate .value').textContent";
     let before = page.until("a rate", &format!("/^[1-9]/.test({value}) && {value}")).await;
     page.until("another rate", &format!("{value} !== {before}")).await;
+    // The parts of the bar are the whole, whatever the figures become.
+    let parts =
+        format!("[...{ROUTE}.querySelectorAll('.part')].reduce((sum, part) => sum + parseFloat(part.style.width), 0)");
+    let whole = page.value(&parts).await.as_f64().unwrap();
+    assert!((95.0..=100.5).contains(&whole), "{whole} %");
     let mean = format!("{ROUTE}.querySelectorAll('.numbers dd')[1].textContent");
 
     page.focus(".route.slow .verdict button").await;
@@ -234,7 +257,7 @@ async fn every_view_is_told_and_fits_a_phone() {
     let gateway = setup(&origin).start().await;
     gateway.get("/").await;
     let mut page = dashboard(&gateway, 360).await;
-    for name in ["Overview", "Plugins", "Cache", "Upstreams", "Configuration", "Operations"] {
+    for name in ["Overview", "Routes", "Plugins", "Cache", "Upstreams", "Protection", "Configuration", "Operations"] {
         view(&mut page, name).await;
         page.until("the gateway's figures", "document.querySelector('.facts dd + *, .facts dd')?.textContent").await;
         assert_eq!(page.value("document.documentElement.scrollWidth > innerWidth").await, json!(false), "{name}");
