@@ -8,7 +8,7 @@
 //! | 4 assembly | [`gateway`], [`generation`], `worker`, [`warm`], [`admin`], [`purger`], [`config`], [`acme`], [`condition`], [`alerts`], [`advice`] |
 //! | 3 door and hall | [`listener`], [`pipeline`] |
 //! | 2 stations | [`router`], [`cache`], [`upstream`], [`plugin`], [`traffic`], [`files`], [`cdn`] |
-//! | 1 ground | [`redis`], [`regular`], [`telemetry`], [`outbound`], [`tls`], [`modes`], [`repeats`], [`exchange`], [`http`], [`names`], [`time`], [`shutdown`], [`certificates`] |
+//! | 1 ground | [`redis`], [`telemetry`], [`outbound`], [`tls`], [`modes`], [`repeats`], [`exchange`], [`http`], [`names`], [`time`], [`shutdown`], [`certificates`], [`regular`] |
 
 pub mod cli;
 

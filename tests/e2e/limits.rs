@@ -457,11 +457,11 @@ async fn who_guesses_passwords_keeps_nobody_else_out() {
     let origin = Origin::saying("hello").await;
     // `htpasswd -nbB -C 5 u open`
     let user = json!({ "name": "u", "password": "$2y$05$T9Cyr3uaIzzSNtLMoEqGreEh25aKCR7HsLRLpfqhZR2JBzPqtV8nO" });
-    let gateway = |attempts: Value| {
+    let gateway = async |attempts: Value| {
         let mut config = json!({ "users": [user] });
         attempts.as_object().unwrap().iter().for_each(|(name, value)| config[name] = value.clone());
         let entry = json!({ "config": config, "grants": ["crypto", "limits"] });
-        Setup::to(&origin).plugin("basic-auth", entry).patch(&told_addresses()).start()
+        Setup::to(&origin).plugin("basic-auth", entry).patch(&told_addresses()).start().await
     };
     let ask = async |gateway: &Gateway, address: &str, joined: &str| {
         let credentials = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, joined);

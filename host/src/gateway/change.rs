@@ -6,7 +6,8 @@
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
-use super::{Gateway, covered, lines, operate, telling};
+use super::plugins::{covered, lines};
+use super::{Gateway, operate, telling};
 use crate::admin::{self, Instruments};
 use crate::config::Config;
 use crate::generation::{Generation, wanted};

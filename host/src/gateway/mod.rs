@@ -12,6 +12,7 @@ mod inherited;
 mod limits;
 pub mod operate;
 mod operators;
+mod plugins;
 mod source;
 mod stored;
 mod telling;
@@ -28,10 +29,10 @@ use crate::admin::{self, Status};
 use crate::cache::Cache;
 use crate::cdn::Forwarder;
 use crate::condition::{self, Monitor};
-use crate::config::{Config, Hidden};
-use crate::generation::{Generation, wanted};
+use crate::config::Config;
+use crate::generation::Generation;
 use crate::plugin::metrics::Registry;
-use crate::plugin::{Change, Folder, Problem, Roster, Services, Watch};
+use crate::plugin::{Folder, Problem, Services, Watch};
 use crate::purger::Purger;
 use crate::redis::Redis;
 use crate::shutdown::{Drain, Draining};
@@ -44,11 +45,13 @@ use change::{Followed, Refused};
 use control::Event;
 use inherited::notify;
 use operate::Desk;
+use plugins::lines;
 use upgrade::Sockets;
 
 pub use control::{Control, Orders};
 pub use inherited::Inherited;
 pub use operate::Operations;
+pub use plugins::plugins;
 pub use source::{Environment, Source};
 
 /// A gateway that serves.
@@ -130,33 +133,6 @@ pub enum StartError {
     /// The system refuses something the gateway needs.
     #[error("{0}")]
     System(String),
-}
-
-fn lines(problems: &[Problem]) -> String {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-}
-
-/// Loads what a configuration wants of the plugin folder.
-pub fn plugins(
-    services: &Arc<Services>,
-    folder: &mut Folder,
-    config: &Config,
-) -> Result<(Roster, Vec<Problem>), StartError> {
-    folder.scan(services).map_err(|error| StartError::Folder { path: folder.path().to_owned(), error })?;
-    let next = Roster::default().next(services, folder, &wanted(config), Change::Configuration);
-    let hidden = || operate::hidden(config, folder);
-    let (roster, problems) = next.map_err(|refused| StartError::Plugins(covered(refused.0, hidden)))?;
-    Ok((roster, covered(problems, hidden)))
-}
-
-/// Problems without what must not be read in messages.
-fn covered(problems: Vec<Problem>, hidden: impl Fn() -> Hidden) -> Vec<Problem> {
-    if problems.is_empty() {
-        return problems;
-    }
-    let hidden = hidden();
-    let covered = |Problem { plugin, what }| Problem { what: hidden.cover_all(&what).into_owned(), plugin };
-    problems.into_iter().map(covered).collect()
 }
 
 impl Gateway {
