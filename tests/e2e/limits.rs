@@ -419,7 +419,7 @@ async fn a_route_takes_only_heads_of_its_size() {
     // What is ours does not count, and what the client sent does, whatever becomes of it.
     let gateway = Setup::to(&origin)
         .route(json!({ "name": "few", "proxy": proxy, "headers_max": 3 }))
-        .patch(&json!({ "tracing": { "sample": { "ratio": 1 } }, "forwarding": { "fields": "both", "incoming": "append" } }))
+        .patch(&json!({ "tracing": { "otlp": { "endpoint": "http://127.0.0.1:9" }, "sample": { "ratio": 1 } }, "forwarding": { "fields": "both", "incoming": "append" } }))
         .start()
         .await;
     assert_eq!(gateway.send(with("/", 2, 1)).await.status, 200);
@@ -455,13 +455,14 @@ async fn bodies_that_are_too_long_do_not_shrink_what_others_may_ask() {
 #[tokio::test]
 async fn who_guesses_passwords_keeps_nobody_else_out() {
     let origin = Origin::saying("hello").await;
-    // `htpasswd -nbB -C 5 u open`
-    let user = json!({ "name": "u", "password": "$2y$05$T9Cyr3uaIzzSNtLMoEqGreEh25aKCR7HsLRLpfqhZR2JBzPqtV8nO" });
-    let gateway = async |attempts: Value| {
+    // As `htpasswd -nbB -C 5 u open` makes it.
+    let user = json!({ "name": "u", "password": "$2b$05$T9Cyr3uaIzzSNtLMoEqGreW1Ywakh2bJheVQjS6MtD1ylfU4yKw4a" });
+    let gateway = |attempts: Value| {
         let mut config = json!({ "users": [user] });
         attempts.as_object().unwrap().iter().for_each(|(name, value)| config[name] = value.clone());
         let entry = json!({ "config": config, "grants": ["crypto", "limits"] });
-        Setup::to(&origin).plugin("basic-auth", entry).patch(&told_addresses()).start().await
+        let setup = Setup::to(&origin).plugin("basic-auth", entry).patch(&told_addresses());
+        async move { setup.start().await }
     };
     let ask = async |gateway: &Gateway, address: &str, joined: &str| {
         let credentials = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, joined);
