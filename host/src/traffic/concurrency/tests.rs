@@ -136,7 +136,7 @@ fn failures_shrink_the_limit_to_its_minimum_and_no_further() {
 fn a_few_failures_among_many_answers_are_not_too_much_load() {
     let settings = Settings { max: 20, ..aimd() };
     let limit = |failures: u32| {
-        let concurrency = Concurrency::new(settings);
+        let concurrency = Concurrency::new(&route(), settings);
         let mut now = time::now();
         for _ in 0..100 {
             now += Duration::from_millis(120);
