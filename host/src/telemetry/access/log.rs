@@ -37,8 +37,8 @@ pub(super) struct Block {
 #[derive(Debug)]
 pub(super) enum Message {
     Block(Block),
-    /// There is something to see in [`Shared`].
-    Look,
+    /// There is something to see in [`Shared`], as of the settings with this number.
+    Look(u64),
     /// Everything before is to be written, then this be answered.
     Flush(SyncSender<()>),
 }
@@ -244,7 +244,7 @@ impl AccessLog {
 
     /// Lets the writer look. One that has too much to do looks anyway.
     fn look(&self) {
-        let _ = self.shared.sender.try_send(Message::Look);
+        let _ = self.shared.sender.try_send(Message::Look(self.shared.epoch.load(Ordering::Acquire)));
     }
 }
 

@@ -41,7 +41,7 @@ impl Writer {
             };
             match message {
                 Ok(Message::Block(block)) => self.write(block),
-                Ok(Message::Look) => self.look(u64::MAX),
+                Ok(Message::Look(epoch)) => self.look(epoch),
                 Ok(Message::Flush(done)) => drop(done.try_send(())),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
