@@ -175,11 +175,7 @@ mod tests {
     /// The limit after many windows in which requests ended so, each together with ten that were answered in 1 ms.
     fn limit_after(end: impl Fn(Place, Instant)) -> u32 {
         let algorithm = Algorithm::Aimd { latency: Duration::from_millis(20) };
-<<<<<<< HEAD
         let concurrency = Concurrency::new(&"a".parse().unwrap(), Settings { initial: 20, min: 2, max: 20, algorithm });
-=======
-        let concurrency = Concurrency::new(&"r".parse().unwrap(), Settings { initial: 20, min: 2, max: 20, algorithm });
->>>>>>> guards
         let mut now = time::now();
         for _ in 0..100 {
             now += Duration::from_millis(110);
