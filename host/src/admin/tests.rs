@@ -54,3 +54,19 @@ async fn a_socket_is_replaced_only_where_nobody_listens_or_who_does_is_about_to_
     assert_eq!(local(&socket, Predecessor::Replaced).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     let _ = Drain::new();
 }
+
+#[test]
+fn a_configuration_may_be_as_long_as_its_file() {
+    let mut documents = 0;
+    for endpoint in endpoints() {
+        let endpoint::Takes::Json { source, bytes_max, .. } = &endpoint.takes else { continue };
+        let holds_document = source["properties"].get("document").is_some();
+        documents += usize::from(holds_document);
+        assert_eq!(*bytes_max > body::JSON_BYTES_MAX, holds_document, "{endpoint:?}");
+        assert!(
+            endpoint.role == Role::Admin || !holds_document,
+            "{endpoint:?}: only those who may change it send so much"
+        );
+    }
+    assert_eq!(documents, 3);
+}

@@ -30,7 +30,7 @@ fn shown(value: &Value, depth: usize) -> Value {
             let entry = |(key, value): (&String, &Value)| {
                 let name = key.to_ascii_lowercase();
                 let value = match value {
-                    _ if secrets::is_named_secret(key, Keys::AllSecret) => Value::from(HIDDEN),
+                    _ if secrets::is_named_secret(key, Keys::MostlyNames) => Value::from(HIDDEN),
                     _ if WHOLE.contains(&name.as_str()) => Value::from(LONG),
                     value => shown(value, depth + 1),
                 };
@@ -50,9 +50,9 @@ mod tests {
 
     #[test]
     fn secrets_and_long_things_are_not_shown() {
-        let value = json!({ "enabled": true, "Api_Key": "x", "config": { "a": 1 }, "list": ["a", { "client_secret": [1], "htpasswd": "a:b", "hash": "cafe" }], "long": "x".repeat(2000) });
+        let value = json!({ "enabled": true, "key": "k", "Api_Key": "x", "config": { "a": 1 }, "list": ["a", { "client_secret": [1], "htpasswd": "a:b", "hash": "cafe" }], "long": "x".repeat(2000) });
         let expected = json!({
-            "enabled": true, "Api_Key": HIDDEN, "config": LONG, "list": ["a", { "client_secret": HIDDEN, "htpasswd": HIDDEN, "hash": "cafe" }], "long": LONG,
+            "enabled": true, "key": "k", "Api_Key": HIDDEN, "config": LONG, "list": ["a", { "client_secret": HIDDEN, "htpasswd": HIDDEN, "hash": "cafe" }], "long": LONG,
         });
         assert_eq!(redacted(&value), expected);
         let deep = (0..100).fold(Value::Null, |inner, _| json!([inner]));
