@@ -147,10 +147,10 @@ impl Plugin for BasicAuth {
             Err(why) => return Ok(Response::problem(400, why).into()),
         };
         let digest = self.secret.hmac(credentials.joined());
-        if !self.remembered.borrow().has(&digest) {
-            if let Some(refused) = self.tried(request, &credentials, digest) {
-                return Ok(refused);
-            }
+        // Apart, so that it is not lent any more when there is something to remember.
+        let is_remembered = self.remembered.borrow().has(&digest);
+        if !is_remembered && let Some(refused) = self.tried(request, &credentials, digest) {
+            return Ok(refused);
         }
         let Some(user) = self.users.find(credentials.name()) else { return Ok(self.denied("the name is not known")) };
         request.set_attribute("auth.subject", &user.name)?;
