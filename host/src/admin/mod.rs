@@ -107,6 +107,8 @@ pub(crate) struct Status {
     pub(crate) problems: Vec<String>,
     /// The last change that was refused, until one is taken over: of what, and why.
     pub(crate) refused: Option<(&'static str, String)>,
+    /// What of the configuration is other than what the process started with and takes effect at a start only, as paths.
+    pub(crate) restart_needed: Vec<&'static str>,
     /// The newest generation that every worker has taken over.
     pub(crate) adopted: u64,
     /// What measures.

@@ -44,6 +44,8 @@ pub struct Findings {
     pub workers: Vec<(usize, Beat)>,
     /// The last change that was refused: of what, and why.
     pub refused: Option<(String, String)>,
+    /// What of the configuration takes effect at the next start only, as paths.
+    pub restart_needed: Vec<String>,
     /// What is wrong with plugin files.
     pub problems: Vec<String>,
     /// The plugins, and for how much longer they are quarantined.
@@ -125,7 +127,11 @@ fn configuration(found: &Findings) -> Part {
             more => format!("a change of the {of} was refused: {first} (and {more} more)"),
         }
     });
-    Part::judged("configuration", Status::Degraded, reasons.collect())
+    let waiting = (!found.restart_needed.is_empty()).then(|| {
+        let paths = found.restart_needed.join(", ");
+        format!("{paths} changed since the start and will take effect at the next one")
+    });
+    Part::judged("configuration", Status::Degraded, reasons.chain(waiting).collect())
 }
 
 fn plugins(found: &Findings) -> Part {

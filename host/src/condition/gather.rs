@@ -54,6 +54,7 @@ impl Monitor {
             draining: self.draining.started(),
             workers: self.beats(now),
             refused: status.refused.as_ref().map(|(of, why)| ((*of).to_owned(), why.clone())),
+            restart_needed: status.restart_needed.iter().map(|path| (*path).to_owned()).collect(),
             problems: status.problems.clone(),
             plugins: generation.map(plugins).unwrap_or_default(),
             upstreams: status.board.as_ref().map(|board| board.report(now)).unwrap_or_default(),

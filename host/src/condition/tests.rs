@@ -16,6 +16,7 @@ fn well() -> Findings {
         draining: false,
         workers: vec![(0, Beat::Beating), (1, Beat::Beating)],
         refused: None,
+        restart_needed: Vec::new(),
         problems: Vec::new(),
         plugins: vec![("auth".to_owned(), None)],
         upstreams: vec![upstream([endpoint("a", true, 0), endpoint("b", true, 0)])],

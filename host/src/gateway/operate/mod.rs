@@ -4,6 +4,7 @@
 //! file in one step, and the gateway takes it over. Orders are done one after the other by the gateway's own thread. Documents leave this
 //! room without secrets.
 
+mod aside;
 mod desk;
 mod diff;
 mod disk;
@@ -11,6 +12,7 @@ mod edit;
 mod edited;
 mod files;
 mod history;
+mod joins;
 mod order;
 mod perform;
 mod refusal;
