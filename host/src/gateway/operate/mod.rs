@@ -302,6 +302,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 #[cfg(test)]
+mod aside_tests;
+#[cfg(test)]
 mod gateway_tests;
 #[cfg(test)]
 mod plugin_tests;

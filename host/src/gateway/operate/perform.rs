@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::aside::{Aside, Obstacle};
 use super::desk::Held;
 use super::disk::{self, Staged, Stamp};
-use super::aside::{Aside, Obstacle};
 use super::edit::EndpointEdit;
 use super::edited::{Looks, Taken};
 use super::order::{Order, Task};
@@ -73,12 +73,7 @@ impl Gateway {
     }
 
     /// Takes a document over; where something else is wrong with it by now, only what is changed, beside what serves.
-    fn take_either_way(
-        &mut self,
-        ticket: &Ticket,
-        document: &Value,
-        aside: Option<Aside>,
-    ) -> Result<Applied, Refusal> {
+    fn take_either_way(&mut self, ticket: &Ticket, document: &Value, aside: Option<Aside>) -> Result<Applied, Refusal> {
         match (self.take(ticket, document), aside) {
             (Err(Refusal::Invalid(problems)), Some(aside)) => {
                 self.take_aside(ticket, document, &aside, Obstacle::Wrong(problems))
@@ -131,7 +126,8 @@ impl Gateway {
     /// Nothing changes; but what is in memory only is written where that is possible by now.
     fn keep_again(&mut self, ticket: &Ticket, document: &Value, looks: Looks) -> Result<Applied, Refusal> {
         let looks = looks.with(&self.generation.config);
-        if self.desk.held.as_ref().is_some_and(|held| !held.beside_an_edit) && disk::writable(&self.source.file).is_ok() {
+        if self.desk.held.as_ref().is_some_and(|held| !held.beside_an_edit) && disk::writable(&self.source.file).is_ok()
+        {
             let written = self.write(ticket, document)?;
             self.note_written(Arc::clone(&self.generation.config.written), &written, looks);
         }
