@@ -104,6 +104,9 @@ impl Gateway {
         aside: &Aside,
         obstacle: Obstacle,
     ) -> Result<Applied, Refusal> {
+        if *document == *self.generation.config.written {
+            return Ok(self.unchanged());
+        }
         let looks = self.look();
         let problems = match &obstacle {
             Obstacle::Wrong(problems) => problems.clone(),
