@@ -122,8 +122,7 @@ async fn the_tree_says_what_is_wrong_until_it_is_well() {
     until_ready(&gateway).await;
     let tree: Value = gateway.admin("/api/v1/health").await.json();
     let names: Vec<_> = tree["parts"].as_array().unwrap().iter().map(|part| part["part"].as_str().unwrap()).collect();
-    let expected =
-        ["workers", "configuration", "plugins", "upstreams", "cache", "redis", "certificates", "alerts", "mode"];
+    let expected = ["workers", "configuration", "plugins", "upstreams", "cache", "certificates", "alerts", "mode"];
     assert_eq!((&tree["part"], &tree["status"], names), (&json!("gateway"), &json!("healthy"), expected.to_vec()));
 
     patient.is_well(false);
@@ -397,6 +396,7 @@ async fn advice_names_the_plugin_that_is_slow_and_the_route_that_should_cache() 
     );
     let uncached = hint(&told, "uncached_route").unwrap();
     assert_eq!((&uncached["route"], &uncached["figures"]["same_ratio"]), (&json!("all"), &json!(1.0)));
+    assert!(uncached["text"].as_str().unwrap().contains("heuristic_percent"), "{uncached}");
     // With a cache there is nothing to advise.
     gateway.patch_config(&json!({ "routes": [
         { "name": "own", "match": { "path": "/own" }, "respond": { "body": "own" } },
@@ -437,4 +437,44 @@ async fn advice_names_the_endpoint_that_is_slow() {
     // What an operator is told is what an operator can do.
     let order = format!("portcullis ctl endpoint origin {} --drain", slow.address());
     assert!(told["text"].as_str().unwrap().contains(&order), "{told}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_fails_all_requests_is_told_until_it_answers_one() {
+    let well = Arc::new(AtomicBool::new(true));
+    let state = Arc::clone(&well);
+    let answer = move |_: &portcullis_tests::Seen| {
+        if state.load(Ordering::SeqCst) { Reply::ok("fine") } else { Reply::new(503, "ill") }
+    };
+    let origin = Origin::start(answer).await;
+    let gateway = Setup::to(&origin).start().await;
+    assert_eq!(gateway.get("/").await.status, 200);
+    well.store(false, Ordering::SeqCst);
+    for _ in 0..8 {
+        assert_eq!(gateway.get("/").await.status, 503);
+    }
+    let told = until_part(&gateway, "origin", "degraded").await;
+    assert!(reasons(&told).contains("has failed its last 8 requests"), "{told}");
+    well.store(true, Ordering::SeqCst);
+    assert_eq!(gateway.get("/").await.status, 200);
+    until_part(&gateway, "origin", "healthy").await;
+}
+
+#[tokio::test]
+async fn a_state_folder_that_takes_nothing_is_told_with_why_changes_are_refused() {
+    let patient = Patient::new().await;
+    let gateway = patient.setup().start().await;
+    until_ready(&gateway).await;
+    let state = gateway.folder().join("state");
+    let log = state.join("audit.log");
+    fs::remove_file(&log).ok();
+    fs::create_dir(&log).unwrap();
+    let body = Request::new("PUT", "/api/v1/mode").field("Content-Type", "application/json");
+    let refused = gateway.ask_admin(&body.body(json!({ "mode": "normal" }).to_string())).await;
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    let told = until_part(&gateway, "configuration", "degraded").await;
+    assert!(reasons(&told).contains("audit log"), "{told}");
+    fs::remove_dir(&log).unwrap();
+    choose(&gateway, "normal").await;
+    until_part(&gateway, "configuration", "healthy").await;
 }

@@ -166,3 +166,43 @@ async fn a_disk_that_takes_no_more_leaves_everything_as_it_was() {
 fn count(gateway: &Gateway) -> [usize; 3] {
     ["", "plugins", "state/history"].map(|name| fs::read_dir(gateway.folder().join(name)).unwrap().count())
 }
+
+#[tokio::test]
+async fn what_waits_for_a_restart_is_shown_until_it_is_taken_back() {
+    let gateway = Setup::new().route(answering("one")).patch(&json!({ "workers": 1 })).start().await;
+    let good = ask(&gateway, "/configuration").await["document"].clone();
+    let mut document = good.clone();
+    document["workers"] = json!(2);
+    let (status, applied) = send(&gateway, "PUT", "/configuration", &json!({ "document": document })).await;
+    assert_eq!((status, &applied["restart_needed"]), (200, &json!(["$.workers"])));
+    assert_eq!(ask(&gateway, "/state").await["restart_needed"], json!(["$.workers"]));
+    let health = ask(&gateway, "/health").await.to_string();
+    assert!(health.contains("$.workers changed since the start"), "{health}");
+    assert_eq!(send(&gateway, "PUT", "/configuration", &json!({ "document": good })).await.0, 200);
+    assert_eq!(ask(&gateway, "/state").await["restart_needed"], json!([]));
+    assert_eq!(gateway.metric("portcullis_bans").await, Some(0.0));
+    assert_eq!(send(&gateway, "POST", "/bans", &json!({ "address": "192.0.2.9", "seconds": 60 })).await.0, 200);
+    assert_eq!(gateway.metric("portcullis_bans").await, Some(1.0));
+}
+
+#[tokio::test]
+async fn explaining_knows_what_the_gateway_refuses_and_variants_keep_their_names() {
+    let routes = json!([{ "name": "rest", "respond": { "body": "x" }, "plugins": { "version": { "config": { "word": "b" } } } }]);
+    let setup = Setup::new().patch(&json!({ "routes": routes })).file("other.wasm", artefacts::guest("counts-calls"));
+    let setup = setup.file("version.wasm", artefacts::version(1)).entry("version", json!({})).entry("other", json!({}));
+    let gateway = setup.start().await;
+    for path in ["/../a", "/a/./b", "/a\\b"] {
+        let question = json!({ "method": "GET", "url": format!("http://a.test{path}") });
+        let (status, told) = send(&gateway, "POST", "/routes/explain", &question).await;
+        assert_eq!((status, &told["outcome"], &told["route"]), (200, &json!("refused"), &Value::Null), "{path} {told}");
+        assert_eq!(gateway.get(path).await.status, 400, "{path}");
+    }
+    assert_eq!(gateway.get("/").await.status, 200);
+    let order = json!({ "order": ["other", "version"] });
+    assert_eq!(send(&gateway, "PUT", "/plugins/order", &order).await.0, 200);
+    let metrics = gateway.admin("/metrics").await;
+    let text = metrics.text();
+    assert!(text.contains("plugin=\"version\",variant=\"route rest\"") && !text.contains("plugins.chain["), "{text}");
+    let shown = ask(&gateway, "/plugins/version").await;
+    assert!(shown["variants"].to_string().contains("plugins.chain[1].config"), "{shown}");
+}

@@ -53,7 +53,7 @@ async fn choose(context: Context) -> Result<Answer, Trouble> {
     // The schema knows the same names.
     let mode: Mode = wanted.parse().map_err(|error| Trouble::bad_request(format!("$.mode: {wanted:?} {error}")))?;
     switch().choose(mode, &context.caller.name, time::unix());
-    Ok(Answer::json(&shown_mode()))
+    Ok(Answer::json(&shown_mode()).audited(json!({ "mode": mode.as_str() })))
 }
 
 /// The mode, since when and by whom; `since` is null since the start.

@@ -11,6 +11,7 @@ use super::settings::Role;
 use super::trouble::Trouble;
 use super::{Status, upstreams};
 use crate::advice::{Hint, Known, PoolKnown, RouteKnown, advise};
+use crate::pipeline::Handler;
 use crate::repeats;
 use crate::telemetry::refusals::Refused;
 use crate::time;
@@ -52,8 +53,18 @@ fn hints(status: &Status) -> Vec<Hint> {
         connections_max: settings.connections_max,
         workers: config.workers,
     };
-    let route =
-        |route: &crate::config::Route| RouteKnown { name: route.matches.name.clone(), caches: route.cache.is_some() };
+    let route = |route: &crate::config::Route| {
+        let shares = match &route.handler {
+            Handler::Proxy(proxy) => &proxy.shares[..],
+            Handler::Files(_) | Handler::Respond { .. } | Handler::Redirect { .. } => &[],
+        };
+        let asked = shares.iter().filter_map(|share| config.upstreams.get(share.upstream));
+        RouteKnown {
+            name: route.matches.name.clone(),
+            caches: route.cache.is_some(),
+            upstreams: asked.map(|upstream| upstream.name.clone()).collect(),
+        }
+    };
     let (bans, now) = (&status.bans, time::now());
     // Who has been banned since is spoken of no more: that was the remedy.
     let banned = |address| bans.left(address, now).is_some();

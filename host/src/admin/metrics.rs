@@ -257,8 +257,8 @@ fn quarantined(status: &Status, out: &mut Exposition) {
     out.family(name, "Whether a plugin failed so often that it is not asked for a while.", Kind::Gauge);
     let mut variants: BTreeMap<(&str, String), bool> = BTreeMap::new();
     for loaded in plugins(status) {
-        // Routes move when others are written before them, and a variant that stays keeps the place that it was made with: so two may have one.
-        let quarantined = variants.entry((loaded.name.as_str(), loaded.entry.origin.to_string())).or_default();
+        // A variant that stays keeps the name of the route that it was made for, and routes are renamed: so two may have one.
+        let quarantined = variants.entry((loaded.name.as_str(), loaded.entry.variant())).or_default();
         *quarantined |= loaded.quarantined().is_some();
     }
     for ((plugin, origin), quarantined) in &variants {

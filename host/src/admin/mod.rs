@@ -107,6 +107,10 @@ pub(crate) struct Status {
     pub(crate) problems: Vec<String>,
     /// The last change that was refused, until one is taken over: of what, and why.
     pub(crate) refused: Option<(&'static str, String)>,
+    /// What of the configuration is other than what the process started with and takes effect at a start only, as paths.
+    pub(crate) restart_needed: Vec<&'static str>,
+    /// Why the audit log could not be written when it was to be last, so that a change was refused.
+    pub(crate) audit_trouble: Arc<Mutex<Option<String>>>,
     /// The newest generation that every worker has taken over.
     pub(crate) adopted: u64,
     /// What measures.
@@ -199,6 +203,7 @@ pub(crate) fn local(socket: &Socket, predecessor: Predecessor) -> io::Result<Loc
 pub(crate) fn start(equipment: Equipment) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let built_in = prepared(&equipment.settings);
+    let trouble = Arc::clone(&equipment.status.lock().unwrap_or_else(PoisonError::into_inner).audit_trouble);
     thread::Builder::new().name("admin".into()).spawn(move || {
         let Equipment { settings, listener, local, status, process, draining, leaving } = equipment;
         let admin = Rc::new(Admin {
@@ -206,7 +211,7 @@ pub(crate) fn start(equipment: Equipment) -> io::Result<()> {
             process,
             draining,
             doorkeeper: Doorkeeper::new(built_in),
-            audit: Audit::new(&settings.state),
+            audit: Audit::new(&settings.state, trouble),
             router: Router::new(endpoints()),
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
             started: (time::now(), time::unix()),

@@ -15,7 +15,7 @@ use super::trouble::{Problem, Trouble};
 use crate::config::{Config, Hidden, Route};
 use crate::exchange::Scheme;
 use crate::generation::Generation;
-use crate::http::merged_slashes;
+use crate::http::{ambiguity, merged_slashes};
 use crate::pipeline::{Handler, Proxy, Subject, rewritten};
 use crate::router::{Asked, Routed, misses};
 
@@ -153,6 +153,17 @@ impl Request {
     }
 }
 
+/// Why a request is refused whatever routes there are; none: it is not.
+fn refusal(request: &Request, host: &str, path: &str) -> Option<&'static str> {
+    if request.method == Method::CONNECT {
+        return Some("CONNECT is not for gateways");
+    }
+    if host.contains('@') {
+        return Some("userinfo in the target");
+    }
+    ambiguity(path)
+}
+
 async fn explain(context: Context) -> Result<Answer, Trouble> {
     let (generation, hidden) = (context.generation()?, operations(&context)?.hidden());
     let request =
@@ -168,6 +179,12 @@ async fn explain(context: Context) -> Result<Answer, Trouble> {
         scheme: request.scheme,
         client: request.client,
     };
+    if let Some(why) = refusal(&request, host, target.path()) {
+        return Ok(Answer::json(&json!({
+            "outcome": "refused", "route": null, "why": format!("{why}: answered with 400 before any route is looked for"),
+            "parameters": {}, "chain": [], "handler": null, "upstream_target": null, "others": [],
+        })));
+    }
     let routes = &generation.config.routes;
     let (outcome, winner, parameters) = match generation.plan.router.find(&asked) {
         Routed::Found { route, parameters } => (json!("found"), Some(route), parameters),
@@ -264,7 +281,7 @@ fn explanation() -> Value {
         "type": "object",
         "required": ["outcome", "route", "why", "parameters", "chain", "handler", "upstream_target", "others"],
         "properties": {
-            "outcome": { "enum": ["found", "not_found", "method_not_allowed"] }, "route": maybe, "why": maybe,
+            "outcome": { "enum": ["found", "not_found", "method_not_allowed", "refused"] }, "route": maybe, "why": maybe,
             "parameters": { "type": "object", "additionalProperties": text }, "chain": { "type": "array", "items": text },
             "handler": handler_schema(), "upstream_target": maybe,
             "others": { "type": "array", "items": {

@@ -45,6 +45,7 @@ async fn state(context: Context) -> Result<Answer, Trouble> {
         "listeners": listeners,
         "problems": status.problems,
         "refused": status.refused.as_ref().map(|(of, what)| json!({ "change": of, "why": what })),
+        "restart_needed": status.restart_needed,
         "draining": draining,
         "cdn": status.cdn.report().iter().map(cdn).collect::<Vec<_>>(),
         "redis": status.redis.as_ref().map(redis),
@@ -98,7 +99,7 @@ fn schema() -> Value {
         "type": "object",
         "required": [
             "version", "started_at", "uptime_seconds", "generation", "serving", "health", "workers", "listeners", "problems",
-            "refused", "draining", "cdn", "redis",
+            "refused", "restart_needed", "draining", "cdn", "redis",
         ],
         "properties": {
             "version": text, "started_at": { "type": "string", "format": "date-time" }, "uptime_seconds": count,
@@ -109,6 +110,7 @@ fn schema() -> Value {
             } },
             "problems": { "type": "array", "items": text },
             "refused": { "type": ["object", "null"], "required": ["change", "why"], "properties": { "change": text, "why": text } },
+            "restart_needed": { "type": "array", "items": text },
             "draining": { "type": "boolean" },
             "cdn": { "type": "array", "items": { "type": "object", "required": ["cdn", "pending"] } },
             "redis": { "type": ["object", "null"], "required": ["healthy", "reason", "degraded_ms", "connections"] },

@@ -50,12 +50,16 @@ fn uncached(known: &Known<'_>) -> Vec<Hint> {
             return None;
         }
         let name = route.name.as_str();
-        let figures = known.live.routes.iter().find(|figures| figures.route == name);
-        let rate = figures.map_or(0.0, |figures| figures.traffic.requests_per_second);
+        let rate = asked_per_second(known, route);
+        // What was seen may be long ago.
+        if rate * known.live.window.as_secs_f64() < REQUESTS_MIN as f64 {
+            return None;
+        }
         let text = format!(
             "Answers of route {name} hardly change: of {} that were compared with the one before for the same URL, {:.0} % were the same. \
-             It asks its upstream {rate:.1} times a second. Let it cache: \"cache\": true on the route, or {{\"ttl_seconds\": …}} where the \
-             upstream does not say for how long.",
+             Its upstream answers it {rate:.1} times a second. Let it cache: \"cache\": true on the route stores what the upstream's \
+             Cache-Control or Expires allows; where it says only when an answer was modified, \"cache\": {{\"heuristic_percent\": 10}} does; \
+             where it says nothing, the plugin smart-cache with {{\"ttl\": \"30s\"}}.",
             seen.compared,
             same * 100.0
         );
@@ -68,6 +72,17 @@ fn uncached(known: &Known<'_>) -> Vec<Hint> {
         })
     };
     known.routes.iter().filter_map(hint).collect()
+}
+
+/// How often a route's upstreams give it answers that a cache could have given: what was refused before they were asked does not count.
+fn asked_per_second(known: &Known<'_>, route: &super::RouteKnown) -> f64 {
+    let figures = known.live.routes.iter().find(|figures| figures.route == route.name.as_str());
+    let [_, good, redirected, _, _] = figures.map_or([0; 5], |figures| figures.traffic.status);
+    let good = (good + redirected) as f64 / known.live.window.as_secs_f64().max(1.0);
+    // What a plugin answers itself no upstream has been asked for.
+    let is_its = |upstream: &str| route.upstreams.iter().any(|name| name.as_str() == upstream);
+    let upstreams = known.live.upstreams.iter().filter(|figures| is_its(&figures.upstream));
+    good.min(upstreams.map(|figures| figures.requests_per_second).sum())
 }
 
 /// Plugins that take most of a route's time.

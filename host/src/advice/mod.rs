@@ -56,6 +56,8 @@ pub struct RouteKnown {
     pub name: Name,
     /// Whether it caches.
     pub caches: bool,
+    /// The upstreams that it asks.
+    pub upstreams: Vec<Name>,
 }
 
 /// What the configuration allows an upstream.

@@ -22,7 +22,9 @@ fn told(
     let (no_live, no_repeats) = (Live::default(), BTreeMap::new());
     let mut known = Known {
         live: &no_live,
-        routes: vec![RouteKnown { name: name("api"), caches: false }, RouteKnown { name: name("page"), caches: true }],
+        routes: [("api", false), ("page", true)]
+            .map(|(route, caches)| RouteKnown { name: name(route), caches, upstreams: vec![name("origin")] })
+            .into(),
         pools: vec![PoolKnown { upstream: name("origin"), connections_max: 10, workers: 2 }],
         upstreams: &[],
         repeats: &no_repeats,
@@ -71,15 +73,24 @@ fn without_traffic_nothing_is_said() {
 
 #[test]
 fn a_route_whose_answers_repeat_should_cache() {
-    let with = |route: &str, compared, same| {
-        told(|_, _, repeats, _| {
-            repeats.insert(name(route), Seen { compared, same });
+    let asked = |which: &str, seen, status, upstream_rate| {
+        told(|live, _, repeats, _| {
+            let mut figures = route(which, 900);
+            figures.traffic.status = status;
+            live.routes.push(figures);
+            let (upstream, requests_per_second) = ("origin".to_owned(), upstream_rate);
+            live.upstreams.push(UpstreamFigures { upstream, requests_per_second, ..UpstreamFigures::default() });
+            repeats.insert(name(which), seen);
         })
     };
+    let with = |which: &str, compared, same| asked(which, Seen { compared, same }, [0, 300, 0, 600, 0], 5.0);
     assert_eq!(with("api", 100, 95), ["uncached_route api"]);
     assert!(with("api", 100, 70).is_empty(), "they change");
     assert!(with("api", 20, 20).is_empty(), "too few");
     assert!(with("page", 100, 100).is_empty(), "it does");
+    let seen = Seen { compared: 100, same: 100 };
+    assert!(asked("api", seen, [0, 0, 0, 900, 0], 5.0).is_empty(), "all were refused");
+    assert!(asked("api", seen, [0, 900, 0, 0, 0], 0.0).is_empty(), "no upstream was asked");
 }
 
 #[test]
@@ -148,6 +159,7 @@ fn report(name: &str) -> EndpointReport {
         failures: 0,
         answers: 0,
         nanoseconds: 0,
+        failing: 0,
     }
 }
 

@@ -36,12 +36,24 @@ pub struct Transition {
     pub definition: Arc<Definition>,
     /// What has become of it.
     pub change: Change,
-    /// The value; where it is over, the last one.
+    /// The value at the moment; none where there is none by now.
     pub value: Option<f64>,
+    /// The value when it last was bad.
+    pub bad: Option<f64>,
     /// When it fired, as Unix time.
     pub fired: Duration,
     /// When this happened, as Unix time.
     pub at: Duration,
+}
+
+impl Transition {
+    /// What is told to people: where it is over and nothing can be measured any more, what it was about.
+    pub fn told(&self) -> String {
+        match (self.change, self.value) {
+            (Change::Resolved, None) if self.bad.is_some() => format!("it was: {}", self.definition.told(self.bad)),
+            _ => self.definition.told(self.value),
+        }
+    }
 }
 
 /// How an alert stands.
@@ -69,7 +81,8 @@ impl Engine {
             });
         }
         let firing = before.into_iter().filter(|alert| alert.phase == Phase::Firing);
-        firing.map(|alert| alert.transition(Change::Resolved, at)).collect()
+        // Nobody looks at its value any more.
+        firing.map(|alert| Transition { value: None, ..alert.transition(Change::Resolved, at) }).collect()
     }
 
     /// Whether any alert is about a series of this name.
@@ -120,10 +133,10 @@ impl Alert {
     }
 
     fn transition(&self, change: Change, at: Duration) -> Transition {
-        let value = match change {
-            Change::Fired => self.last_bad,
-            Change::Resolved => self.value.or(self.last_bad),
+        let (bad, value) = match change {
+            Change::Fired => (self.last_bad, self.last_bad),
+            Change::Resolved => (self.last_bad, self.value),
         };
-        Transition { definition: Arc::clone(&self.definition), change, value, fired: self.since, at }
+        Transition { definition: Arc::clone(&self.definition), change, value, bad, fired: self.since, at }
     }
 }

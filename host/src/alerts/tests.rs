@@ -53,7 +53,7 @@ impl Bench {
         let told = self.engine.evaluate(&samples, self.base + SECOND * second, at);
         for transition in told {
             assert_eq!(transition.at, at);
-            let told = transition.definition.told(transition.value);
+            let told = transition.told();
             self.log.push(format!("{second}: {:?}, {told}", transition.change));
         }
         self
@@ -83,7 +83,7 @@ fn a_threshold_fires_once_it_has_held_and_is_told_when_it_is_over() {
     bench.at(12, "a 9").at(13, "a 9").at(14, "b 1");
     assert_eq!(
         bench.log,
-        ["6: Fired, it is 5", "8: Resolved, it is 1.5", "13: Fired, it is 9", "14: Resolved, it is 9"]
+        ["6: Fired, it is 5", "8: Resolved, it is 1.5", "13: Fired, it is 9", "14: Resolved, it was: it is 9"]
     );
 }
 

@@ -6,6 +6,7 @@ mod cache;
 mod check;
 mod ctl;
 pub mod demo;
+mod door;
 mod hash;
 mod inspect;
 mod operator;

@@ -1,40 +1,35 @@
 //! Talks to the admin API of a running gateway.
 //!
-//! One request on one connection, as plain HTTP/1.1: by the Unix socket if there is one, otherwise by the address, which is the gateway's
+//! Finds out where the gateway is asked and by which token: by the Unix socket if there is one, otherwise by the address, which is the gateway's
 //! own and on the same machine or network.
 
 use std::fs;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Files;
+use super::door::{Door, NO_TLS, exchange};
 use crate::admin::Settings;
+use crate::config::Config;
 
-/// Where the gateway's own configuration lets operators connect.
-const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
 /// Where it keeps the token that it makes.
 const TOKEN_FILE: &str = "config/state/admin-token";
 /// The variable that holds a token.
 const TOKEN: &str = "PORTCULLIS_TOKEN";
 
-/// Longest wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest wait for an answer; counting what is purged takes a while.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest answer.
-const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Longest wait for what is only read.
+const READING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for a change: compiling a plugin or counting what is purged takes a while.
+const CHANGING_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Which gateway is meant, and who asks.
 #[derive(Debug, Args)]
 pub(super) struct Operator {
-    /// The gateway's admin address, or `unix:` and the path of its socket [default: that of --config, or 127.0.0.1:9900].
+    /// The gateway's admin address (`HOST:PORT`), or `unix:` and the path of its socket [default: that of --config, or 127.0.0.1:9900].
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<Door>,
     /// The gateway's configuration, to take admin address, socket and token file from.
@@ -43,6 +38,9 @@ pub(super) struct Operator {
     /// A file with a token [default: the variable PORTCULLIS_TOKEN, or on this machine the token that the gateway made].
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Seconds to wait for an answer [default: 10, or 60 for changes].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: Option<u64>,
 }
 
 /// One call.
@@ -108,132 +106,138 @@ impl Call {
     }
 }
 
-/// Where a gateway is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Door {
-    Address(SocketAddr),
-    Socket(PathBuf),
+/// What the gateway refuses, or what is wrong with what it answers: as it told it, and as people are told.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub(super) struct Refused {
+    /// As a program is told; null where it has been.
+    pub(super) answer: Value,
+    pub(super) text: String,
 }
 
-impl std::str::FromStr for Door {
-    type Err = std::net::AddrParseError;
+/// What a configuration says of operators.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Known {
+    address: Option<String>,
+    socket: Option<PathBuf>,
+    /// Where the token is that the gateway made.
+    state: PathBuf,
+    /// Whether TLS is spoken at the address.
+    tls: bool,
+}
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.strip_prefix("unix:") {
-            Some(path) => Ok(Self::Socket(path.into())),
-            None => text.parse().map(Self::Address),
+impl From<Settings> for Known {
+    fn from(settings: Settings) -> Self {
+        Self {
+            address: settings.address().map(|address| address.to_string()),
+            tls: settings.listener.is_some_and(|listener| listener.tls.is_some()),
+            socket: settings.socket.map(|socket| socket.path),
+            state: settings.state,
         }
     }
 }
 
-impl std::fmt::Display for Door {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Address(address) => address.fmt(f),
-            Self::Socket(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-trait Connection: Read + Write {}
-impl<T: Read + Write> Connection for T {}
-
-impl Door {
-    fn open(&self) -> std::io::Result<Box<dyn Connection>> {
-        Ok(match self {
-            Self::Address(address) => {
-                let stream = TcpStream::connect_timeout(address, CONNECT_TIMEOUT)?;
-                stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-                stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-                Box::new(stream)
-            }
-            Self::Socket(path) => {
-                let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-                stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-                Box::new(stream)
-            }
+impl Known {
+    /// Out of a document that may be wrong elsewhere. What is written beside `folder` is there.
+    fn read(document: &Value, folder: &Path) -> Option<Self> {
+        let admin = document.get("admin")?;
+        // What has to be filled in from variables is nothing that can be opened.
+        let text = |value: &Value| value.as_str().filter(|text| !text.contains("${")).map(str::to_owned);
+        let socket = admin.get("socket").and_then(|socket| text(socket).or_else(|| text(socket.get("path")?)));
+        let state = admin.get("state").and_then(text).unwrap_or_else(|| Config::STATE.to_owned());
+        Some(Self {
+            address: admin.get("address").and_then(text),
+            socket: socket.map(|path| folder.join(path)),
+            state: folder.join(state),
+            tls: admin.get("tls").is_some_and(|tls| !tls.is_null()),
         })
-    }
-
-    /// Whether what is sent stays on this machine.
-    fn is_local(&self) -> bool {
-        match self {
-            Self::Address(address) => address.ip().to_canonical().is_loopback(),
-            Self::Socket(_) => true,
-        }
-    }
-
-    fn host(&self) -> String {
-        match self {
-            Self::Address(address) => address.to_string(),
-            Self::Socket(_) => "localhost".to_owned(),
-        }
     }
 }
 
 impl Operator {
-    /// What the configuration says of operators. What is wrong elsewhere in it does not matter here.
-    fn settings(&self) -> anyhow::Result<Option<Settings>> {
+    /// What the configuration says of operators. What is wrong elsewhere in it does not matter here: the gateway runs on what it was before.
+    fn known(&self) -> anyhow::Result<Option<Known>> {
         let Some(file) = &self.config else { return Ok(None) };
         let files = Files { config: file.clone(), overlay: Vec::new() };
-        let (config, problems) = files.source(None, None).examine();
-        let admin = config.and_then(|config| config.admin);
-        let settings = admin.with_context(|| match problems {
-            Some(problems) => problems.to_string(),
-            None => format!("{} has no \"admin\"; add one, or write --admin", file.display()),
-        })?;
-        Ok(Some(settings))
+        let (config, _) = files.source(None, None).examine();
+        let settings = config.and_then(|config| config.admin).map(Known::from);
+        if let Some(known) = settings.filter(|known| known.address.is_some() || known.socket.is_some()) {
+            return Ok(Some(known));
+        }
+        let shown = file.display();
+        let bytes = fs::read(file).with_context(|| format!("{shown} cannot be read"))?;
+        let document: Value = serde_json::from_slice(&bytes)
+            .with_context(|| format!("{shown} is not JSON; name the gateway's admin address or socket by --admin"))?;
+        let known = Known::read(&document, file.parent().unwrap_or(Path::new("")));
+        let known = known.with_context(|| format!("{shown} has no \"admin\"; add one, or write --admin"))?;
+        Ok(Some(known))
     }
 
-    fn door(&self, settings: Option<&Settings>) -> anyhow::Result<Door> {
+    fn door(&self, known: Option<&Known>) -> anyhow::Result<Door> {
         if let Some(door) = &self.admin {
             return Ok(door.clone());
         }
-        let Some(settings) = settings else { return Ok(Door::Address(ADDRESS)) };
-        let socket = settings.socket.as_ref().map(|socket| Door::Socket(socket.path.clone()));
-        let door = socket.or_else(|| settings.address().map(Door::Address));
-        door.context("\"admin\" has neither an address nor a socket; write --admin")
+        let Some(known) = known else { return Ok(Door::usual()) };
+        if let Some(path) = &known.socket {
+            return Ok(Door::Socket(path.clone()));
+        }
+        let address = known.address.as_ref().context("\"admin\" has neither an address nor a socket; write --admin")?;
+        anyhow::ensure!(!known.tls, "{address} speaks TLS: {NO_TLS}");
+        address.parse().map_err(|error: String| anyhow::anyhow!(error))
     }
 
-    /// The token for a door: none where there is no file that was not asked for. The one that the gateway of this machine made is for that
-    /// gateway; in cleartext to somewhere else it would be given away.
-    fn token(&self, door: &Door, settings: Option<&Settings>) -> anyhow::Result<Option<String>> {
+    /// The token for a door and where it was found: none where there is no file that was not asked for. The one that the gateway of this
+    /// machine made is for that gateway; in cleartext to somewhere else it would be given away.
+    fn token(&self, door: &Door, known: Option<&Known>) -> anyhow::Result<Option<(String, String)>> {
         if let Some(path) = &self.token_file {
             let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-            return Ok(Some(text.trim().to_owned()));
+            return Ok(Some((text.trim().to_owned(), path.display().to_string())));
         }
         if let Some(token) = std::env::var(TOKEN).ok().filter(|token| !token.trim().is_empty()) {
-            return Ok(Some(token.trim().to_owned()));
+            return Ok(Some((token.trim().to_owned(), TOKEN.to_owned())));
         }
         if !door.is_local() {
             return Ok(None);
         }
-        let made = match settings {
-            Some(settings) => settings.state.join("admin-token"),
+        let made = match known {
+            Some(known) => known.state.join("admin-token"),
             None => Path::new(TOKEN_FILE).to_owned(),
         };
-        Ok(fs::read_to_string(made).ok().map(|text| text.trim().to_owned()))
+        let shown = made.display().to_string();
+        Ok(fs::read_to_string(made).ok().map(|text| (text.trim().to_owned(), shown)))
     }
 
     /// Asks the gateway. Gives status and answer.
     pub(super) fn call(&self, call: &Call) -> anyhow::Result<(u16, Value)> {
         // With an address and no configuration, or a broken one, there is nothing to take from it.
-        let settings = if self.admin.is_some() { self.settings().unwrap_or_default() } else { self.settings()? };
-        let door = self.door(settings.as_ref())?;
-        let failed = || format!("the gateway at {door} gives no answer; is this its admin address?");
+        let known = if self.admin.is_some() { self.known().unwrap_or_default() } else { self.known()? };
+        let door = self.door(known.as_ref())?;
         let nobody =
             || format!("no gateway listens at {door}; start one, or name its admin address by --admin or --config");
-        let stream = door.open().with_context(nobody)?;
+        let reading = matches!(call.method.as_str(), "GET" | "HEAD");
+        let patience = match self.timeout {
+            Some(seconds) => Duration::from_secs(seconds),
+            None if reading => READING_TIMEOUT,
+            None => CHANGING_TIMEOUT,
+        };
+        let stream = door.open(patience).with_context(nobody)?;
         // Who may open the socket needs no token.
-        let token = if let Door::Socket(_) = door { None } else { self.token(&door, settings.as_ref())? };
-        let (status, value) =
-            exchange(stream, &call.bytes_for(&door.host(), token.as_deref())?).with_context(failed)?;
-        anyhow::ensure!(
-            status != 401,
-            "the gateway at {door} wants a token: name its file by --token-file, put it into {TOKEN}, or, on its own machine, name the configuration by --config"
-        );
-        Ok((status, value))
+        let token = if let Door::Socket(_) = door { None } else { self.token(&door, known.as_ref())? };
+        let request = call.bytes_for(&door.host(), token.as_ref().map(|(token, _)| token.as_str()))?;
+        let (status, value) = exchange(stream, &request, patience)
+            .with_context(|| format!("the gateway at {door} gives no answer that can be used"))?;
+        if status != 401 {
+            return Ok((status, value));
+        }
+        let text = match token {
+            Some((_, place)) => format!(
+                "the gateway at {door} does not take the token of {place}: it is not one of its tokens, or no longer; name another by --token-file"
+            ),
+            None => format!(
+                "the gateway at {door} wants a token: name its file by --token-file, put it into {TOKEN}, or, on its own machine, name the configuration by --config"
+            ),
+        };
+        Err(Refused { answer: value, text }.into())
     }
 
     /// Asks the gateway with JSON, or without anything.
@@ -249,72 +253,46 @@ pub(super) fn encoded(text: &str) -> String {
     text.bytes().map(one).collect()
 }
 
-fn exchange(mut stream: impl Read + Write, request: &[u8]) -> anyhow::Result<(u16, Value)> {
-    // Who refuses a long body may answer before all of it has been written.
-    let written = stream.write_all(request);
-    let mut answer = Vec::new();
-    match stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer) {
-        Err(error) if answer.is_empty() || error.kind() != io::ErrorKind::ConnectionReset => return Err(error.into()),
-        _ => {}
-    }
-    if answer.is_empty() {
-        written?;
-    }
-    parse(&answer)
-}
-
-fn parse(answer: &[u8]) -> anyhow::Result<(u16, Value)> {
-    let mut fields = [httparse::EMPTY_HEADER; 64];
-    let mut head = httparse::Response::new(&mut fields);
-    let httparse::Status::Complete(length) = head.parse(answer)? else { bail!("the answer breaks off") };
-    let status = head.code.context("the answer has no status")?;
-    let body = answer.get(length..).unwrap_or_default();
-    let announced = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"));
-    let announced = announced.and_then(|field| std::str::from_utf8(field.value).ok()?.parse::<usize>().ok());
-    // A connection that is lost in mid-answer ends like one that was closed.
-    anyhow::ensure!(announced.is_none_or(|announced| announced == body.len()), "the answer breaks off");
-    if body.is_empty() {
-        return Ok((status, json!({})));
-    }
-    match (serde_json::from_slice(body), String::from_utf8_lossy(body)) {
-        (Ok(value), _) => Ok((status, value)),
-        // Metrics and health are text.
-        (Err(_), text) => Ok((status, Value::String(text.into_owned()))),
-    }
-}
-
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn an_answer_that_breaks_off_is_none() {
-        let answer = |body: &str| parse(format!("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{body}").as_bytes());
-        assert_eq!(answer("{\"a\": 1}").ok(), Some((200, json!({ "a": 1 }))));
-        assert!(answer("{\"a\": ").is_err() && answer("").is_err());
-        assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Len").is_err());
+    fn where_operators_connect_is_found_in_what_is_wrong_elsewhere() {
+        let known = |document: Value| Known::read(&document, Path::new("/etc/p"));
+        let found =
+            known(json!({ "listeners": 1, "admin": { "address": "127.0.0.1:1", "socket": "a.sock" } })).unwrap();
+        assert_eq!((found.address.as_deref(), found.tls), (Some("127.0.0.1:1"), false));
+        assert_eq!((found.socket.unwrap(), found.state), ("/etc/p/a.sock".into(), "/etc/p/state".into()));
+        let found =
+            known(json!({ "admin": { "address": "${HOST}:1", "socket": { "path": "/a" }, "tls": {} } })).unwrap();
+        assert_eq!((found.address, found.socket.unwrap(), found.tls), (None, "/a".into(), true));
+        assert_eq!(known(json!({})), None);
     }
 
     #[test]
-    fn the_token_of_this_machine_stays_on_it() -> anyhow::Result<()> {
-        let state = tempfile::tempdir()?;
-        fs::write(state.path().join("admin-token"), "made\n")?;
-        let settings = Settings {
-            listener: None,
-            socket: None,
-            state: state.path().to_owned(),
-            access: crate::admin::Access::default(),
+    fn the_token_of_this_machine_stays_on_it() {
+        let state = tempfile::tempdir().unwrap();
+        fs::write(state.path().join("admin-token"), "made\n").unwrap();
+        let known = Known { state: state.path().to_owned(), ..Known::default() };
+        let operator = |token_file| Operator { admin: None, config: None, token_file, timeout: None };
+        let token = |operator: Operator, door: &str| {
+            operator.token(&door.parse().unwrap(), Some(&known)).unwrap().map(|(token, _)| token)
         };
-        let operator = |token_file| Operator { admin: None, config: None, token_file };
-        let token = |operator: Operator, door: &str| operator.token(&door.parse()?, Some(&settings));
-        for (door, expected) in
-            [("127.0.0.1:9900", Some("made")), ("[::1]:9900", Some("made")), ("192.0.2.1:9900", None)]
-        {
-            assert_eq!(token(operator(None), door)?.as_deref(), expected, "{door}");
+        for (door, expected) in [
+            ("127.0.0.1:9900", Some("made")),
+            ("[::1]:9900", Some("made")),
+            ("localhost:9900", Some("made")),
+            ("192.0.2.1:9900", None),
+            ("localhost.example:9900", None),
+        ] {
+            assert_eq!(token(operator(None), door).as_deref(), expected, "{door}");
         }
         let named = Some(state.path().join("admin-token"));
-        assert_eq!(token(operator(named), "192.0.2.1:9900")?.as_deref(), Some("made"), "who names it means it");
-        Ok(())
+        assert_eq!(token(operator(named), "192.0.2.1:9900").as_deref(), Some("made"), "who names it means it");
     }
 
     #[test]

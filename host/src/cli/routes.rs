@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::{Files, print};
 use crate::config::{Config, Route};
 use crate::exchange::Scheme;
-use crate::http::merged_slashes;
+use crate::http::{ambiguity, merged_slashes};
 use crate::pipeline::{Handler, Proxy, Subject, rewritten};
 use crate::router::{Asked, Routed, Router, misses};
 
@@ -89,6 +89,9 @@ fn explain(config: &Config, request: &Request) -> anyhow::Result<()> {
         scheme,
         client: request.client,
     };
+    if let Some(why) = ambiguity(target.path()) {
+        return print(&format!("{} {}\n-> 400: {why}\n", request.method, request.url));
+    }
     let settings: Vec<_> = config.routes.iter().map(|route| route.matches.clone()).collect();
     let router = Router::new(&settings).map_err(|conflicts| anyhow::anyhow!("{conflicts:?}"))?;
     let mut text = format!("{} {}\n", request.method, request.url);

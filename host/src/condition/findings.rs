@@ -9,6 +9,8 @@ use super::pulse::Beat;
 use crate::modes::{Mode, Standing, Word};
 use crate::upstream::UpstreamReport;
 
+/// Fewer failures one after the other may be chance.
+const FAILING_MIN: u64 = 3;
 /// Before its end a certificate deserves attention for so long: enough to renew it by hand, after automatic renewals have failed.
 const EXPIRES_SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 const DAY_S: u64 = 24 * 3600;
@@ -44,6 +46,8 @@ pub struct Findings {
     pub workers: Vec<(usize, Beat)>,
     /// The last change that was refused: of what, and why.
     pub refused: Option<(String, String)>,
+    /// What of the configuration takes effect at the next start only, as paths.
+    pub restart_needed: Vec<String>,
     /// What is wrong with plugin files.
     pub problems: Vec<String>,
     /// The plugins, and for how much longer they are quarantined.
@@ -52,8 +56,10 @@ pub struct Findings {
     pub upstreams: Vec<UpstreamReport>,
     /// What is wrong with the cache.
     pub cache: Vec<String>,
-    /// What is wrong with Redis, and what that means.
-    pub redis: Vec<String>,
+    /// What is wrong with Redis, and what that means; none: there is none.
+    pub redis: Option<Vec<String>>,
+    /// Why changes are refused: what is wrong with the folder in which they are written down.
+    pub state: Vec<String>,
     /// The certificates.
     pub certificates: Vec<Certificate>,
     /// The alerts that fire.
@@ -66,17 +72,17 @@ pub struct Findings {
 
 /// The whole, made of its parts.
 pub fn tree(found: &Findings) -> Part {
-    let parts = vec![
+    let redis = found.redis.clone().map(|reasons| Part::judged("redis", Status::Degraded, reasons));
+    let parts = [
         workers(found),
         configuration(found),
         plugins(found),
         Part::of("upstreams", found.upstreams.iter().map(|report| upstream(report, found.workers.len())).collect()),
         Part::judged("cache", Status::Degraded, found.cache.clone()),
-        Part::judged("redis", Status::Degraded, found.redis.clone()),
-        Part::of("certificates", found.certificates.iter().map(|one| certificate(one, found.now)).collect()),
-        alerts(found),
-        mode(found),
     ];
+    let certificates = found.certificates.iter().map(|one| certificate(one, found.now)).collect();
+    let rest = [Part::of("certificates", certificates), alerts(found), mode(found)];
+    let parts: Vec<Part> = parts.into_iter().chain(redis).chain(rest).collect();
     let no_worker = parts.first().is_some_and(|workers| workers.status == Status::Unhealthy);
     let mut whole = Part::of("gateway", parts);
     whole.status = match whole.status {
@@ -125,7 +131,11 @@ fn configuration(found: &Findings) -> Part {
             more => format!("a change of the {of} was refused: {first} (and {more} more)"),
         }
     });
-    Part::judged("configuration", Status::Degraded, reasons.collect())
+    let waiting = (!found.restart_needed.is_empty()).then(|| {
+        let paths = found.restart_needed.join(", ");
+        format!("{paths} changed since the start and will take effect at the next one")
+    });
+    Part::judged("configuration", Status::Degraded, reasons.chain(waiting).chain(found.state.clone()).collect())
 }
 
 fn plugins(found: &Findings) -> Part {
@@ -153,6 +163,8 @@ fn upstream(report: &UpstreamReport, workers: usize) -> Part {
             down += usize::from(endpoint.ejected >= workers);
             reasons
                 .push(format!("{name} is ejected by {} of {workers} workers: requests to it fail", endpoint.ejected));
+        } else if endpoint.failing >= FAILING_MIN {
+            reasons.push(format!("{name} has failed its last {} requests, all of them", endpoint.failing));
         }
     }
     let all = down > 0 && down == report.endpoints.len();

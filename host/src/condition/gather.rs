@@ -1,8 +1,10 @@
 //! Asks the parts of the gateway how they are.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::fs::{self, Access};
 use rustls::sign::CertifiedKey;
 use x509_parser::parse_x509_certificate;
 
@@ -13,7 +15,7 @@ use crate::alerts::{Phase, Report, Severity};
 use crate::certificates::issued;
 use crate::generation::Generation;
 use crate::modes::{Word, switch};
-use crate::redis::{Condition, Redis};
+use crate::redis::Redis;
 use crate::time;
 
 /// Most names of a certificate that are told.
@@ -54,11 +56,13 @@ impl Monitor {
             draining: self.draining.started(),
             workers: self.beats(now),
             refused: status.refused.as_ref().map(|(of, why)| ((*of).to_owned(), why.clone())),
+            restart_needed: status.restart_needed.iter().map(|path| (*path).to_owned()).collect(),
             problems: status.problems.clone(),
             plugins: generation.map(plugins).unwrap_or_default(),
             upstreams: status.board.as_ref().map(|board| board.report(now)).unwrap_or_default(),
             cache: self.cache(),
             redis: redis(status),
+            state: state(status),
             certificates: self.certificates(generation),
             alerts: self.alerts().0.iter().filter(|report| report.phase == Phase::Firing).map(firing).collect(),
             mode: switch().standing(),
@@ -116,13 +120,34 @@ fn plugins(generation: &Generation) -> Vec<(String, Option<Duration>)> {
     generation.roster.plugins().map(|(name, _, variants)| (name.to_string(), longest(variants))).collect()
 }
 
-fn redis(status: &Status) -> Vec<String> {
-    let condition = status.redis.as_ref().map(Redis::condition);
-    let mut reasons: Vec<String> =
-        condition.as_ref().and_then(Condition::reason).map(ToOwned::to_owned).into_iter().collect();
+fn redis(status: &Status) -> Option<Vec<String>> {
+    let condition = status.redis.as_ref().map(Redis::condition)?;
+    let mut reasons: Vec<String> = condition.reason().map(ToOwned::to_owned).into_iter().collect();
     if status.purger.as_ref().is_some_and(|purger| purger.cache().is_cut_off(time::now())) {
         reasons
             .push("what is stored is validated before it is used, since other instances may have purged it".to_owned());
     }
-    reasons
+    Some(reasons)
+}
+
+/// What keeps changes from being written down, and with that from being made.
+fn state(status: &Status) -> Vec<String> {
+    let Some(admin) = status.generation.as_ref().and_then(|generation| generation.config.admin.as_ref()) else {
+        return Vec::new();
+    };
+    let (folder, log) = (admin.state.display(), admin.state.join("audit.log"));
+    let closed = |path: &Path, access: Access| fs::access(path, access).err();
+    let read_only = closed(&admin.state, Access::WRITE_OK | Access::EXEC_OK)
+        .or_else(|| closed(&log, Access::WRITE_OK).filter(|error| *error != rustix::io::Errno::NOENT));
+    if let Some(error) = read_only {
+        return vec![format!("every change is refused, since the state folder {folder} cannot be written to: {error}")];
+    }
+    if fs::statvfs(&admin.state).is_ok_and(|disk| disk.f_blocks > 0 && disk.f_bavail == 0) {
+        return vec![format!("every change is refused, since the disk with the state folder {folder} is full")];
+    }
+    let trouble = status.audit_trouble.lock().unwrap_or_else(PoisonError::into_inner);
+    let told = |error: &String| {
+        format!("the last change was refused, since the audit log in {folder} could not be written: {error}")
+    };
+    trouble.iter().map(told).collect()
 }

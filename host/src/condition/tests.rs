@@ -16,11 +16,13 @@ fn well() -> Findings {
         draining: false,
         workers: vec![(0, Beat::Beating), (1, Beat::Beating)],
         refused: None,
+        restart_needed: Vec::new(),
         problems: Vec::new(),
         plugins: vec![("auth".to_owned(), None)],
         upstreams: vec![upstream([endpoint("a", true, 0), endpoint("b", true, 0)])],
         cache: Vec::new(),
-        redis: Vec::new(),
+        redis: None,
+        state: Vec::new(),
         certificates: vec![Certificate { name: "a.example".to_owned(), ends: Some(1000 * DAY) }],
         alerts: Vec::new(),
         mode: Standing { mode: Mode::Normal, since: Duration::ZERO, by: By::Start },
@@ -42,6 +44,7 @@ fn endpoint(name: &str, healthy: bool, ejected: u64) -> EndpointReport {
         failures: 0,
         answers: 0,
         nanoseconds: 0,
+        failing: 0,
     }
 }
 
@@ -73,9 +76,10 @@ fn told(change: impl FnOnce(&mut Findings)) -> String {
 fn all_is_well() {
     assert_eq!(told(|_| {}), "ready healthy | ");
     let names: Vec<_> = tree(&well()).parts.iter().map(|part| part.name.clone()).collect();
-    let expected =
-        ["workers", "configuration", "plugins", "upstreams", "cache", "redis", "certificates", "alerts", "mode"];
+    let expected = ["workers", "configuration", "plugins", "upstreams", "cache", "certificates", "alerts", "mode"];
     assert_eq!(names, expected);
+    let shared = Findings { redis: Some(Vec::new()), ..well() };
+    assert!(tree(&shared).find("redis").is_some(), "only where there is one");
 }
 
 #[test]
@@ -113,6 +117,11 @@ fn a_refused_change_and_broken_plugins_are_told() {
     };
     let why = "bad: is quarantined for 2 s more, because it failed again and again";
     assert_eq!(told(quarantined), format!("degraded degraded | plugins degraded: {why}"));
+    let waiting = told(|found| found.restart_needed = vec!["$.workers".to_owned(), "$.listeners".to_owned()]);
+    let why = "$.workers, $.listeners changed since the start and will take effect at the next one";
+    assert_eq!(waiting, format!("degraded degraded | configuration degraded: {why}"));
+    let closed = told(|found| found.state.push("every change is refused".to_owned()));
+    assert_eq!(closed, "degraded degraded | configuration degraded: every change is refused");
 }
 
 #[test]
@@ -125,6 +134,10 @@ fn an_upstream_is_unhealthy_when_nobody_of_it_can_be_asked() {
     let some = with(upstream([endpoint("a", true, 1)]));
     let why = "origin: a is ejected by 1 of 2 workers: requests to it fail";
     assert_eq!(some, format!("degraded degraded | upstreams degraded: {why}"));
+    let failing = |failing| with(upstream([EndpointReport { failing, ..endpoint("a", true, 0) }]));
+    let why = "origin: a has failed its last 8 requests, all of them";
+    assert_eq!(failing(8), format!("degraded degraded | upstreams degraded: {why}"));
+    assert_eq!(failing(2), "ready healthy | ", "that may be chance");
     let open = UpstreamReport { breakers_open: 2, ..upstream([endpoint("a", true, 0)]) };
     let why = "origin: the breaker is open in 2 of 2 workers";
     assert_eq!(with(open), format!("degraded degraded | upstreams unhealthy: {why}"));

@@ -116,7 +116,7 @@ impl Watcher {
 /// What the log is told of an alert, and what becomes of the mode.
 fn act(transition: &Transition) {
     let Transition { definition, change, value, at, .. } = transition;
-    let (alert, severity, summary) = (definition.name.as_str(), definition.severity.as_str(), definition.told(*value));
+    let (alert, severity, summary) = (definition.name.as_str(), definition.severity.as_str(), transition.told());
     match (definition.logged, change, definition.severity) {
         (Logged::No, _, _) => {}
         (Logged::Yes, Change::Fired, Severity::Critical) => {

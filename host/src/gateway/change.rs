@@ -78,7 +78,7 @@ impl Unfit {
 }
 
 /// The parts of a configuration in which two differ and that take effect at the next start only, as paths.
-pub(super) fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
+fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
     let parts = [
         ("$.workers", old.workers != new.workers),
         ("$.listeners", old.listeners != new.listeners),
@@ -93,6 +93,13 @@ pub(super) fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
 }
 
 impl Gateway {
+    /// What takes effect at the next start only once `next` takes over from what serves; what comes back to how the process started does not.
+    pub(super) fn waiting(&self, next: &Config) -> Vec<&'static str> {
+        let since_start = restart_needed(&self.started, next);
+        let now = restart_needed(&self.generation.config, next);
+        now.into_iter().filter(|path| since_start.contains(path)).collect()
+    }
+
     /// Watches what the running configuration is made of, and what the refused one is made of: repairing it is a change.
     /// Does nothing if all of that is watched already, unless told to look `anew`.
     pub(super) fn follow_files(&mut self, anew: bool) {
@@ -262,12 +269,12 @@ impl Gateway {
     }
 
     fn publish(&mut self, generation: Generation) {
+        let waiting = self.waiting(&generation.config);
         let before = std::mem::replace(&mut self.generation, Arc::new(generation));
         let (old, new) = (&before.config, &self.generation.config);
         if old.log.filter != new.log.filter {
             telling::log_by(&new.log.filter);
         }
-        let waiting = restart_needed(old, new);
         if !waiting.is_empty() {
             tracing::warn!("{} will take effect at the next start", waiting.join(", "));
         }
@@ -333,6 +340,7 @@ impl Gateway {
         status.redis.clone_from(&self.redis);
         status.metrics = Some(Arc::clone(&self.services.metrics));
         status.problems = self.problems.iter().map(ToString::to_string).collect();
+        status.restart_needed = restart_needed(&self.started, &self.generation.config);
         drop(status);
         self.tell_operators();
     }

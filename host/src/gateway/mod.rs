@@ -61,6 +61,8 @@ pub struct Gateway {
     services: Arc<Services>,
     folder: Folder,
     generation: Arc<Generation>,
+    /// The configuration that the process started with: what takes effect at a start only is that one's.
+    started: Arc<Config>,
     generations: watch::Sender<Arc<Generation>>,
     status: Arc<Mutex<Status>>,
     drain: Drain,
@@ -168,6 +170,7 @@ impl Gateway {
             source,
             services,
             folder,
+            started: Arc::clone(&generation.config),
             generation,
             generations,
             drain: orders.drain,

@@ -43,7 +43,7 @@ pub(crate) use request_id::hex;
 pub use request_id::{REQUEST_ID, RequestIds};
 pub use site::UrlError;
 pub(crate) use site::{canonical_host, canonical_pattern, canonical_url};
-pub use target::{has_dot_segment, merged_slashes};
+pub use target::{ambiguity, has_dot_segment, merged_slashes};
 pub use transport::Transport;
 pub use upgrade::{Upgrade, UpgradeForm};
 

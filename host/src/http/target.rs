@@ -15,6 +15,14 @@ pub fn has_dot_segment(path: &str) -> bool {
     })
 }
 
+/// Why a path is refused: others might tidy it up into another route's; none where it is not.
+pub fn ambiguity(path: &str) -> Option<&'static str> {
+    if has_dot_segment(path) {
+        return Some("a dot segment in the path");
+    }
+    path.contains('\\').then_some("a backslash in the path")
+}
+
 /// The path as routes are matched against it: slashes that follow one another count as one.
 pub fn merged_slashes(path: &str) -> Cow<'_, str> {
     if !path.contains("//") {
@@ -38,6 +46,8 @@ mod tests {
         for path in ["/..", "/a/../b", "/a/./b", "/a/%2e%2e/b", "/a/.%2E/b", "/%2e", "/a/%2E."] {
             assert!(has_dot_segment(path), "{path}");
         }
+        assert!(ambiguity("/a/./b").is_some() && ambiguity("/a\\b").is_some());
+        assert_eq!(ambiguity("/a/b"), None);
         for path in ["/", "/a.b/c", "/.well-known/x", "/...", "/a/..b", "/%2e%2ex", "/a/%2f", "*"] {
             assert!(!has_dot_segment(path), "{path}");
         }

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request};
 
 use super::{Pipeline, protect};
 use crate::exchange::{Attributes, Client, Credentials, Exchange, Failure, HeadSize, Held, Reason, Received, Request};
-use crate::http::{Body, IncomingForwarding, REQUEST_ID, Upgrade, has_dot_segment, is_plainly_framed, strip_request};
+use crate::http::{Body, IncomingForwarding, REQUEST_ID, Upgrade, ambiguity, is_plainly_framed, strip_request};
 use crate::time;
 
 /// An admitted request. Where `refused` says why, it is still an exchange, so that it is answered and logged like any other.
@@ -26,18 +26,13 @@ impl Pipeline {
         let (request::Parts { method, uri, mut headers, version, mut extensions, .. }, body) = request.into_parts();
         let upgrade = extensions.remove::<Upgrade>();
         let settled = authority(&uri, &headers, version);
+        let bad = |detail| Some(Failure::new(Reason::BadRequest, detail));
         let refused = match &settled {
             Err(failure) => Some(failure.clone()),
-            Ok(_) if method == Method::CONNECT && upgrade.is_none() => {
-                Some(Failure::new(Reason::BadRequest, "CONNECT is not for gateways"))
-            }
+            Ok(_) if method == Method::CONNECT && upgrade.is_none() => bad("CONNECT is not for gateways"),
+            Ok(_) if !is_plainly_framed(&headers) => bad("a transfer coding other than `chunked`"),
             // Routes decide who may pass; a path that others would tidy up into another route's must not pass on this one.
-            Ok(_) if has_dot_segment(uri.path()) => Some(Failure::new(Reason::BadRequest, "a dot segment in the path")),
-            Ok(_) if uri.path().contains('\\') => Some(Failure::new(Reason::BadRequest, "a backslash in the path")),
-            Ok(_) if !is_plainly_framed(&headers) => {
-                Some(Failure::new(Reason::BadRequest, "a transfer coding other than `chunked`"))
-            }
-            Ok(_) => None,
+            Ok(_) => ambiguity(uri.path()).and_then(bad),
         };
         let authority = settled.unwrap_or_default();
         strip_request(&mut headers);

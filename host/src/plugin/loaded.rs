@@ -93,7 +93,7 @@ impl Loaded {
         if loaded.entry.instance == InstanceMode::PerRequest && code.has(Hook::Init) {
             loaded.start_from_a_snapshot();
         }
-        services.ledgers.keep(&loaded.name, loaded.entry.origin.to_string(), &loaded.ledger);
+        services.ledgers.keep(&loaded.name, loaded.entry.variant(), &loaded.ledger);
         Ok(Arc::new(loaded))
     }
 

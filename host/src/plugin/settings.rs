@@ -52,6 +52,8 @@ pub struct Entry {
     /// Where `config` was written: `plugins.chain[1].config`, or `routes[3].plugins.jwt-auth.config` if the route
     /// changes it. To say where something is that the plugin's schema refuses.
     pub origin: JsonPath,
+    /// The route that has made another of it than the chain says, if one has.
+    pub route: Option<Name>,
     /// Whether it runs on all requests.
     pub scope: Scope,
 }
@@ -68,13 +70,19 @@ impl Entry {
             instance: InstanceMode::default(),
             // Where the user would write what is missing.
             origin: JsonPath::root().key("plugins").key("chain"),
+            route: None,
             scope: Scope::Gateway,
         }
     }
 
+    /// What it is called beside other variants of its plugin, wherever it stands: `chain`, or `route NAME`.
+    pub fn variant(&self) -> String {
+        self.route.as_ref().map_or_else(|| "chain".to_owned(), |route| format!("route {route}"))
+    }
+
     /// Whether both ask for the same, wherever they stand.
     pub fn asks_the_same(&self, other: &Self) -> bool {
-        let Self { plugin, config, grants, limits, on_failure, instance, origin: _, scope: _ } = self;
+        let Self { plugin, config, grants, limits, on_failure, instance, origin: _, route: _, scope: _ } = self;
         *plugin == other.plugin
             && *config == other.config
             && *grants == other.grants

@@ -31,6 +31,8 @@ const ACTORS_MAX: usize = 256;
 pub(super) struct Audit {
     book: Arc<Mutex<Book>>,
     refusals: Arc<Mutex<Refusals>>,
+    /// Why it could not be written the last time; none: it could.
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
 /// How many refusals there were in this minute, by actor; strangers are one.
@@ -131,8 +133,8 @@ pub(super) struct Begun {
 
 impl Audit {
     /// The log in this folder. Nothing is opened yet.
-    pub(super) fn new(folder: &Path) -> Self {
-        Self { book: Arc::new(Mutex::new(Book::new(folder.join("audit.log")))), refusals: Arc::default() }
+    pub(super) fn new(folder: &Path, trouble: Arc<Mutex<Option<String>>>) -> Self {
+        Self { book: Arc::new(Mutex::new(Book::new(folder.join("audit.log")))), refusals: Arc::default(), trouble }
     }
 
     /// Writes down that a change is about to be made. If it cannot, the change must not be made.
@@ -180,10 +182,12 @@ impl Audit {
     async fn append(&self, line: Value) -> Result<(), String> {
         let book = Arc::clone(&self.book);
         let write = move || book.lock().unwrap_or_else(PoisonError::into_inner).append(&line);
-        match tokio::task::spawn_blocking(write).await {
+        let written = match tokio::task::spawn_blocking(write).await {
             Ok(written) => written.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
-        }
+        };
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = written.clone().err();
+        written
     }
 }
 

@@ -46,12 +46,12 @@ pub(super) fn state(change: Change) -> &'static str {
 }
 
 fn plain(transition: &Transition) -> Value {
-    let Transition { definition, change, value, fired, at } = transition;
+    let Transition { definition, change, value, fired, at, .. } = transition;
     json!({
         "alert": definition.name.as_str(),
         "state": state(*change),
         "severity": definition.severity.as_str(),
-        "summary": definition.told(*value),
+        "summary": transition.told(),
         "value": value,
         "threshold": definition.bound.threshold(),
         "fired_at": time::rfc3339(*fired),
@@ -61,19 +61,19 @@ fn plain(transition: &Transition) -> Value {
 }
 
 fn slack(transition: &Transition) -> Value {
-    let Transition { definition, change, value, .. } = transition;
+    let Transition { definition, change, .. } = transition;
     let sign = match change {
         Change::Fired => ":rotating_light:",
         Change::Resolved => ":white_check_mark:",
     };
     // What Slack reads as markup (<https://api.slack.com/reference/surfaces/formatting#escaping>).
-    let told = definition.told(*value).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let told = transition.told().replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let (name, severity) = (&definition.name, definition.severity.as_str());
     json!({ "text": format!("{sign} *{name}* is {} ({severity}): {told}", state(*change)) })
 }
 
 fn alertmanager(transition: &Transition) -> Value {
-    let Transition { definition, change, value, fired, at } = transition;
+    let Transition { definition, change, fired, at, .. } = transition;
     let ends = match change {
         Change::Fired => *at + LASTS,
         Change::Resolved => *at,
@@ -84,7 +84,7 @@ fn alertmanager(transition: &Transition) -> Value {
             "severity": definition.severity.as_str(),
             "job": "portcullis",
         },
-        "annotations": { "summary": definition.told(*value) },
+        "annotations": { "summary": transition.told() },
         "startsAt": time::rfc3339(*fired),
         "endsAt": time::rfc3339(ends),
     }])

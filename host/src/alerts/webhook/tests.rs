@@ -27,7 +27,7 @@ fn transition(change: Change) -> Transition {
         mode: Some(crate::modes::Mode::ServeStale),
     };
     let (fired, at) = (Duration::from_secs(1_000_000_000), Duration::from_secs(1_000_000_060));
-    Transition { definition: Arc::new(definition), change, value: Some(2.5), fired, at }
+    Transition { definition: Arc::new(definition), change, value: Some(2.5), bad: Some(2.5), fired, at }
 }
 
 #[test]

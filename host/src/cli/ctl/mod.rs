@@ -2,19 +2,23 @@
 //!
 //! Each order becomes one call; what the gateway refuses is told with its reasons on standard error, and the exit code is 1.
 
+mod ask;
+mod orders;
 mod show;
 mod table;
 mod top;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde_json::{Value, json};
 
-use super::operator::{Call, Operator, encoded};
+use super::operator::{Call, Operator, Refused, encoded};
+use ask::{asked, problem, settled};
+use orders::{ConfigOrder, Order, PluginOrder};
 use show::Subject;
 
 /// What stands before every path.
@@ -31,184 +35,32 @@ pub(super) struct Ctl {
     order: Order,
 }
 
-#[derive(Debug, Subcommand)]
-enum Order {
-    /// What the gateway is at the moment.
-    State,
-    /// What is healthy and what is not, and why.
-    Health,
-    /// Where the time goes, route by route, and which plugin takes it.
-    Top {
-        /// The last seconds that count.
-        #[arg(long, default_value_t = 60)]
-        seconds: u64,
-        /// Show it again every two seconds.
-        #[arg(long)]
-        watch: bool,
-    },
-    /// The plugins in chain order with what they cost, or everything about one.
-    Plugins {
-        /// Which one.
-        plugin: Option<String>,
-    },
-    /// Change a plugin, or look closer at one.
-    Plugin {
-        #[command(subcommand)]
-        order: PluginOrder,
-    },
-    /// The routes.
-    Routes,
-    /// Which route wins for a request, and why the others do not.
-    Explain {
-        /// The method.
-        method: String,
-        /// The URL.
-        url: String,
-    },
-    /// Show, check, change and roll back the configuration.
-    Config {
-        #[command(subcommand)]
-        order: ConfigOrder,
-    },
-    /// The upstreams and their endpoints.
-    Upstreams,
-    /// Change an endpoint of an upstream.
-    Endpoint {
-        /// The upstream.
-        upstream: String,
-        /// The endpoint as `ctl upstreams` shows it.
-        endpoint: String,
-        /// Give it nothing new.
-        #[arg(long, conflicts_with = "undrain")]
-        drain: bool,
-        /// Let it take part again.
-        #[arg(long)]
-        undrain: bool,
-        /// Its share.
-        #[arg(long)]
-        weight: Option<u16>,
-    },
-    /// The certificates that are shown to clients.
-    Certificates,
-    /// What is logged; with a filter such as `info,portcullis::plugin=debug`, change it until the next start.
-    Log {
-        /// The new filter.
-        filter: Option<String>,
-    },
-    /// The mode; with one of normal, serve_stale, cache_only, read_only, maintenance, enter it.
-    Mode {
-        /// The new mode.
-        mode: Option<String>,
-    },
-    /// The alerts.
-    Alerts,
-    /// What could be better, with figures.
-    Advice,
-    /// Who is banned.
-    Bans,
-    /// Ban an address.
-    Ban {
-        /// The address.
-        address: String,
-        /// For how long.
-        #[arg(long, default_value_t = 600)]
-        seconds: u64,
-        /// Why.
-        #[arg(long)]
-        reason: Option<String>,
-    },
-    /// Lift a ban.
-    Pardon {
-        /// The address.
-        address: String,
-    },
-    /// Who changed what.
-    Audit {
-        /// How many entries, newest first.
-        #[arg(long, default_value_t = 20)]
-        limit: u64,
-    },
-    /// End the gateway once the requests under way are done.
-    Drain {
-        /// It is meant.
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Any other call: `ctl call GET /api/v1/state`.
-    Call {
-        /// The method.
-        method: String,
-        /// The path.
-        path: String,
-        /// The body, as JSON.
-        body: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum PluginOrder {
-    /// Let it run again.
-    Enable { plugin: String },
-    /// Take it out of the chain; its entry stays.
-    Disable { plugin: String },
-    /// Put a `.wasm` file into the plugin folder, if it works.
-    Upload {
-        /// The file.
-        file: PathBuf,
-        /// The name [default: that of the file].
-        #[arg(long)]
-        plugin: Option<String>,
-    },
-    /// Take it out of the folder and the chain.
-    Remove { plugin: String },
-    /// The versions that are kept.
-    Versions { plugin: String },
-    /// Go back to a version.
-    Rollback { plugin: String, hash: String },
-    /// Its last failures.
-    Traps { plugin: String },
-    /// Put the whole chain into this order.
-    Order {
-        /// All plugins of the chain.
-        #[arg(required = true)]
-        plugins: Vec<String>,
-    },
-    /// Give it the configuration in a JSON file.
-    Configure { plugin: String, file: PathBuf },
-}
-
-#[derive(Debug, Subcommand)]
-enum ConfigOrder {
-    /// Print it, without secrets.
-    Show,
-    /// Say everything that is wrong with a file.
-    Validate { file: PathBuf },
-    /// Say what a file would change.
-    Diff { file: PathBuf },
-    /// Take a file over.
-    Apply {
-        file: PathBuf,
-        /// Only if the running one still is this (`etag` of `config show --json`).
-        #[arg(long)]
-        if_match: Option<String>,
-    },
-    /// The versions that are kept.
-    History,
-    /// Go back to a version.
-    Rollback { id: String },
-}
-
-/// Does what was ordered.
+/// Does what was ordered. With `--json` what is refused is told as JSON, too.
 pub(super) fn ctl(ctl: Ctl) -> anyhow::Result<()> {
     let Ctl { operator, json, order } = ctl;
+    let done = obey(&operator, json, order);
+    if let (true, Err(error)) = (json, &done)
+        && let Some(problem) = problem(error)
+    {
+        super::print(&format!("{problem:#}\n"))?;
+    }
+    done
+}
+
+fn obey(operator: &Operator, json: bool, order: Order) -> anyhow::Result<()> {
     match order {
         Order::Top { seconds, watch } => loop {
-            let live = asked(&operator, &Call::get(format!("{PREFIX}/live?seconds={seconds}")))?;
+            let live = asked(operator, &Call::get(format!("{PREFIX}/live?seconds={seconds}")))?;
             if watch && !json {
                 // Home and clear (ECMA-48): what was shown before is old.
                 super::print("\x1b[H\x1b[2J")?;
             }
-            super::print(&if json { format!("{live}\n") } else { top::shown(&live) })?;
+            let text = if json {
+                format!("{live}\n")
+            } else {
+                top::shown(&live, &asked(operator, &Call::get(format!("{PREFIX}/plugins")))?)
+            };
+            super::print(&text)?;
             if !watch {
                 return Ok(());
             }
@@ -216,22 +68,16 @@ pub(super) fn ctl(ctl: Ctl) -> anyhow::Result<()> {
         },
         Order::Drain { yes: false } => bail!("draining ends the gateway; write `ctl drain --yes` if that is meant"),
         order => {
-            let (call, subject) = call(order)?;
-            let answer = asked(&operator, &call)?;
+            let (call, subject) = call(settled(operator, order)?)?;
+            let answer = asked(operator, &call)?;
             super::print(&if json { format!("{answer:#}\n") } else { show::shown(subject, &answer) })?;
             // For programs: what is not valid is not well.
             if subject == Subject::Validity && answer.get("valid") == Some(&Value::Bool(false)) {
-                bail!("the configuration is not valid");
+                return Err(Refused { answer: Value::Null, text: "the configuration is not valid".to_owned() }.into());
             }
             Ok(())
         }
     }
-}
-
-/// What the gateway answers; what it refuses is an error.
-fn asked(operator: &Operator, call: &Call) -> anyhow::Result<Value> {
-    let (status, answer) = operator.call(call)?;
-    if (200..300).contains(&status) { Ok(answer) } else { bail!("{}", show::refusal(status, &answer)) }
 }
 
 /// The call that an order is, and what its answer is about.
@@ -254,7 +100,11 @@ fn call(order: Order) -> anyhow::Result<(Call, Subject)> {
         Order::Endpoint { upstream, endpoint, drain, undrain, weight } => {
             let draining = (drain || undrain).then(|| ("draining", json!(drain)));
             let weight = weight.map(|weight| ("weight", json!(weight)));
-            let body = [draining, weight].into_iter().flatten().map(|(key, value)| (key.to_owned(), value)).collect();
+            let body: serde_json::Map<String, Value> =
+                [draining, weight].into_iter().flatten().map(|(key, value)| (key.to_owned(), value)).collect();
+            if body.is_empty() {
+                bail!("say what is to become of the endpoint: --drain, --undrain or --weight NUMBER");
+            }
             let path = format!("/upstreams/{}/endpoints/{}", encoded(&upstream), encoded(&endpoint));
             (send("PATCH", &path, Value::Object(body)), Subject::Changes)
         }
@@ -291,7 +141,7 @@ fn plugin_call(order: PluginOrder) -> anyhow::Result<(Call, Subject)> {
     let enabled = |plugin: &str, on: bool| Call::json("PATCH", path(plugin, ""), &json!({ "enabled": on }));
     Ok(match order {
         PluginOrder::Enable { plugin } => (enabled(&plugin, true), Subject::Changes),
-        PluginOrder::Disable { plugin } => (enabled(&plugin, false), Subject::Changes),
+        PluginOrder::Disable { plugin, .. } => (enabled(&plugin, false), Subject::Changes),
         PluginOrder::Upload { file, plugin } => {
             let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
             let stem = || Some(file.file_stem()?.to_str()?.to_owned());

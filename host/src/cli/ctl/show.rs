@@ -52,6 +52,9 @@ const fn columns(subject: Subject) -> Option<(&'static str, Columns)> {
             "routes",
             &[
                 ("ROUTE", "/route"),
+                ("HOST", "/match/host"),
+                ("PATH", "/match/path"),
+                ("METHODS", "/match/methods"),
                 ("HANDLER", "/handler/kind"),
                 ("UPSTREAMS", "/handler/upstreams"),
                 ("CACHE", "/cache"),
@@ -86,17 +89,6 @@ const fn columns(subject: Subject) -> Option<(&'static str, Columns)> {
         Subject::Bans => {
             ("bans", &[("ADDRESS", "/address"), ("UNTIL", "/until"), ("OFFENCES", "/offences"), ("REASON", "/reason")])
         }
-        Subject::Audit => (
-            "entries",
-            &[
-                ("AT", "/at"),
-                ("WHO", "/actor"),
-                ("ROLE", "/role"),
-                ("ACTION", "/action"),
-                ("TARGET", "/target"),
-                ("OUTCOME", "/outcome"),
-            ],
-        ),
         _ => return None,
     };
     Some(list)
@@ -114,6 +106,7 @@ pub(super) fn shown(subject: Subject, answer: &Value) -> String {
         Subject::Document => format!("{:#}\n", of(answer, "document")),
         Subject::Validity => validity(answer),
         Subject::Changes => changes(answer),
+        Subject::Audit => audit(answer),
         _ => fields(answer),
     }
 }
@@ -266,18 +259,53 @@ fn changes(answer: &Value) -> String {
             }
         }
     }
-    if out.is_empty() {
+    let note = of(answer, "note").as_str();
+    if out.is_empty() && note.is_none() {
         out.push_str("no changes\n");
     }
     for path in of(answer, "restart_needed").as_array().into_iter().flatten() {
         out.push_str(&format!("{} takes effect at the next start\n", cell(path)));
     }
-    match (of(answer, "survives_restart").as_bool(), of(answer, "note").as_str()) {
+    match (of(answer, "survives_restart").as_bool(), note) {
         (Some(false), Some(note)) => out.push_str(&format!("does not survive a restart: {note}\n")),
         (Some(false), None) => out.push_str("does not survive a restart\n"),
-        _ => {}
+        (_, Some(note)) => out.push_str(&format!("{note}\n")),
+        (_, None) => {}
     }
     out
+}
+
+/// Who changed what, and to what.
+fn audit(answer: &Value) -> String {
+    let mut table = Table::new(&["AT", "WHO", "ROLE", "ACTION", "TARGET", "OUTCOME", "DETAIL"]);
+    for entry in of(answer, "entries").as_array().into_iter().flatten() {
+        let names = ["at", "actor", "role", "action", "target", "outcome"];
+        let cells = names.iter().map(|name| cell(of(entry, name)));
+        table.row(cells.chain([brief(of(entry, "detail"))]));
+    }
+    table.to_string()
+}
+
+/// What a change was about, in a few words: the places that it changed, what was sent, or why it was refused.
+fn brief(detail: &Value) -> String {
+    if let Some(why) = of(detail, "detail").as_str() {
+        return shortened(why);
+    }
+    if let Some(changes) = of(detail, "changes").as_array() {
+        let paths: Vec<String> = changes.iter().map(|change| cell(of(change, "path"))).collect();
+        return shortened(&paths.join(", "));
+    }
+    let fields = detail.as_object().into_iter().flatten().filter(|(_, value)| !value.is_object() && !value.is_array());
+    shortened(&fields.map(|(name, value)| format!("{name} {}", cell(value))).collect::<Vec<_>>().join(", "))
+}
+
+fn shortened(text: &str) -> String {
+    /// What fits beside the other columns.
+    const CHARACTERS: usize = 60;
+    if text.chars().count() <= CHARACTERS {
+        return text.to_owned();
+    }
+    text.chars().take(CHARACTERS).chain(['…']).collect()
 }
 
 /// A field of an answer; null where it is not there.
@@ -313,10 +341,24 @@ mod tests {
         let answer = json!({ "changes": [{ "path": "$.a", "before": 1, "after": null }], "survives_restart": false, "note": "read-only" });
         assert_eq!(shown(Subject::Changes, &answer), "$.a\n  - 1\ndoes not survive a restart: read-only\n");
         assert_eq!(shown(Subject::Changes, &json!({ "changes": [] })), "no changes\n");
+        let joined = json!({ "changes": [], "survives_restart": true, "note": "plugin a joins the chain" });
+        assert_eq!(shown(Subject::Changes, &joined), "plugin a joins the chain\n");
         let problem =
             json!({ "detail": "it is wrong", "problems": [{ "path": "$.a", "what": "is 1", "remedy": "write 2" }] });
         assert_eq!(refusal(422, &problem), "it is wrong (status 422)\n$.a: is 1; write 2");
         assert_eq!(shown(Subject::Validity, &json!({ "valid": true })), "valid\n");
+    }
+
+    #[test]
+    fn the_audit_log_says_what_was_chosen() {
+        let entry = |detail: Value| json!({ "entries": [{ "action": "PUT /x", "target": null, "detail": detail }] });
+        let check = |detail: Value, expected: &str| {
+            let text = shown(Subject::Audit, &entry(detail));
+            assert!(text.lines().nth(1).is_some_and(|row| row.ends_with(expected)), "{text}");
+        };
+        check(json!({ "mode": "maintenance" }), "mode maintenance");
+        check(json!({ "changes": [{ "path": "$.a" }, { "path": "$.b" }], "etag": "e" }), "$.a, $.b");
+        check(json!({ "status": 404, "detail": "there is none" }), "there is none");
     }
 
     #[test]

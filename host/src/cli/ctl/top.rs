@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::ask::may_refuse;
 use super::show::of;
 use super::table::{Table, cell};
 
@@ -10,8 +11,8 @@ const SHARE: f64 = 0.3;
 /// Nobody minds a share of less.
 const MILLISECONDS: f64 = 0.5;
 
-/// The figures of the last seconds.
-pub(super) fn shown(live: &Value) -> String {
+/// The figures of the last seconds, and the plugins.
+pub(super) fn shown(live: &Value, plugins: &Value) -> String {
     let total = of(live, "total");
     let latency = |of_what: &Value, name: &str| cell(of(of(of_what, "latency_ms"), name));
     let errors: Vec<String> = of(total, "errors")
@@ -43,7 +44,7 @@ pub(super) fn shown(live: &Value) -> String {
         "UPSTREAM ms",
         "SLOWEST PLUGIN",
     ]);
-    let mut hints = String::new();
+    let mut hints = failing(live, plugins);
     for route in routes {
         let slowest = slowest(route);
         let shown = slowest.map(|(plugin, _, share)| format!("{plugin} {:.0} %", share * 100.0));
@@ -63,10 +64,11 @@ pub(super) fn shown(live: &Value) -> String {
         ]);
         if let Some((plugin, ms, share)) = slowest.filter(|(_, ms, share)| *share >= SHARE && *ms >= MILLISECONDS) {
             hints.push_str(&format!(
-                "\n{plugin} takes {:.0} % of the time of route {}: {ms:.1} of {:.1} ms; portcullis ctl plugin disable {plugin}",
+                "\n{plugin} takes {:.0} % of the time of route {}: {ms:.1} of {:.1} ms; {}",
                 share * 100.0,
                 cell(of(route, "route")),
                 mean(route),
+                remedy(plugin, plugins),
             ));
         }
     }
@@ -76,6 +78,49 @@ pub(super) fn shown(live: &Value) -> String {
         out.push('\n');
     }
     out
+}
+
+/// What to do about a plugin that is slow.
+fn remedy(plugin: &str, plugins: &Value) -> String {
+    let known = each(plugins, "plugins").find(|known| of(known, "plugin") == plugin);
+    if known.is_some_and(may_refuse) {
+        return format!(
+            "unless it decides who may pass, switch it off to compare: portcullis ctl plugin disable {plugin} --yes"
+        );
+    }
+    format!("portcullis ctl plugin disable {plugin}")
+}
+
+/// The plugins that do not do what they should.
+fn failing(live: &Value, plugins: &Value) -> String {
+    let mut out = String::new();
+    for plugin in each(plugins, "plugins") {
+        let name = cell(of(plugin, "plugin"));
+        let what = match of(plugin, "state").as_str() {
+            Some("quarantined") => "is quarantined: it failed again and again, and is not asked for a while".to_owned(),
+            Some("failed") => format!("does not run: {}", cell(of(plugin, "problem"))),
+            _ => continue,
+        };
+        out.push_str(&format!("\n{name} {what}; portcullis ctl plugin traps {name}"));
+    }
+    for hook in each(live, "plugins") {
+        let rate = |name: &str| of(hook, name).as_f64().unwrap_or_default();
+        let (calls, failures) = (rate("calls_per_second"), rate("failures_per_second"));
+        if failures <= 0.0 {
+            continue;
+        }
+        let name = cell(of(hook, "plugin"));
+        out.push_str(&format!(
+            "\n{name} fails in {:.1} % of its calls of {} ({failures:.2} a second); portcullis ctl plugin traps {name}",
+            100.0 * failures / calls.max(failures),
+            cell(of(hook, "hook")),
+        ));
+    }
+    out
+}
+
+fn each<'v>(value: &'v Value, list: &str) -> impl Iterator<Item = &'v Value> {
+    of(value, list).as_array().into_iter().flatten()
 }
 
 /// The plugin that takes most of a route's time: its name, milliseconds per request, share.
@@ -106,15 +151,40 @@ mod tests {
                 route("slow", 44.0, json!([{ "plugin": "a", "mean_ms": 0.1, "share": 0.01 }, { "plugin": "lazy", "mean_ms": 41.0, "share": 0.93 }])),
             ],
         });
-        let text = shown(&live);
+        let text = shown(&live, &json!({}));
         assert!(
             text.contains(
-                "lazy takes 93 % of the time of route slow: 41.0 of 44.0 ms; portcullis ctl plugin disable lazy"
+                "lazy takes 93 % of the time of route slow: 41.0 of 44.0 ms; portcullis ctl plugin disable lazy\n"
             ),
             "{text}"
         );
+        let guard = json!({ "plugins": [{ "plugin": "lazy", "state": "active", "hooks": ["pre-handler"] }] });
+        let text = shown(&live, &guard);
+        assert!(text.contains("unless it decides who may pass") && text.contains("disable lazy --yes"), "{text}");
         assert!(!text.contains("quick takes"), "{text}");
         let rows: Vec<&str> = text.lines().filter(|line| line.contains("50 %")).collect();
         assert!(rows.len() == 2 && rows.first().is_some_and(|row| row.starts_with("slow")), "{text}");
+    }
+
+    #[test]
+    fn plugins_that_fail_are_named() {
+        let live = json!({ "plugins": [
+            { "plugin": "weak", "hook": "pre-handler", "calls_per_second": 10.0, "failures_per_second": 2.5 },
+            { "plugin": "sound", "hook": "pre-handler", "calls_per_second": 10.0, "failures_per_second": 0.0 },
+        ] });
+        let state =
+            |plugin: &str, state: &str| json!({ "plugin": plugin, "state": state, "problem": "it is no plugin" });
+        let plugins =
+            json!({ "plugins": [state("worn", "quarantined"), state("odd", "failed"), state("sound", "active")] });
+        let text = shown(&live, &plugins);
+        for wanted in [
+            "weak fails in 25.0 % of its calls of pre-handler (2.50 a second); portcullis ctl plugin traps weak",
+            "worn is quarantined",
+            "portcullis ctl plugin traps worn",
+            "odd does not run: it is no plugin",
+        ] {
+            assert!(text.contains(wanted), "{wanted}: {text}");
+        }
+        assert!(!text.contains("sound"), "{text}");
     }
 }

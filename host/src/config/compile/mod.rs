@@ -307,6 +307,11 @@ pub(crate) fn log_filter(filter: &str) -> Result<(), (String, String)> {
         let remedy = nearest(stray, levels).map(|level| format!("did you mean {level:?}?"));
         return Err((format!("{stray:?} is not a level"), remedy.unwrap_or_else(|| example.to_owned())));
     }
+    // What says nothing of a level lets through everything there, and, as the only one, nothing elsewhere.
+    let vague = filter.split(',').map(str::trim).find(|part| part.ends_with('=') || part.starts_with('='));
+    if let Some(vague) = vague {
+        return Err((format!("{vague:?} names no level or no module"), example.to_owned()));
+    }
     match EnvFilter::try_new(filter) {
         Ok(_) => Ok(()),
         Err(_) => Err((format!("{filter:?} cannot be understood"), example.to_owned())),

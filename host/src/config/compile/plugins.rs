@@ -78,6 +78,7 @@ fn entry(plugin: Name, written: &file::Chain, at: &JsonPath) -> Entry {
     Entry {
         config: Value::Object(written.config.clone().unwrap_or_default()),
         origin: at.key("config"),
+        route: None,
         scope: if written.routes.is_some() { Scope::Routes } else { Scope::Gateway },
         grants: grants.unwrap_or(defaults.grants),
         limits: written.limits.as_ref().map(|written| limits(Limits::default(), written)).unwrap_or_default(),
@@ -154,7 +155,10 @@ impl Plugins<'_> {
                 Some(RoutePlugin::Switch(false)) => {}
                 None if !selected => {}
                 None | Some(RoutePlugin::Switch(true)) => chain.push(entry.clone()),
-                Some(RoutePlugin::Override(changes)) => chain.push(overridden(entry, changes, &at.key(plugin))),
+                Some(RoutePlugin::Override(changes)) => {
+                    let name = route.name.as_deref().and_then(|name| name.parse().ok());
+                    chain.push(Entry { route: name, ..overridden(entry, changes, &at.key(plugin)) });
+                }
             }
         }
         chain

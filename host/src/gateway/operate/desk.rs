@@ -130,6 +130,8 @@ pub(super) struct Held {
     pub(super) document: Arc<Value>,
     /// What the main file was then. Once it is something else, that counts.
     pub(super) file: Option<Stamp>,
+    /// Whether the main file says something else because somebody edited it, so that it must not be overwritten.
+    pub(super) beside_an_edit: bool,
 }
 
 /// What the gateway's thread keeps for orders.

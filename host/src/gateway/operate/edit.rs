@@ -25,15 +25,22 @@ pub struct PluginEdit {
     pub limits: Option<Value>,
 }
 
-/// Changes the entry of a plugin, or makes one at the end of the chain.
-pub(super) fn plugin(document: &mut Value, plugin: &Name, edit: PluginEdit) -> Result<(), Refusal> {
+impl PluginEdit {
+    /// Whether it does nothing but switch the plugin off.
+    pub(super) fn only_switches_off(&self) -> bool {
+        *self == Self { enabled: Some(Value::Bool(false)), ..Self::default() }
+    }
+}
+
+/// Changes the entry of a plugin, or makes one at the end of the chain. `running` are the plugins that run without an entry.
+pub(super) fn plugin(document: &mut Value, plugin: &Name, edit: PluginEdit, running: &[Name]) -> Result<(), Refusal> {
     let PluginEdit { enabled, config, routes, on_failure, limits } = edit;
-    // One without an entry runs: saying so is no change.
+    // That one runs which runs already is no change.
     let only_on = enabled == Some(Value::Bool(true)) && [&config, &routes, &on_failure, &limits] == [&None; 4];
     let chain = chain_mut(document)?;
     let index = match position(chain, plugin.as_str()) {
         Some(index) => index,
-        None if only_on => return Ok(()),
+        None if only_on && running.contains(plugin) => return Ok(()),
         None => {
             chain.push(json!({ "plugin": plugin.as_str() }));
             chain.len() - 1
@@ -100,6 +107,7 @@ pub(super) fn remove(document: &mut Value, plugin: &Name) -> Result<(), Refusal>
 }
 
 /// An endpoint and what is changed of it. `null` takes away what is written.
+#[derive(Debug, Clone)]
 pub(super) struct EndpointEdit<'a> {
     pub(super) upstream: &'a str,
     pub(super) endpoint: &'a str,
@@ -109,8 +117,8 @@ pub(super) struct EndpointEdit<'a> {
     pub(super) drain: Option<Value>,
 }
 
-/// Changes the weight of an endpoint, and whether it drains.
-pub(super) fn endpoint(document: &mut Value, edit: EndpointEdit<'_>) -> Result<(), Refusal> {
+/// Changes the weight of an endpoint, and whether it drains. Gives its place among the endpoints of its upstream.
+pub(super) fn endpoint(document: &mut Value, edit: EndpointEdit<'_>) -> Result<usize, Refusal> {
     let EndpointEdit { upstream, endpoint, called, weight, drain } = edit;
     let endpoints = document.get_mut("upstreams").and_then(|upstreams| upstreams.get_mut(upstream));
     let endpoints = endpoints.and_then(|upstream| upstream.get_mut("endpoints")).and_then(Value::as_array_mut);
@@ -121,7 +129,8 @@ pub(super) fn endpoint(document: &mut Value, edit: EndpointEdit<'_>) -> Result<(
     let is_it = |(index, entry): (usize, &Value)| {
         written(entry).as_deref() == Some(endpoint) || called.get(index).map(String::as_str) == Some(endpoint)
     };
-    let Some(entry) = endpoints.iter().enumerate().position(is_it).and_then(|index| endpoints.get_mut(index)) else {
+    let place = endpoints.iter().enumerate().position(is_it);
+    let Some((place, entry)) = place.and_then(|place| Some((place, endpoints.get_mut(place)?))) else {
         return Err(Refusal::Unknown(format!("the upstream {upstream:?} has no endpoint {endpoint:?}")));
     };
     let mut settings = match &*entry {
@@ -137,7 +146,7 @@ pub(super) fn endpoint(document: &mut Value, edit: EndpointEdit<'_>) -> Result<(
     }
     let only_address = settings.len() == 1;
     *entry = settings.get("address").filter(|_| only_address).cloned().unwrap_or(Value::Object(settings));
-    Ok(())
+    Ok(place)
 }
 
 /// The chain, made where there is none.

@@ -65,8 +65,8 @@ impl Gateway {
         let file = &self.source.file;
         let is_known = match &self.desk.held {
             // What serves is in memory only; the file was something else already then.
-            Some(held) => held.file == Stamp::of(file),
-            None => match config::document(file) {
+            Some(held) if !held.beside_an_edit => held.file == Stamp::of(file),
+            _ => match config::document(file) {
                 Ok(found) => found == *self.generation.config.written,
                 // Where nothing is, nothing is lost.
                 Err(_) => fs::symlink_metadata(file).is_err_and(|error| error.kind() == io::ErrorKind::NotFound),

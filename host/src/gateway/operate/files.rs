@@ -12,7 +12,7 @@ use super::disk::{self, Staged};
 use super::edit::PluginEdit;
 use super::perform::unfit;
 use super::refusal::{Problem, Refusal};
-use super::{Applied, Survival, Ticket, edit, versions};
+use super::{Applied, Survival, Ticket, edit, joins, versions};
 use crate::gateway::Gateway;
 use crate::gateway::change::Prepared;
 use crate::generation::{Generation, wanted};
@@ -36,7 +36,7 @@ impl Gateway {
         let config = Arc::clone(&self.generation.config);
         let mut prepared = self.prepare_with(config, folder, Change::Folder).map_err(unfit)?;
         self.check_serves(&prepared, plugin, code)?;
-        let mut notes = Vec::new();
+        let mut notes = joins::joins(&self.generation, &prepared.generation);
         notes.extend(self.keep_file(plugin)?);
         let is_new = fs::symlink_metadata(&path).is_err();
         let staged = Staged::new(&path, &code.bytes);
@@ -75,6 +75,7 @@ impl Gateway {
             })?;
         }
         let kept = self.keep_file(plugin)?;
+        let gone = path.as_ref().map(|path| format!("{} is taken away", path.display()));
         let removed = path.map(|path| self.put_aside(plugin, path)).transpose()?;
         let mut written = match self.write(ticket, &document) {
             Ok(written) => written,
@@ -87,10 +88,11 @@ impl Gateway {
         };
         removed.into_iter().for_each(Aside::remove);
         written.notes.extend(kept);
+        self.forget_refused();
         self.settle(prepared, &written, looks);
         applied.etag = self.unchanged().etag;
         applied.survival = written.survival;
-        applied.notes = written.notes;
+        applied.notes.extend(gone.into_iter().chain(written.notes));
         Ok(applied)
     }
 
@@ -99,7 +101,7 @@ impl Gateway {
     fn put_aside(&self, plugin: &Name, path: PathBuf) -> Result<Aside, Refusal> {
         let before = &self.generation.config.written;
         let mut off = (**before).clone();
-        edit::plugin(&mut off, plugin, PluginEdit { enabled: Some(false.into()), ..PluginEdit::default() })?;
+        edit::plugin(&mut off, plugin, PluginEdit { enabled: Some(false.into()), ..PluginEdit::default() }, &[])?;
         self.write_main(&off)?;
         let put = Aside::new(path);
         put.map_err(|error| {

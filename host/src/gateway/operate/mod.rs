@@ -4,6 +4,7 @@
 //! file in one step, and the gateway takes it over. Orders are done one after the other by the gateway's own thread. Documents leave this
 //! room without secrets.
 
+mod aside;
 mod desk;
 mod diff;
 mod disk;
@@ -11,6 +12,7 @@ mod edit;
 mod edited;
 mod files;
 mod history;
+mod joins;
 mod order;
 mod perform;
 mod refusal;
@@ -299,6 +301,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::Storage("a thread of ours failed; see the log".into()))
 }
 
+#[cfg(test)]
+mod aside_tests;
 #[cfg(test)]
 mod gateway_tests;
 #[cfg(test)]

@@ -8,16 +8,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::aside::{Aside, Obstacle};
 use super::desk::Held;
 use super::disk::{self, Staged, Stamp};
 use super::edit::EndpointEdit;
 use super::edited::{Looks, Taken};
 use super::order::{Order, Task};
 use super::refusal::{Problem, Refusal};
-use super::{Applied, Survival, Ticket, diff, edit, history, restore};
+use super::{Applied, Survival, Ticket, diff, edit, history, joins, restore};
 use crate::config::{Config, Problems};
 use crate::gateway::Gateway;
-use crate::gateway::change::{Prepared, Unfit, restart_needed};
+use crate::gateway::change::{Prepared, Unfit};
 use crate::names::Name;
 
 /// What became of a document on the disk.
@@ -50,8 +51,10 @@ impl Gateway {
             }
             Task::Plugin(plugin, wanted) => {
                 self.know(&plugin)?;
-                edit::plugin(&mut document, &plugin, wanted)?;
+                let aside = wanted.only_switches_off().then(|| Aside::Off(plugin.clone()));
+                edit::plugin(&mut document, &plugin, wanted, &self.unlisted())?;
                 document = self.restored(document)?;
+                return self.take_either_way(ticket, &document, aside);
             }
             Task::Chain(order) => edit::chain(&mut document, &order, &self.unlisted())?,
             Task::Endpoint { upstream, endpoint, weight, drain } => {
@@ -60,11 +63,26 @@ impl Gateway {
                 let called: Vec<String> = shares.map(|share| share.endpoint.to_string()).collect();
                 // A name that has several addresses is shown with each of them; weight and duty are the name's.
                 let endpoint = endpoint.split(" at ").next().unwrap_or_default();
-                let upstream = upstream.as_str();
-                edit::endpoint(&mut document, EndpointEdit { upstream, endpoint, called: &called, weight, drain })?;
+                let wanted = EndpointEdit { upstream: &upstream, endpoint, called: &called, weight, drain };
+                let place = edit::endpoint(&mut document, wanted.clone())?;
+                let aside = Aside::endpoint(place, wanted);
+                return self.take_either_way(ticket, &document, Some(aside));
             }
         }
         self.take(ticket, &document)
+    }
+
+    /// Takes a document over; where something else is wrong with it by now, only what is changed, beside what serves.
+    fn take_either_way(&mut self, ticket: &Ticket, document: &Value, aside: Option<Aside>) -> Result<Applied, Refusal> {
+        match (self.take(ticket, document), aside) {
+            (Err(Refusal::Invalid(problems)), Some(aside)) => {
+                self.take_aside(ticket, document, &aside, Obstacle::Wrong(problems))
+            }
+            (Err(Refusal::Edited { file }), Some(aside)) => {
+                self.take_aside(ticket, document, &aside, Obstacle::Edited(file))
+            }
+            (done, _) => done,
+        }
     }
 
     /// Takes a document over.
@@ -73,35 +91,47 @@ impl Gateway {
         let looks = self.look();
         let config = self.examined(document)?;
         if config.written == self.generation.config.written {
-            return Ok(self.unchanged());
+            return self.keep_again(ticket, document, looks);
         }
         let prepared = self.prepare(config).and_then(|prepared| self.open_outputs(prepared)).map_err(unfit)?;
         let mut applied = self.about_to(document, Some(&prepared));
         // Trying plugins takes a while.
         self.check_unedited()?;
         let written = self.write(ticket, document)?;
+        self.forget_refused();
         self.settle(prepared, &written, looks);
         applied.etag = self.unchanged().etag;
         applied.survival = written.survival;
-        applied.notes = written.notes;
+        applied.notes.extend(written.notes);
         Ok(applied)
     }
 
     /// Takes over what was prepared and written.
     pub(super) fn settle(&mut self, prepared: Prepared, written: &Written, looks: Looks) {
+        let looks = looks.with(&prepared.generation.config);
+        self.note_written(Arc::clone(&prepared.generation.config.written), written, looks);
+        self.accept(prepared);
+    }
+
+    fn note_written(&mut self, document: Arc<Value>, written: &Written, looks: Looks) {
         let file = Stamp::of(&self.source.file);
         let held = match &written.survival {
             Survival::Survives => None,
-            Survival::Lost(why) => {
-                let document = Arc::clone(&prepared.generation.config.written);
-                Some((Held { document, file }, why.clone()))
-            }
+            Survival::Lost(why) => Some((Held { document, file, beside_an_edit: false }, why.clone())),
         };
         self.hold(held);
-        let looks = looks.with(&prepared.generation.config);
         self.desk.taken = Some(Taken { file, looks });
-        self.forget_refused();
-        self.accept(prepared);
+    }
+
+    /// Nothing changes; but what is in memory only is written where that is possible by now.
+    fn keep_again(&mut self, ticket: &Ticket, document: &Value, looks: Looks) -> Result<Applied, Refusal> {
+        let looks = looks.with(&self.generation.config);
+        if self.desk.held.as_ref().is_some_and(|held| !held.beside_an_edit) && disk::writable(&self.source.file).is_ok()
+        {
+            let written = self.write(ticket, document)?;
+            self.note_written(Arc::clone(&self.generation.config.written), &written, looks);
+        }
+        Ok(self.unchanged())
     }
 
     fn validate(&mut self, sent: Value) -> Result<Applied, Refusal> {
@@ -119,7 +149,7 @@ impl Gateway {
         let mut compared = self.about_to(&sent, None);
         let examined = self.source.examine_document(&sent);
         if let Some(config) = examined.config.filter(|_| examined.problems.is_none()) {
-            compared.restart_needed = restart_needed(&self.generation.config, &config);
+            compared.restart_needed = self.waiting(&config);
         }
         compared
     }
@@ -133,7 +163,8 @@ impl Gateway {
         Applied {
             generation: next.map_or(self.generation.number, |next| next.number),
             changes: differences.iter().map(|difference| difference.change(&before, &after)).collect(),
-            restart_needed: next.map_or_else(Vec::new, |next| restart_needed(&self.generation.config, &next.config)),
+            restart_needed: next.map_or_else(Vec::new, |next| self.waiting(&next.config)),
+            notes: next.map_or_else(Vec::new, |next| joins::joins(&self.generation, next)),
             ..self.unchanged()
         }
     }
@@ -233,7 +264,7 @@ impl Gateway {
     /// What could be understood of the configuration as it is now: of the file, or of what an order changed in memory since.
     pub(in crate::gateway) fn examine(&self) -> (Option<Config>, Option<Problems>) {
         match &self.desk.held {
-            Some(held) if held.file == Stamp::of(&self.source.file) => {
+            Some(held) if !held.beside_an_edit && held.file == Stamp::of(&self.source.file) => {
                 let examined = self.source.examine_document(&held.document);
                 (examined.config, examined.problems)
             }
@@ -244,7 +275,8 @@ impl Gateway {
     /// Notes that what serves came from the files. Where there is a history, it goes there.
     pub(in crate::gateway) fn found_in_file(&mut self) {
         self.desk.taken = None;
-        if self.desk.held.as_ref().is_some_and(|held| held.file != Stamp::of(&self.source.file)) {
+        let is_over = |held: &Held| held.beside_an_edit || held.file != Stamp::of(&self.source.file);
+        if self.desk.held.as_ref().is_some_and(is_over) {
             self.hold(None);
         }
         let (config, tags) = (&self.generation.config, &self.desk.facts.tags);

@@ -7,8 +7,8 @@ use std::sync::{Arc, LazyLock};
 use serde_json::{Map, Value, json};
 
 use super::desk::Facts;
-use crate::config::plugin_limits_schema;
-use crate::generation::Generation;
+use crate::config::{Config, plugin_limits_schema};
+use crate::generation::{Generation, wanted};
 use crate::names::{Grant, Name};
 use crate::plugin::{Code, File, Loaded};
 
@@ -96,7 +96,7 @@ fn one(generation: &Generation, facts: &Facts, names: &[Name], plugin: &Name) ->
         "memory_bytes": costs.iter().map(|cost| cost.memory_bytes).sum::<u64>(),
         "traps": costs.iter().flat_map(|cost| &cost.hooks).map(|(_, cost)| cost.failures).sum::<u64>(),
         "problem": problem,
-        "variants": variants.iter().map(|loaded| variant(loaded)).collect::<Vec<_>>(),
+        "variants": variants.iter().map(|loaded| variant(loaded, config)).collect::<Vec<_>>(),
     });
     match shown {
         Value::Object(shown) => Some(shown),
@@ -109,8 +109,12 @@ fn entry<'a>(document: &'a Value, plugin: &Name) -> Option<&'a Value> {
     chain.iter().find(|entry| entry.get("plugin").and_then(Value::as_str) == Some(plugin.as_str()))
 }
 
-fn variant(loaded: &Loaded) -> Value {
+fn variant(loaded: &Loaded, config: &Config) -> Value {
     let cost = loaded.cost();
+    // One that stays is moved with what is written before it.
+    let wanted = wanted(config);
+    let now = wanted.entries.iter().find(|entry| entry.asks_the_same(&loaded.entry));
+    let origin = now.map_or(&loaded.entry.origin, |entry| &entry.origin);
     let hooks = cost.hooks.iter().map(|(hook, cost)| {
         let shown = json!({
             "calls": cost.calls,
@@ -121,7 +125,7 @@ fn variant(loaded: &Loaded) -> Value {
         (hook.as_str().to_owned(), shown)
     });
     json!({
-        "origin": loaded.entry.origin.to_string(),
+        "origin": origin.to_string(),
         "grants": loaded.entry.grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>(),
         "quarantined_ms": loaded.quarantined().map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
         "memory_bytes": cost.memory_bytes,

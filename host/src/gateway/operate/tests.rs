@@ -168,7 +168,7 @@ fn conditions_are_those_of_http() {
 
 fn edited(document: &Value, plugin: &str, edit: PluginEdit) -> Value {
     let mut document = document.clone();
-    edit::plugin(&mut document, &name(plugin), edit).unwrap();
+    edit::plugin(&mut document, &name(plugin), edit, &[name("b")]).unwrap();
     document
 }
 
@@ -180,7 +180,9 @@ fn a_plugin_is_changed_in_place_or_gets_an_entry() {
     assert_eq!(off["plugins"]["chain"], json!([{ "plugin": "a", "config": { "x": 1 }, "enabled": false }]));
     assert_eq!(edited(&off, "a", enabled(true))["plugins"]["chain"][0]["enabled"], true);
     assert_eq!(edited(&document, "a", enabled(true)), document);
-    assert_eq!(edited(&document, "b", enabled(true)), document);
+    assert_eq!(edited(&document, "b", enabled(true)), document, "it runs without an entry");
+    let joined = edited(&document, "c", enabled(true));
+    assert_eq!(joined["plugins"]["chain"][1], json!({ "plugin": "c" }), "it does not run without one");
     let listed = edited(&json!({}), "b", enabled(false));
     assert_eq!(listed, json!({ "plugins": { "chain": [{ "plugin": "b", "enabled": false }] } }));
     let routes = PluginEdit { routes: Some(json!(["r"])), config: Some(Value::Null), ..PluginEdit::default() };
@@ -214,7 +216,7 @@ fn an_endpoint_is_known_by_what_is_written_and_by_what_it_is_called() {
     let edit = |endpoint: &str, weight: Option<Value>, drain: Option<Value>| {
         let mut document = document.clone();
         let edit = EndpointEdit { upstream: "u", endpoint, called: &called, weight, drain };
-        edit::endpoint(&mut document, edit).map(|()| document["upstreams"]["u"]["endpoints"].clone())
+        edit::endpoint(&mut document, edit).map(|_| document["upstreams"]["u"]["endpoints"].clone())
     };
     let drained = edit("a:80", None, Some(json!(true))).unwrap();
     assert_eq!(drained[0], json!({ "address": "${HOST}:80", "drain": true }));

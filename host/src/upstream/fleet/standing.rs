@@ -121,11 +121,13 @@ impl Standing {
         self.failures.set(0);
         if status.is_server_error() {
             self.tally.failures.increment();
+            self.vital.fails();
             let errors = self.errors.get().saturating_add(1);
             self.errors.set(errors);
             return ejection.errors > 0 && errors >= ejection.errors;
         }
         self.errors.set(0);
+        self.vital.answers();
         if let Some(until) = self.ejected_until.take() {
             self.risen.set(Some(until));
             self.ejections.set(0);
@@ -137,6 +139,7 @@ impl Standing {
     /// It has failed once more. Whether it is to be ejected for that.
     pub(in crate::upstream) fn failed(&self, ejection: &Ejection) -> bool {
         self.tally.failures.increment();
+        self.vital.fails();
         let failures = self.failures.get().saturating_add(1);
         self.failures.set(failures);
         ejection.failures > 0 && failures >= ejection.failures

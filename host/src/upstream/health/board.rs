@@ -109,6 +109,8 @@ pub(in crate::upstream) struct Vital {
     known: AtomicBool,
     /// How often it became healthy, and unhealthy.
     pub(super) turns: [AtomicU64; 2],
+    /// Requests that it failed since it last answered one well, whoever asked it.
+    failing: AtomicU64,
     tallies: Mutex<Tallies>,
 }
 
@@ -174,10 +176,31 @@ impl Vital {
         let up = up == Up::Yes;
         if up {
             self.risen_ms.store(self.millis(now).max(1), Ordering::Relaxed);
+            // Checks know better than requests of before.
+            self.answers();
         }
         self.up.store(up, Ordering::Relaxed);
         let [risen, fallen] = &self.turns;
         (if up { risen } else { fallen }).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It has failed a request.
+    pub(in crate::upstream) fn fails(&self) {
+        self.failing.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It has answered a request well. Only what changes is written: all workers read it.
+    #[inline]
+    pub(in crate::upstream) fn answers(&self) {
+        if self.failing() > 0 {
+            self.failing.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Requests that it failed since it last answered one well.
+    #[inline]
+    pub(super) fn failing(&self) -> u64 {
+        self.failing.load(Ordering::Relaxed)
     }
 
     /// It has been checked.
@@ -260,6 +283,7 @@ impl Board {
                 known: AtomicBool::new(false),
                 base: self.base,
                 turns: Default::default(),
+                failing: AtomicU64::new(0),
                 tallies: Mutex::default(),
             });
             entry.vitals.push((site.clone(), Arc::downgrade(&vital)));

@@ -55,6 +55,8 @@ pub struct EndpointReport {
     pub answers: u64,
     /// Nanoseconds until it had given their heads.
     pub nanoseconds: u64,
+    /// Requests that it failed since it last answered one well.
+    pub failing: u64,
 }
 
 /// What is told of an upstream.
@@ -80,6 +82,7 @@ pub(super) fn of(name: &Name, entry: &Entry, now: Instant) -> UpstreamReport {
             failures: sums.failures,
             answers: sums.answers,
             nanoseconds: sums.nanoseconds,
+            failing: vital.failing(),
         })
     };
     let mut times = Spread::default();
