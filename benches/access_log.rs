@@ -38,7 +38,7 @@ fn a_line(criterion: &mut Criterion) {
         route: Some(0),
         status: StatusCode::OK,
         body_bytes: 1234,
-        head: Duration::from_micros(900),
+        head: Some(Duration::from_micros(900)),
         duration: Duration::from_micros(1250),
         complete: true,
     };

@@ -6,9 +6,13 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a bench that cannot run says so and ends"
 )]
 #![allow(missing_docs, reason = "criterion makes the functions")]
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -44,6 +48,13 @@ fn configurations() -> [(&'static str, Value); 4] {
     })
 }
 
+/// It waits only for passwords to be tried, of which there are none.
+fn pre_handler(lane: &Lane, exchange: &mut Held, visit: &mut Visit) {
+    let called = pin!(lane.pre_handler(exchange, visit));
+    let Poll::Ready(verdict) = called.poll(&mut Context::from_waker(Waker::noop())) else { panic!("it waits") };
+    verdict.unwrap();
+}
+
 fn post_handler(lane: &Lane, exchange: &mut Held, visit: &mut Visit) {
     lane.post_handler(exchange, visit).unwrap();
 }
@@ -71,7 +82,7 @@ fn chain(criterion: &mut Criterion) {
     let mut exchange = exchange(&[("authorization", format!("Bearer {}", token()))]);
     let mut group = criterion.benchmark_group("plugin");
     group.bench_function("jwt-auth", |bencher| {
-        bencher.iter(|| jwt.pre_handler(&mut exchange, &mut Visit::default()).unwrap());
+        bencher.iter(|| pre_handler(jwt, &mut exchange, &mut Visit::default()));
     });
     for lane in after {
         group.bench_function(lane.loaded().name.as_str(), |bencher| {
@@ -81,7 +92,7 @@ fn chain(criterion: &mut Criterion) {
     group.bench_function("all four", |bencher| {
         bencher.iter(|| {
             let mut visit = Visit::default();
-            jwt.pre_handler(&mut exchange, &mut visit).unwrap();
+            pre_handler(jwt, &mut exchange, &mut visit);
             for lane in after {
                 post_handler(lane, &mut exchange, &mut visit);
             }
