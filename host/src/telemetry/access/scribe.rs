@@ -19,7 +19,7 @@ use crate::time;
 
 /// When a buffer is handed over. Waking the writer costs a worker some context switches; of several hundred lines each has a small part in
 /// that.
-pub(super) const BLOCK_BYTES: usize = 256 * 1024;
+pub(super) const BLOCK_BYTES: usize = 64 * 1024;
 /// Room beyond, for the line with which a block is full.
 const SPARE_BYTES: usize = 2 * 1024;
 /// A block that is smaller is copied, so that it does not keep a whole buffer while it waits.
