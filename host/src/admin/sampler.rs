@@ -17,7 +17,7 @@ use super::trouble::Trouble;
 use super::{Status, upstreams};
 use crate::names::{Hook, Name};
 use crate::telemetry::figures::{
-    ConnectionFigures, EndpointCounts, HookCounts, Snapshot, UpstreamCounts, UpstreamGauges, WINDOW_MAX,
+    Asked, ConnectionFigures, HookCounts, Snapshot, UpstreamCounts, UpstreamGauges, WINDOW_MAX,
 };
 use crate::telemetry::process::{self, Process};
 use crate::telemetry::times::nanoseconds;
@@ -100,27 +100,25 @@ fn snapshot(status: &Status, open_files: u64, moment: Instant) -> Snapshot {
     }
 }
 
-fn endpoints_of(report: &UpstreamReport) -> impl Iterator<Item = (Name, Arc<str>, EndpointCounts)> {
+fn endpoints_of(report: &UpstreamReport) -> impl Iterator<Item = (Name, Arc<str>, Asked)> {
     report.endpoints.iter().map(|endpoint| {
         let EndpointReport { requests, failures, answers, nanoseconds, .. } = *endpoint;
-        let counts = EndpointCounts { requests, failures, answers, nanoseconds };
+        let counts = Asked { requests, failures, answers, nanoseconds };
         (report.name.clone(), Arc::from(endpoint.endpoint.as_str()), counts)
     })
 }
 
 fn counted(report: UpstreamReport) -> (Name, UpstreamCounts, UpstreamGauges) {
     let mut counts = UpstreamCounts {
-        answers: report.times.count(),
-        nanoseconds: report.times.nanoseconds,
+        asked: Asked { answers: report.times.count(), nanoseconds: report.times.nanoseconds, ..Asked::default() },
         pending_refused: report.pending[1],
         retries: report.retries[0],
-        ..UpstreamCounts::default()
     };
     let mut gauges =
         UpstreamGauges { pending: report.pending[0], breakers_open: report.breakers_open, ..UpstreamGauges::default() };
     for endpoint in &report.endpoints {
-        counts.requests += endpoint.requests;
-        counts.failures += endpoint.failures;
+        counts.asked.requests += endpoint.requests;
+        counts.asked.failures += endpoint.failures;
         gauges.in_flight += endpoint.busy;
         gauges.open_connections += endpoint.open;
         gauges.idle_connections += endpoint.idle;

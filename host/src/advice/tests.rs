@@ -147,20 +147,7 @@ fn a_pool_in_which_requests_wait_is_too_small() {
 }
 
 fn report(name: &str) -> EndpointReport {
-    EndpointReport {
-        endpoint: name.to_owned(),
-        healthy: true,
-        turns: [0; 2],
-        ejected: 0,
-        busy: 0,
-        open: 0,
-        idle: 0,
-        requests: 0,
-        failures: 0,
-        answers: 0,
-        nanoseconds: 0,
-        failing: 0,
-    }
+    EndpointReport { endpoint: name.to_owned(), healthy: true, ..EndpointReport::default() }
 }
 
 /// The hints about an upstream with these endpoints.

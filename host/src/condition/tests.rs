@@ -31,21 +31,7 @@ fn well() -> Findings {
 }
 
 fn endpoint(name: &str, healthy: bool, ejected: u64) -> EndpointReport {
-    let endpoint = name.to_owned();
-    EndpointReport {
-        endpoint,
-        healthy,
-        turns: [0; 2],
-        ejected,
-        busy: 0,
-        open: 0,
-        idle: 0,
-        requests: 0,
-        failures: 0,
-        answers: 0,
-        nanoseconds: 0,
-        failing: 0,
-    }
+    EndpointReport { endpoint: name.to_owned(), healthy, ejected, ..EndpointReport::default() }
 }
 
 fn upstream(endpoints: impl Into<Vec<EndpointReport>>) -> UpstreamReport {

@@ -9,7 +9,7 @@ use std::num::NonZeroU64;
 
 use rustix::fs::{Advice, fadvise};
 
-/// How much is sent to the disk at once.
+/// How much is sent to the disk at once. Of a constant it is known when this is compiled that it is not zero.
 const STEP: NonZeroU64 = NonZeroU64::new(1024 * 1024).unwrap();
 /// How much stays in memory, for those who read along.
 const KEPT: u64 = 8 * 1024 * 1024;

@@ -30,8 +30,10 @@ pub struct Form {
 /// A field of a line.
 #[derive(Debug)]
 pub(super) struct Step {
-    /// What stands before it.
+    /// What stands before it: of a text in JSON, its quote too.
     pub(super) before: Box<[u8]>,
+    /// Whether a quote stands behind it.
+    pub(super) quoted: bool,
     pub(super) field: Field,
     pub(super) shown: Shown,
 }
@@ -79,8 +81,9 @@ impl Form {
             Format::Json(fields) => {
                 let step = |field: &Field| {
                     // The names of fields need no escaping: they are made of what header names may be made of.
-                    let before = format!(",\"{field}\":").into_bytes().into();
-                    Step { before, field: field.clone(), shown: shown(field) }
+                    let quoted = is_text(field);
+                    let before = format!(",\"{field}\":{}", if quoted { "\"" } else { "" }).into_bytes().into();
+                    Step { before, quoted, field: field.clone(), shown: shown(field) }
                 };
                 (Style::Json, fields.iter().map(step).collect(), b"}\n"[..].into())
             }
@@ -144,6 +147,25 @@ impl Form {
     }
 }
 
+/// Whether a field is a text in JSON; others are numbers, flags and objects.
+fn is_text(field: &Field) -> bool {
+    !matches!(
+        field,
+        Field::ClientPort
+            | Field::Status
+            | Field::Bytes
+            | Field::RequestBytes
+            | Field::Duration
+            | Field::Head
+            | Field::UpstreamTime
+            | Field::CacheTime
+            | Field::PluginsTime
+            | Field::Plugins
+            | Field::Complete
+            | Field::Incomplete
+    )
+}
+
 /// The fields of a template, each with the text before it, and the text behind the last.
 fn steps(parts: &[Part], shown: impl Fn(&Field) -> Shown) -> (Vec<Step>, Vec<u8>) {
     let (mut steps, mut before) = (Vec::new(), Vec::new());
@@ -152,7 +174,7 @@ fn steps(parts: &[Part], shown: impl Fn(&Field) -> Shown) -> (Vec<Step>, Vec<u8>
             Part::Text(text) => before.extend_from_slice(text.as_bytes()),
             Part::Field(field) => {
                 let before = std::mem::take(&mut before).into();
-                steps.push(Step { before, field: field.clone(), shown: shown(field) });
+                steps.push(Step { before, quoted: false, field: field.clone(), shown: shown(field) });
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Nothing is allocated but room in the buffer. What is from outside goes through `escape` or `redact`; all else is made of our own words
 //! and numbers.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::header::GetAll;
@@ -14,215 +15,201 @@ use super::memory::Memory;
 use super::number;
 use super::redact::{self, REDACTED};
 use super::settings::Field;
-use crate::exchange::{CacheStatus, Exchange, Fault, Request};
+use crate::exchange::{CacheStatus, Digits, Exchange, Fault, Request};
+use crate::names::Name;
 use crate::telemetry::End;
+
+/// What a line says of a field.
+enum Said<'a> {
+    /// A text that needs no escaping, since we made it or checked it when it came.
+    Ours(&'a [u8]),
+    /// A text from outside.
+    Text(&'a [u8]),
+    Trace(Digits<32>),
+    Whole(u64),
+    Millis(Duration),
+    Address(SocketAddr),
+    /// A path, if it is to be shown, and a query without its secrets.
+    Target(&'a [u8], Option<&'a [u8]>),
+    /// All values of a header field.
+    Header(GetAll<'a, HeaderValue>, Shown),
+    /// What each plugin took.
+    Plugins,
+}
 
 impl Form {
     /// Appends the line of an exchange.
     pub(super) fn line(&self, told: (&Exchange, &End), memory: &mut Memory, out: &mut Vec<u8>) {
-        match self.style {
-            Style::Json => {
-                let begin = out.len();
-                for step in &self.steps {
-                    let at = out.len();
+        let (style, begin) = (self.style, out.len());
+        for step in &self.steps {
+            // What has no value costs nothing here: most fields are known of few exchanges.
+            match (self.said(step, told, memory), style) {
+                (Some(said), _) => {
                     out.extend_from_slice(&step.before);
-                    if self.value(step, told, memory, out).is_none() {
-                        out.truncate(at);
+                    let at = out.len();
+                    self.write(said, told.0, out);
+                    match style {
+                        Style::Json if step.quoted => out.push(b'"'),
+                        Style::Plain if out.len() == at => out.push(b'-'),
+                        _ => {}
                     }
                 }
-                // The first key needs no comma; where there is none, there is no room for the brace.
-                match out.get_mut(begin) {
-                    Some(comma) => *comma = b'{',
-                    None => out.push(b'{'),
+                (None, Style::Json) => {}
+                (None, Style::Plain) => {
+                    out.extend_from_slice(&step.before);
+                    out.push(b'-');
                 }
             }
-            Style::Plain => {
-                for step in &self.steps {
-                    out.extend_from_slice(&step.before);
-                    let at = out.len();
-                    let value = self.value(step, told, memory, out);
-                    if value.is_none() || out.len() == at {
-                        out.truncate(at);
-                        out.push(b'-');
-                    }
-                }
+        }
+        if style == Style::Json {
+            // The first key needs no comma; where there is none, there is no room for the brace.
+            match out.get_mut(begin) {
+                Some(comma) => *comma = b'{',
+                None => out.push(b'{'),
             }
         }
         out.extend_from_slice(&self.tail);
     }
 
-    /// Appends the value of a field; none: it has no value, and whatever was appended is to be taken back.
-    fn value(
-        &self,
+    /// What there is to say of a field; none: it has no value.
+    fn said<'a>(
+        &'a self,
         Step { field, shown, .. }: &Step,
-        (exchange, end): (&Exchange, &End),
-        memory: &mut Memory,
-        out: &mut Vec<u8>,
-    ) -> Option<()> {
-        let style = self.style;
-        let request = &exchange.request;
-        match field {
-            Field::Time => quoted(style, out, |out| memory.stamp.rfc3339(exchange.started, out)),
-            Field::TimeCommon => quoted(style, out, |out| memory.stamp.common(exchange.started, out)),
-            // Made by us, or checked when it came.
-            Field::RequestId => ours(exchange.id.as_bytes(), style, out),
-            Field::TraceId => ours(exchange.trace.as_ref()?.trace_id().as_str().as_bytes(), style, out),
-            Field::ClientAddress => ours(exchange.client.address_value.as_bytes(), style, out),
-            Field::ClientPort => number::whole(exchange.client.address.port().into(), out),
-            Field::Listener => quoted(style, out, |out| escape::address(exchange.client.local, style, out)),
-            Field::TlsVersion => ours(exchange.client.tls.as_ref()?.version.as_bytes(), style, out),
-            Field::TlsCipher => ours(exchange.client.tls.as_ref()?.cipher.as_bytes(), style, out),
-            Field::TlsServerName => {
-                text(exchange.client.tls.as_ref()?.server_name.as_ref()?.as_bytes(), style, out);
-            }
-            Field::Scheme => ours(exchange.client.scheme.as_str().as_bytes(), style, out),
+        (exchange, end): (&'a Exchange, &End),
+        memory: &'a mut Memory,
+    ) -> Option<Said<'a>> {
+        let (client, request) = (&exchange.client, &exchange.request);
+        Some(match field {
+            Field::Time => Said::Ours(memory.stamp.rfc3339()),
+            Field::TimeCommon => Said::Ours(memory.stamp.common()),
+            Field::RequestId => Said::Ours(exchange.id.as_bytes()),
+            Field::TraceId => Said::Trace(exchange.trace.as_ref()?.trace_id()),
+            Field::ClientAddress => Said::Ours(client.address_value.as_bytes()),
+            Field::ClientPort => Said::Whole(client.address.port().into()),
+            Field::Listener => Said::Address(client.local),
+            Field::TlsVersion => Said::Ours(client.tls.as_ref()?.version.as_bytes()),
+            Field::TlsCipher => Said::Ours(client.tls.as_ref()?.cipher.as_bytes()),
+            Field::TlsServerName => Said::Text(client.tls.as_ref()?.server_name.as_ref()?.as_bytes()),
+            Field::Scheme => Said::Ours(client.scheme.as_str().as_bytes()),
             Field::Method | Field::Authority | Field::Path | Field::Query | Field::Target | Field::Protocol => {
-                self.asked(field, request, out)?;
+                asked(field, request)?
             }
-            Field::Route => ours(exchange.route.as_ref()?.as_str().as_bytes(), style, out),
-            Field::Status => number::whole(end.status.as_u16().into(), out),
-            Field::Bytes => number::whole(end.body_bytes, out),
-            Field::RequestBytes => number::whole(exchange.received.bytes(), out),
-            Field::Duration
-            | Field::Head
-            | Field::UpstreamTime
-            | Field::CacheTime
-            | Field::PluginsTime
-            | Field::Plugins => self.time(field, exchange, end, out)?,
-            Field::Cache => ours(cache(exchange.cache)?, style, out),
-            Field::Upstream => ours(exchange.delivery.upstream.as_ref()?.as_str().as_bytes(), style, out),
-            Field::Endpoint => {
-                let endpoint = exchange.delivery.endpoint.as_ref()?;
-                ours(memory.endpoints.text(endpoint, style), style, out);
+            Field::Route => Said::Ours(exchange.route.as_ref()?.as_str().as_bytes()),
+            Field::Status => Said::Whole(end.status.as_u16().into()),
+            Field::Bytes => Said::Whole(end.body_bytes),
+            Field::RequestBytes => Said::Whole(exchange.received.bytes()),
+            Field::Duration | Field::Head | Field::UpstreamTime | Field::CacheTime | Field::PluginsTime => {
+                Said::Millis(time(field, exchange, end)?)
             }
-            Field::Failure => ours(exchange.failure?.as_str().as_bytes(), style, out),
-            Field::Fault => ours(fault(exchange.failure?.fault()), style, out),
-            Field::AnsweredBy => ours(self.plugin(exchange.answered_by?)?.as_str().as_bytes(), style, out),
-            Field::Complete => out.extend_from_slice(if end.complete { b"true" } else { b"false" }),
-            Field::RequestHeader(name) => self.header(request.headers.get_all(name), *shown, out)?,
-            Field::ResponseHeader(name) => {
-                self.header(exchange.response.as_ref()?.headers.get_all(name), *shown, out)?;
-            }
-            Field::Attribute(name) => text(exchange.attributes.find(name)?.as_bytes(), style, out),
-        }
-        Some(())
+            Field::Plugins => self.timed(exchange).next().map(|_| Said::Plugins)?,
+            Field::Cache => Said::Ours(cache(exchange.cache)?),
+            Field::Upstream => Said::Ours(exchange.delivery.upstream.as_ref()?.as_str().as_bytes()),
+            Field::Endpoint => Said::Ours(memory.endpoints.text(exchange.delivery.endpoint.as_ref()?, self.style)),
+            Field::Failure => Said::Ours(exchange.failure?.as_str().as_bytes()),
+            Field::Fault => Said::Ours(fault(exchange.failure?.fault())),
+            Field::AnsweredBy => Said::Ours(self.plugin(exchange.answered_by?)?.as_str().as_bytes()),
+            Field::Complete => Said::Ours(if end.complete { b"true" } else { b"false" }),
+            Field::Incomplete => Said::Ours((!end.complete).then_some(b"true")?),
+            Field::RequestHeader(name) => header(request.headers.get_all(name), *shown)?,
+            Field::ResponseHeader(name) => header(exchange.response.as_ref()?.headers.get_all(name), *shown)?,
+            Field::Attribute(name) => Said::Text(exchange.attributes.find(name)?.as_bytes()),
+        })
     }
 
-    /// What the client asked for. What could not be read as a request stands in for one that has no header fields, and nothing of it is made
-    /// up; one that was admitted has its id at least.
-    fn asked(&self, field: &Field, request: &Request, out: &mut Vec<u8>) -> Option<()> {
-        if request.headers.is_empty() {
-            return None;
-        }
-        let (style, target) = (self.style, &request.target);
-        match field {
-            // A token (RFC 9110 section 5.6.2) has neither quotes nor backslashes.
-            Field::Method => ours(request.method.as_str().as_bytes(), style, out),
-            Field::Authority if !request.authority.is_empty() => text(request.authority.as_bytes(), style, out),
-            Field::Path => text(target.path().as_bytes(), style, out),
-            Field::Query => {
-                let query = target.query()?.as_bytes();
-                quoted(style, out, |out| redact::query(query, &self.redact_query, style, out));
-            }
-            Field::Target => quoted(style, out, |out| {
-                escape::text(target.path().as_bytes(), style, out);
-                if let Some(query) = target.query() {
-                    out.push(b'?');
-                    redact::query(query.as_bytes(), &self.redact_query, style, out);
+    fn write(&self, said: Said<'_>, exchange: &Exchange, out: &mut Vec<u8>) {
+        let (style, secret) = (self.style, &self.redact_query);
+        match said {
+            Said::Ours(text) => out.extend_from_slice(text),
+            Said::Text(text) => escape::text(text, style, out),
+            Said::Trace(id) => out.extend_from_slice(id.as_str().as_bytes()),
+            Said::Whole(number) => number::whole(number, out),
+            Said::Millis(time) => number::millis(time, out),
+            Said::Address(address) => escape::address(address, style, out),
+            Said::Target(path, query) => {
+                escape::text(path, style, out);
+                if let Some(query) = query {
+                    if !path.is_empty() {
+                        out.push(b'?');
+                    }
+                    redact::query(query, secret, style, out);
                 }
-            }),
-            Field::Protocol => ours(protocol(request.version), style, out),
-            _ => return None,
-        }
-        Some(())
-    }
-
-    /// A time. That of a part that did not happen is not known.
-    fn time(&self, field: &Field, exchange: &Exchange, end: &End, out: &mut Vec<u8>) -> Option<()> {
-        let timings = &exchange.timings;
-        let happened = |time: Duration| (!time.is_zero()).then_some(time);
-        let time = match field {
-            Field::Duration => end.duration,
-            Field::Head => end.head?,
-            Field::UpstreamTime => happened(timings.upstream)?,
-            Field::CacheTime => happened(timings.cache)?,
-            Field::PluginsTime if !timings.per_plugin.is_empty() => timings.plugins,
-            Field::Plugins => return self.plugins(exchange, out),
-            _ => return None,
-        };
-        number::millis(time, out);
-        Some(())
-    }
-
-    /// All values of a header field.
-    fn header(&self, values: GetAll<'_, HeaderValue>, shown: Shown, out: &mut Vec<u8>) -> Option<()> {
-        let style = self.style;
-        let mut values = values.iter();
-        let first = values.next()?;
-        if shown == Shown::Presence {
-            ours(REDACTED, style, out);
-            return Some(());
-        }
-        let one = |value: &HeaderValue, out: &mut Vec<u8>| match shown {
-            Shown::Url => redact::url(value.as_bytes(), &self.redact_query, style, out),
-            Shown::All | Shown::Presence => escape::text(value.as_bytes(), style, out),
-        };
-        quoted(style, out, |out| {
-            one(first, out);
-            for value in values {
-                out.extend_from_slice(b", ");
-                one(value, out);
             }
-        });
-        Some(())
+            Said::Header(_, Shown::Presence) => out.extend_from_slice(REDACTED),
+            Said::Header(values, shown) => {
+                for (index, value) in values.iter().enumerate() {
+                    if index > 0 {
+                        out.extend_from_slice(b", ");
+                    }
+                    match shown {
+                        Shown::Url => redact::url(value.as_bytes(), secret, style, out),
+                        Shown::All | Shown::Presence => escape::text(value.as_bytes(), style, out),
+                    }
+                }
+            }
+            Said::Plugins => self.plugins(exchange, out),
+        }
     }
 
-    /// What each plugin took: an object in JSON, `name=ms` with commas between in a template.
-    fn plugins(&self, exchange: &Exchange, out: &mut Vec<u8>) -> Option<()> {
-        let mut named = exchange
-            .timings
-            .per_plugin
-            .iter()
-            .filter_map(|(number, took)| Some((self.plugin(*number)?, *took)))
-            .peekable();
-        named.peek()?;
-        let json = self.style == Style::Json;
-        for (index, (name, took)) in named.enumerate() {
-            out.extend_from_slice(match (index, json) {
-                (0, true) => b"{",
-                (0, false) => b"",
-                _ => b",",
+    /// What each plugin took whose name is known.
+    fn timed<'a>(&'a self, exchange: &'a Exchange) -> impl Iterator<Item = (&'a Name, Duration)> {
+        exchange.timings.per_plugin.iter().filter_map(|(number, took)| Some((self.plugin(*number)?, *took)))
+    }
+
+    /// An object in JSON, `name=ms` with commas between in a template.
+    fn plugins(&self, exchange: &Exchange, out: &mut Vec<u8>) {
+        let (open, colon, close): (_, &[u8], _) = match self.style {
+            Style::Json => ("{\"", b"\":", "}"),
+            Style::Plain => ("", b"=", ""),
+        };
+        for (index, (name, took)) in self.timed(exchange).enumerate() {
+            out.extend_from_slice(match (index, self.style) {
+                (0, _) => open.as_bytes(),
+                (_, Style::Json) => b",\"",
+                (_, Style::Plain) => b",",
             });
-            ours(name.as_str().as_bytes(), self.style, out);
-            out.push(if json { b':' } else { b'=' });
+            out.extend_from_slice(name.as_str().as_bytes());
+            out.extend_from_slice(colon);
             number::millis(took, out);
         }
-        if json {
-            out.push(b'}');
-        }
-        Some(())
+        out.extend_from_slice(close.as_bytes());
     }
 }
 
-fn quoted(style: Style, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    match style {
-        Style::Json => {
-            out.push(b'"');
-            write(out);
-            out.push(b'"');
-        }
-        Style::Plain => write(out),
+/// What the client asked for. What could not be read as a request stands in for one that has no header fields, and nothing of it is made
+/// up; one that was admitted has its id at least.
+fn asked<'a>(field: &Field, request: &'a Request) -> Option<Said<'a>> {
+    if request.headers.is_empty() {
+        return None;
+    }
+    let target = &request.target;
+    Some(match field {
+        // A token (RFC 9110 section 5.6.2) has neither quotes nor backslashes.
+        Field::Method => Said::Ours(request.method.as_str().as_bytes()),
+        Field::Authority if !request.authority.is_empty() => Said::Text(request.authority.as_bytes()),
+        Field::Path => Said::Text(target.path().as_bytes()),
+        Field::Query => Said::Target(&[], Some(target.query()?.as_bytes())),
+        Field::Target => Said::Target(target.path().as_bytes(), target.query().map(str::as_bytes)),
+        Field::Protocol => Said::Ours(protocol(request.version)),
+        _ => return None,
+    })
+}
+
+/// A time. That of a part that did not happen is not known.
+fn time(field: &Field, exchange: &Exchange, end: &End) -> Option<Duration> {
+    let timings = &exchange.timings;
+    let happened = |time: Duration| (!time.is_zero()).then_some(time);
+    match field {
+        Field::Duration => Some(end.duration),
+        Field::Head => end.head,
+        Field::UpstreamTime => happened(timings.upstream),
+        Field::CacheTime => happened(timings.cache),
+        Field::PluginsTime => (!timings.per_plugin.is_empty()).then_some(timings.plugins),
+        _ => None,
     }
 }
 
-/// A text from outside.
-fn text(text: &[u8], style: Style, out: &mut Vec<u8>) {
-    quoted(style, out, |out| escape::text(text, style, out));
-}
-
-/// A text that needs no escaping, since we made it.
-fn ours(text: &[u8], style: Style, out: &mut Vec<u8>) {
-    quoted(style, out, |out| out.extend_from_slice(text));
+fn header(values: GetAll<'_, HeaderValue>, shown: Shown) -> Option<Said<'_>> {
+    values.iter().next().map(|_| Said::Header(values, shown))
 }
 
 fn protocol(version: Version) -> &'static [u8] {

@@ -18,9 +18,9 @@ use crate::names::Name;
 use crate::telemetry::metrics::{Counter, Exposition, Kind};
 
 /// Blocks that may wait for the writer. At 64 KiB each 8 MiB, or about a second of a disk that does nothing at 25 000 lines a second.
-const BLOCKS_MAX: usize = 128;
+pub(super) const BLOCKS_MAX: usize = 128;
 /// Buffers that are kept for the next blocks.
-const EMPTY_MAX: usize = 4;
+const EMPTY_MAX: usize = 8;
 /// How long the end of the process waits for the last lines to be written.
 const CLOSING: Duration = Duration::from_secs(5);
 

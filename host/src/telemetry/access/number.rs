@@ -20,7 +20,7 @@ pub(super) fn whole(mut number: u64, out: &mut Vec<u8>) {
 
 /// Appends a time in milliseconds, to the microsecond.
 pub(super) fn millis(time: Duration, out: &mut Vec<u8>) {
-    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let micros = time.as_secs().saturating_mul(1_000_000).saturating_add(time.subsec_micros().into());
     let mut number = micros / 1000;
     // In one piece, since every line has several: at most 17 digits, a point and three more.
     let mut text = [b'0'; 21];

@@ -77,7 +77,7 @@ impl Scribe {
             buffer.reserve(BLOCK_BYTES + SPARE_BYTES);
             self.begun.notify_one();
         }
-        memory.stamp.follow(exchange.started + end.duration, time::unix);
+        memory.stamp.follow(exchange.started, end.duration, time::unix);
         form.line((exchange, end), memory, buffer);
         *lines += 1;
         if buffer.len() >= BLOCK_BYTES || self.shared.hasty.load(Ordering::Relaxed) {

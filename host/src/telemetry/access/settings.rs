@@ -234,6 +234,8 @@ pub enum Field {
     AnsweredBy,
     /// Whether the client was handed everything.
     Complete,
+    /// `true` where the client was not handed everything; of other exchanges it is not known.
+    Incomplete,
     /// A field of the request.
     RequestHeader(HeaderName),
     /// A field of the response.
@@ -248,7 +250,7 @@ pub struct UnknownField;
 
 impl Field {
     /// Those that have a name of their own.
-    pub const PLAIN: [(&'static str, Self); 34] = [
+    pub const PLAIN: [(&'static str, Self); 35] = [
         ("time", Self::Time),
         ("time.common", Self::TimeCommon),
         ("request_id", Self::RequestId),
@@ -283,34 +285,30 @@ impl Field {
         ("fault", Self::Fault),
         ("answered_by", Self::AnsweredBy),
         ("complete", Self::Complete),
+        ("incomplete", Self::Incomplete),
     ];
 
-    /// The keys of a JSON line unless an operator chooses others.
-    pub const DEFAULT: [&'static str; 24] = [
+    /// The keys of a JSON line unless an operator chooses others: what is asked most, since every byte of a line has to be written and kept.
+    pub const DEFAULT: [&'static str; 19] = [
         "time",
         "request_id",
         "trace_id",
         "client.address",
         "method",
-        "scheme",
-        "authority",
         "path",
         "query",
-        "protocol",
         "route",
         "status",
         "bytes",
         "duration_ms",
-        "head_ms",
         "upstream_ms",
         "plugins_ms",
         "cache",
-        "upstream",
         "endpoint",
         "failure",
         "fault",
         "answered_by",
-        "complete",
+        "incomplete",
     ];
 }
 

@@ -13,11 +13,13 @@ const MONTHS: [&[u8; 3]; 12] =
 /// How long one look at the system's clock holds.
 const HOLDS: Duration = Duration::from_secs(1);
 
-/// Tells what the system's clock said at an instant.
+/// Tells what the system's clock said when an exchange began.
 #[derive(Debug)]
 pub(super) struct Stamp {
     /// What the clock said when.
     looked: Option<(Instant, Duration)>,
+    /// The time since the Unix epoch that is told.
+    unix: Duration,
     /// The second since the Unix epoch that the texts are of.
     second: u64,
     /// `2026-11-21T09:05:00.123Z`, in which the milliseconds are written anew each time.
@@ -28,45 +30,52 @@ pub(super) struct Stamp {
 
 impl Default for Stamp {
     fn default() -> Self {
-        let mut stamp = Self { looked: None, second: 0, date: [0; 24], common: [0; 26] };
+        let mut stamp = Self { looked: None, unix: Duration::ZERO, second: 0, date: [0; 24], common: [0; 26] };
         stamp.write(0);
         stamp
     }
 }
 
 impl Stamp {
-    /// Looks at the system's clock if that has not been done for a second. `now` must not be before what was looked at last by much.
-    pub(super) fn follow(&mut self, now: Instant, unix: impl FnOnce() -> Duration) {
-        match self.looked {
-            Some((at, _)) if now.saturating_duration_since(at) < HOLDS => {}
-            _ => self.looked = Some((now, unix())),
+    /// Tells of what began at an instant and has lasted so long until now.
+    pub(super) fn follow(&mut self, began: Instant, lasted: Duration, unix: impl FnOnce() -> Duration) {
+        self.unix = match self.looked {
+            // What is asked most takes one look at its age.
+            Some((at, then)) => match began.checked_duration_since(at) {
+                Some(since) if since + lasted < HOLDS => then + since,
+                _ => self.look(began, lasted, unix),
+            },
+            None => self.look(began, lasted, unix),
+        };
+        self.write(self.unix.as_secs());
+    }
+
+    /// The time since the Unix epoch of what began at an instant. Looks at the system's clock if that has not been done for a second.
+    #[cold]
+    fn look(&mut self, began: Instant, lasted: Duration, unix: impl FnOnce() -> Duration) -> Duration {
+        let now = began + lasted;
+        let (at, then) = match self.looked {
+            Some((at, then)) if now.saturating_duration_since(at) < HOLDS => (at, then),
+            _ => (now, unix()),
+        };
+        self.looked = Some((at, then));
+        match began.checked_duration_since(at) {
+            Some(since) => then + since,
+            None => then.saturating_sub(at.saturating_duration_since(began)),
         }
     }
 
-    /// The time since the Unix epoch at an instant.
-    pub(super) fn unix(&self, at: Instant) -> Duration {
-        let Some((looked, unix)) = self.looked else { return Duration::ZERO };
-        match at.checked_duration_since(looked) {
-            Some(later) => unix + later,
-            None => unix.saturating_sub(looked.saturating_duration_since(at)),
-        }
-    }
-
-    /// Appends `2026-11-21T09:05:00.123Z` (RFC 3339).
-    pub(super) fn rfc3339(&mut self, at: Instant, out: &mut Vec<u8>) {
-        let unix = self.unix(at);
-        self.write(unix.as_secs());
+    /// `2026-11-21T09:05:00.123Z` (RFC 3339)
+    pub(super) fn rfc3339(&mut self) -> &[u8] {
         let [.., high, middle, low, _] = &mut self.date;
-        let (millis, digit) = (unix.subsec_millis(), |number: u32| b'0' + (number % 10) as u8);
+        let (millis, digit) = (self.unix.subsec_millis(), |number: u32| b'0' + (number % 10) as u8);
         (*high, *middle, *low) = (digit(millis / 100), digit(millis / 10), digit(millis));
-        out.extend_from_slice(&self.date);
+        &self.date
     }
 
-    /// Appends `21/Nov/2026:09:05:00 +0000`.
-    pub(super) fn common(&mut self, at: Instant, out: &mut Vec<u8>) {
-        let unix = self.unix(at);
-        self.write(unix.as_secs());
-        out.extend_from_slice(&self.common);
+    /// `21/Nov/2026:09:05:00 +0000`
+    pub(super) fn common(&self) -> &[u8] {
+        &self.common
     }
 
     fn write(&mut self, second: u64) {
@@ -107,11 +116,9 @@ mod tests {
     use super::*;
     use crate::time;
 
-    fn told(stamp: &mut Stamp, at: Instant) -> (String, String) {
-        let (mut rfc3339, mut common) = (Vec::new(), Vec::new());
-        stamp.rfc3339(at, &mut rfc3339);
-        stamp.common(at, &mut common);
-        (String::from_utf8(rfc3339).unwrap(), String::from_utf8(common).unwrap())
+    fn told(stamp: &mut Stamp) -> (String, String) {
+        let rfc3339 = String::from_utf8(stamp.rfc3339().to_vec()).unwrap();
+        (rfc3339, String::from_utf8(stamp.common().to_vec()).unwrap())
     }
 
     #[test]
@@ -119,8 +126,8 @@ mod tests {
         let now = time::now();
         let check = |unix: Duration, rfc3339: &str, common: &str| {
             let mut stamp = Stamp::default();
-            stamp.follow(now, || unix);
-            assert_eq!(told(&mut stamp, now), (rfc3339.to_owned(), common.to_owned()));
+            stamp.follow(now, Duration::ZERO, || unix);
+            assert_eq!(told(&mut stamp), (rfc3339.to_owned(), common.to_owned()));
         };
         let at = Duration::from_millis;
         check(Duration::ZERO, "1970-01-01T00:00:00.000Z", "01/Jan/1970:00:00:00 +0000");
@@ -144,15 +151,18 @@ mod tests {
 
     #[test]
     fn the_clock_is_looked_at_every_second_and_what_began_before_keeps_its_time() {
-        let now = time::now();
+        let (now, second) = (time::now(), Duration::from_secs(1));
         let mut stamp = Stamp::default();
-        stamp.follow(now, || Duration::from_secs(100));
-        stamp.follow(now + Duration::from_millis(999), || unreachable!());
-        assert_eq!(stamp.unix(now + Duration::from_millis(999)), Duration::from_millis(100_999));
+        stamp.follow(now, Duration::ZERO, || Duration::from_secs(100));
+        stamp.follow(now + second / 2, second * 2 / 5, || unreachable!());
+        assert_eq!(stamp.unix, Duration::from_millis(100_500));
+        stamp.follow(now - second * 2, second * 5 / 2, || unreachable!());
+        assert_eq!(stamp.unix, Duration::from_secs(98));
         // The clock has been set.
-        stamp.follow(now + Duration::from_secs(1), || Duration::from_secs(201));
-        assert_eq!(stamp.unix(now + Duration::from_secs(1)), Duration::from_secs(201));
-        assert_eq!(told(&mut stamp, now).0, "1970-01-01T00:03:20.000Z");
-        assert_eq!(told(&mut stamp, now + Duration::from_millis(1500)).0, "1970-01-01T00:03:21.500Z");
+        stamp.follow(now + second / 2, second / 2, || Duration::from_secs(201));
+        assert_eq!(stamp.unix, Duration::from_millis(200_500));
+        assert_eq!(told(&mut stamp).0, "1970-01-01T00:03:20.500Z");
+        stamp.follow(now + second * 3 / 2, Duration::ZERO, || unreachable!());
+        assert_eq!(told(&mut stamp).0, "1970-01-01T00:03:21.500Z");
     }
 }

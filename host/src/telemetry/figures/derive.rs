@@ -8,7 +8,7 @@ use super::live::{
     EndpointFigures, Faults, HookFigures, Latency, Live, PluginShare, ProcessFigures, RouteFigures, Series, Split,
     Traffic, UpstreamFigures,
 };
-use super::snapshot::{EndpointCounts, HookCounts, RouteGrowth, Snapshot, UpstreamCounts};
+use super::snapshot::{Asked, HookCounts, RouteGrowth, Snapshot, UpstreamCounts};
 use crate::names::{Hook, Name};
 use crate::telemetry::accounts::Owner;
 use crate::telemetry::times::Spread;
@@ -131,16 +131,11 @@ fn hooks(seconds: &[&Second], window: Duration) -> Vec<HookFigures> {
 }
 
 /// What endpoints were asked, second by second.
-type BySecond<'s> = BTreeMap<&'s Name, BTreeMap<&'s str, Vec<EndpointCounts>>>;
+type BySecond<'s> = BTreeMap<&'s Name, BTreeMap<&'s str, Vec<Asked>>>;
 
-fn endpoint((endpoint, seconds): (&&str, &Vec<EndpointCounts>)) -> EndpointFigures {
-    let sum = |of: fn(&EndpointCounts) -> u64| seconds.iter().map(of).sum::<u64>();
-    let counts = EndpointCounts {
-        requests: sum(|counts| counts.requests),
-        failures: sum(|counts| counts.failures),
-        answers: sum(|counts| counts.answers),
-        nanoseconds: sum(|counts| counts.nanoseconds),
-    };
+fn endpoint((endpoint, seconds): (&&str, &Vec<Asked>)) -> EndpointFigures {
+    let mut counts = Asked::default();
+    seconds.iter().for_each(|second| counts.add(second));
     let mut means: Vec<_> = seconds.iter().filter_map(|counts| Some((counts.mean()?, counts.answers))).collect();
     means.sort_unstable();
     let mut faster = 0;
@@ -170,10 +165,10 @@ fn upstreams(seconds: &[&Second], window: Duration, last: &Snapshot) -> Vec<Upst
         of.for_each(|(_, counts)| sum.add(counts));
         UpstreamFigures {
             upstream: name.as_str().to_owned(),
-            requests_per_second: rate(sum.requests, window),
-            failures_per_second: rate(sum.failures, window),
+            requests_per_second: rate(sum.asked.requests, window),
+            failures_per_second: rate(sum.asked.failures, window),
             in_flight: gauges.in_flight,
-            mean: sum.nanoseconds.checked_div(sum.answers).map(Duration::from_nanos),
+            mean: sum.asked.mean(),
             pending: gauges.pending,
             pending_refused_per_second: rate(sum.pending_refused, window),
             retries_per_second: rate(sum.retries, window),

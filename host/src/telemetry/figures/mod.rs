@@ -25,7 +25,7 @@ pub use live::{
     ConnectionFigures, EndpointFigures, Faults, HookFigures, Latency, Live, PluginShare, ProcessFigures, RouteFigures,
     Series, Split, Traffic, UpstreamFigures,
 };
-pub use snapshot::{EndpointCounts, HookCounts, Snapshot, UpstreamCounts, UpstreamGauges};
+pub use snapshot::{Asked, HookCounts, Snapshot, UpstreamCounts, UpstreamGauges};
 
 /// For how long figures can be asked for.
 pub const WINDOW_MAX: Duration = Duration::from_secs(300);
@@ -54,7 +54,7 @@ struct Second {
     routes: Vec<(Owner, RouteGrowth)>,
     hooks: Vec<(Name, Hook, HookCounts)>,
     upstreams: Vec<(Name, UpstreamCounts)>,
-    endpoints: Vec<(Name, Arc<str>, EndpointCounts)>,
+    endpoints: Vec<(Name, Arc<str>, Asked)>,
     cpu: Duration,
 }
 
@@ -114,7 +114,7 @@ impl Second {
             before.endpoints.iter().map(|(upstream, endpoint, counts)| ((upstream, endpoint), counts)).collect();
         let endpoints = after.endpoints.iter().filter_map(|(upstream, endpoint, counts)| {
             let grown = known.get(&(upstream, endpoint)).map_or(*counts, |known| counts.since(known));
-            (grown != EndpointCounts::default()).then(|| (upstream.clone(), Arc::clone(endpoint), grown))
+            (grown != Asked::default()).then(|| (upstream.clone(), Arc::clone(endpoint), grown))
         });
         let mut endpoints: Vec<_> = endpoints.collect();
         if endpoints.len() > ENDPOINTS_MAX {

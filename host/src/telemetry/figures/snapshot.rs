@@ -26,7 +26,7 @@ pub struct Snapshot {
     /// What upstreams were asked.
     pub upstreams: Vec<(Name, UpstreamCounts, UpstreamGauges)>,
     /// What their endpoints were asked: the upstream, the endpoint, and how much.
-    pub endpoints: Vec<(Name, Arc<str>, EndpointCounts)>,
+    pub endpoints: Vec<(Name, Arc<str>, Asked)>,
     /// Processor time of the process.
     pub cpu: Duration,
     /// What is under way.
@@ -55,6 +55,17 @@ pub struct HookCounts {
 /// What an upstream was asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct UpstreamCounts {
+    /// What became of requests.
+    pub asked: Asked,
+    /// Requests refused instead of waiting for a connection.
+    pub pending_refused: u64,
+    /// Requests that were sent once more.
+    pub retries: u64,
+}
+
+/// What became of requests to an upstream or one of its endpoints.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked {
     /// Requests, repeated ones included.
     pub requests: u64,
     /// Those without response, or answered with 5xx.
@@ -62,23 +73,6 @@ pub struct UpstreamCounts {
     /// Those that were answered.
     pub answers: u64,
     /// The time until they were.
-    pub nanoseconds: u64,
-    /// Requests refused instead of waiting for a connection.
-    pub pending_refused: u64,
-    /// Requests that were sent once more.
-    pub retries: u64,
-}
-
-/// What an endpoint was asked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct EndpointCounts {
-    /// Requests that it was chosen for, repeated ones included.
-    pub requests: u64,
-    /// Those without response, or answered with 5xx.
-    pub failures: u64,
-    /// Those that it answered.
-    pub answers: u64,
-    /// The time until it had.
     pub nanoseconds: u64,
 }
 
@@ -237,26 +231,20 @@ impl UpstreamCounts {
     /// What came in since. An upstream that left and came back has begun anew.
     pub(super) fn since(&self, before: &Self) -> Self {
         Self {
-            requests: self.requests.saturating_sub(before.requests),
-            failures: self.failures.saturating_sub(before.failures),
-            answers: self.answers.saturating_sub(before.answers),
-            nanoseconds: self.nanoseconds.saturating_sub(before.nanoseconds),
+            asked: self.asked.since(&before.asked),
             pending_refused: self.pending_refused.saturating_sub(before.pending_refused),
             retries: self.retries.saturating_sub(before.retries),
         }
     }
 
     pub(super) fn add(&mut self, other: &Self) {
-        self.requests += other.requests;
-        self.failures += other.failures;
-        self.answers += other.answers;
-        self.nanoseconds += other.nanoseconds;
+        self.asked.add(&other.asked);
         self.pending_refused += other.pending_refused;
         self.retries += other.retries;
     }
 }
 
-impl EndpointCounts {
+impl Asked {
     /// What came in since. An endpoint that left and came back has begun anew.
     pub(super) fn since(&self, before: &Self) -> Self {
         Self {
@@ -265,6 +253,13 @@ impl EndpointCounts {
             answers: self.answers.saturating_sub(before.answers),
             nanoseconds: self.nanoseconds.saturating_sub(before.nanoseconds),
         }
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.failures += other.failures;
+        self.answers += other.answers;
+        self.nanoseconds += other.nanoseconds;
     }
 
     /// Time to the response head, in the mean.

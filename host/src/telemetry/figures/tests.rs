@@ -151,13 +151,13 @@ fn the_time_of_a_route_is_split_and_its_plugins_have_shares() {
 #[test]
 fn hooks_and_upstreams_are_told_with_what_they_cost() {
     let (figures, mut counters) = (Figures::default(), Counters::new());
-    let upstream =
-        UpstreamCounts { requests: 100, answers: 100, nanoseconds: 1_000_000_000, ..UpstreamCounts::default() };
+    let asked = Asked { requests: 100, answers: 100, nanoseconds: 1_000_000_000, ..Asked::default() };
+    let upstream = UpstreamCounts { asked, ..UpstreamCounts::default() };
     let gauges = UpstreamGauges { in_flight: 4, breakers_open: 1, ..UpstreamGauges::default() };
     counters.snapshot.upstreams = vec![(name("origin"), upstream, gauges)];
     figures.note(counters.after(0));
-    let later = UpstreamCounts { requests: 110, failures: 2, answers: 109, nanoseconds: 1_018_000_000, ..upstream };
-    counters.snapshot.upstreams[0].1 = later;
+    let later = Asked { requests: 110, failures: 2, answers: 109, nanoseconds: 1_018_000_000 };
+    counters.snapshot.upstreams[0].1.asked = later;
     let counts = |calls, nanoseconds| HookCounts { calls, failures: 1, nanoseconds, fuel: calls * 7 };
     counters.snapshot.hooks = vec![
         (name("auth"), Hook::PreHandler, counts(10, 100_000)),
@@ -183,8 +183,9 @@ fn five_minutes_are_kept_and_an_upstream_may_begin_anew() {
     let (figures, mut counters) = (Figures::default(), Counters::new());
     for second in 0..400 {
         served(counters.route(route("a")), 1, Duration::from_millis(1));
-        counters.snapshot.upstreams =
-            vec![(name("u"), UpstreamCounts { requests: 400 - second, ..Default::default() }, Default::default())];
+        let asked = Asked { requests: 400 - second, ..Asked::default() };
+        let counts = UpstreamCounts { asked, ..UpstreamCounts::default() };
+        counters.snapshot.upstreams = vec![(name("u"), counts, UpstreamGauges::default())];
         figures.note(counters.after(second));
     }
     let live = figures.live(Duration::from_secs(1000));
@@ -237,7 +238,7 @@ fn the_json_has_what_was_promised() {
 fn an_endpoint_has_a_usual_time_that_a_few_answers_do_not_change() {
     let (figures, mut counters) = (Figures::default(), Counters::new());
     counters.snapshot.upstreams.push((name("origin"), UpstreamCounts::default(), UpstreamGauges::default()));
-    let mut counts = EndpointCounts { requests: 1_000, failures: 10, answers: 990, nanoseconds: 5_000_000_000 };
+    let mut counts = Asked { requests: 1_000, failures: 10, answers: 990, nanoseconds: 5_000_000_000 };
     let mut note = |seconds, counts| {
         counters.snapshot.endpoints = vec![(name("origin"), "a".into(), counts), (name("origin"), "b".into(), counts)];
         figures.note(counters.after(seconds));
@@ -265,7 +266,7 @@ fn an_endpoint_has_a_usual_time_that_a_few_answers_do_not_change() {
     note(6, counts);
     assert!(of(1).is_empty(), "who was not asked is not told");
     let many = |requests| {
-        let counts = EndpointCounts { requests, ..EndpointCounts::default() };
+        let counts = Asked { requests, ..Asked::default() };
         (0..ENDPOINTS_MAX as u64 + 9).map(move |number| (name("origin"), Arc::from(number.to_string()), counts))
     };
     counters.snapshot.endpoints = many(1).collect();

@@ -31,7 +31,7 @@ pub struct UpstreamReport {
 }
 
 /// What operators are told of one endpoint: of all workers together.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EndpointReport {
     /// Which.
     pub endpoint: String,
