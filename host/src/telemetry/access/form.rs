@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, header};
 
 use super::escape::Style;
 use super::settings::{Field, Format, Only, Part, Settings};
+use super::short::Text;
 use crate::exchange::Exchange;
 use crate::names::Name;
 use crate::telemetry::End;
@@ -31,7 +32,7 @@ pub struct Form {
 #[derive(Debug)]
 pub(super) struct Step {
     /// What stands before it: of a text in JSON, its quote too.
-    pub(super) before: Box<[u8]>,
+    pub(super) before: Text,
     /// Whether a quote stands behind it.
     pub(super) quoted: bool,
     pub(super) field: Field,

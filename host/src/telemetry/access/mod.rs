@@ -9,6 +9,7 @@ mod escape;
 mod memory;
 mod number;
 mod redact;
+mod short;
 mod stamp;
 
 mod form;

@@ -2,41 +2,26 @@
 
 use std::time::Duration;
 
+use super::short::put;
+
 /// Appends a whole number.
 pub(super) fn whole(mut number: u64, out: &mut Vec<u8>) {
     // A 64-bit number has at most 20 digits.
     let mut digits = [b'0'; 20];
-    let mut count = 0;
-    for digit in digits.iter_mut().rev() {
+    let count = number.checked_ilog10().map_or(1, |log| log as usize + 1);
+    for digit in digits.iter_mut().take(count).rev() {
         *digit = b'0' + (number % 10) as u8;
         number /= 10;
-        count += 1;
-        if number == 0 {
-            break;
-        }
     }
-    out.extend_from_slice(digits.get(digits.len() - count..).unwrap_or_default());
+    put(&digits, count, out);
 }
 
 /// Appends a time in milliseconds, to the microsecond.
 pub(super) fn millis(time: Duration, out: &mut Vec<u8>) {
     let micros = time.as_secs().saturating_mul(1_000_000).saturating_add(time.subsec_micros().into());
-    let mut number = micros / 1000;
-    // In one piece, since every line has several: at most 17 digits, a point and three more.
-    let mut text = [b'0'; 21];
-    let [whole @ .., point, high, middle, low] = &mut text;
+    whole(micros / 1000, out);
     let digit = |number: u64| b'0' + (number % 10) as u8;
-    (*point, *high, *middle, *low) = (b'.', digit(micros / 100), digit(micros / 10), digit(micros));
-    let mut count = 4;
-    for place in whole.iter_mut().rev() {
-        *place = digit(number);
-        number /= 10;
-        count += 1;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(text.get(text.len() - count..).unwrap_or_default());
+    out.extend_from_slice(&[b'.', digit(micros / 100), digit(micros / 10), digit(micros)]);
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ impl Stamp {
     }
 
     /// `2026-11-21T09:05:00.123Z` (RFC 3339)
-    pub(super) fn rfc3339(&mut self) -> &[u8] {
+    pub(super) fn rfc3339(&mut self) -> &[u8; 24] {
         let [.., high, middle, low, _] = &mut self.date;
         let (millis, digit) = (self.unix.subsec_millis(), |number: u32| b'0' + (number % 10) as u8);
         (*high, *middle, *low) = (digit(millis / 100), digit(millis / 10), digit(millis));
