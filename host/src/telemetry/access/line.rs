@@ -34,7 +34,9 @@ enum Said<'a> {
     /// A path, if it is to be shown, and a query without its secrets.
     Target(&'a [u8], Option<&'a [u8]>),
     /// All values of a header field.
-    Header(GetAll<'a, HeaderValue>, Shown),
+    Header(GetAll<'a, HeaderValue>),
+    /// The same, where they are URLs.
+    Urls(GetAll<'a, HeaderValue>),
     /// What each plugin took.
     Plugins,
 }
@@ -137,18 +139,8 @@ impl Form {
                     redact::query(query, secret, style, out);
                 }
             }
-            Said::Header(_, Shown::Presence) => out.extend_from_slice(REDACTED),
-            Said::Header(values, shown) => {
-                for (index, value) in values.iter().enumerate() {
-                    if index > 0 {
-                        out.extend_from_slice(b", ");
-                    }
-                    match shown {
-                        Shown::Url => redact::url(value.as_bytes(), secret, style, out),
-                        Shown::All | Shown::Presence => escape::text(value.as_bytes(), style, out),
-                    }
-                }
-            }
+            Said::Header(values) => listed(&values, out, |value, out| escape::text(value, style, out)),
+            Said::Urls(values) => listed(&values, out, |value, out| redact::url(value, secret, style, out)),
             Said::Plugins => self.plugins(exchange, out),
         }
     }
@@ -212,7 +204,22 @@ fn time(field: &Field, exchange: &Exchange, end: &End) -> Option<Duration> {
 }
 
 fn header(values: GetAll<'_, HeaderValue>, shown: Shown) -> Option<Said<'_>> {
-    values.iter().next().map(|_| Said::Header(values, shown))
+    values.iter().next()?;
+    Some(match shown {
+        Shown::All => Said::Header(values),
+        Shown::Presence => Said::Ours(REDACTED),
+        Shown::Url => Said::Urls(values),
+    })
+}
+
+/// Appends values with commas between.
+fn listed(values: &GetAll<'_, HeaderValue>, out: &mut Vec<u8>, one: impl Fn(&[u8], &mut Vec<u8>)) {
+    for (index, value) in values.iter().enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b", ");
+        }
+        one(value.as_bytes(), out);
+    }
 }
 
 fn protocol(version: Version) -> &'static [u8] {

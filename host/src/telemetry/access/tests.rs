@@ -222,17 +222,43 @@ fn header_fields_are_shown_unless_they_are_secrets() {
     assert!(Form::new(&settings(Target::Stdout, fields(&Field::DEFAULT)), Vec::new()).kept(&head).is_none());
 }
 
-#[test]
-fn what_tls_told_is_known() {
-    let mut exchange = exchange();
+fn by_tls() -> Arc<Client> {
     let tls = Tls {
         version: "TLSv1.3",
         cipher: "TLS_AES_128_GCM_SHA256".into(),
         server_name: Some("a.example".into()),
         certificate: None,
     };
-    exchange.client =
-        Arc::new(Client::new("[2001:db8::1]:1".parse().unwrap(), "[::1]:443".parse().unwrap(), Some(tls)));
+    Arc::new(Client::new("[2001:db8::1]:1".parse().unwrap(), "[::1]:443".parse().unwrap(), Some(tls)))
+}
+
+#[test]
+fn in_json_every_field_has_its_kind() {
+    let mut exchange = exchange();
+    exchange.client = by_tls();
+    (exchange.cache, exchange.failure, exchange.answered_by) =
+        (CacheStatus::Miss, Some(Reason::UpstreamTimeout), Some(3));
+    (exchange.timings.upstream, exchange.timings.cache) = (Duration::from_micros(7), Duration::from_micros(8));
+    exchange.timings.add_plugin(3, Duration::from_micros(9));
+    exchange.delivery.upstream = Some("origin".parse().unwrap());
+    exchange.delivery.endpoint = Some(Rc::new("127.0.0.1:9000"));
+    for (name, _) in Field::PLAIN.into_iter().filter(|(name, _)| *name != "trace_id") {
+        let line = line(fields(&[name]), &exchange, &End { complete: false, ..end() });
+        let told = serde_json::from_str::<Value>(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let is_number = name.ends_with("_ms") || name.ends_with("bytes") || ["status", "client.port"].contains(&name);
+        match &told[name] {
+            Value::Number(_) => assert!(is_number, "{line}"),
+            Value::Bool(_) => assert!(name.ends_with("complete"), "{line}"),
+            Value::Object(_) => assert_eq!(name, "plugins"),
+            other => assert!(other.is_string() && !is_number && !name.ends_with("complete"), "{line}"),
+        }
+    }
+}
+
+#[test]
+fn what_tls_told_is_known() {
+    let mut exchange = exchange();
+    exchange.client = by_tls();
     exchange.request.version = Version::HTTP_2;
     let names = [
         "client.address",
