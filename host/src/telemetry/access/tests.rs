@@ -244,7 +244,7 @@ fn in_json_every_field_has_its_kind() {
     exchange.delivery.endpoint = Some(Rc::new("127.0.0.1:9000"));
     for (name, _) in Field::PLAIN.into_iter().filter(|(name, _)| *name != "trace_id") {
         let line = line(fields(&[name]), &exchange, &End { complete: false, ..end() });
-        let told = serde_json::from_str::<Value>(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let told = serde_json::from_str::<Value>(&line).expect(&line);
         let is_number = name.ends_with("_ms") || name.ends_with("bytes") || ["status", "client.port"].contains(&name);
         match &told[name] {
             Value::Number(_) => assert!(is_number, "{line}"),
